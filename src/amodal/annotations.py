@@ -1,0 +1,92 @@
+"""Annotations of a data set in memory: what every file format is read into and written from. No torch here.
+
+Masks are run lengths, so that a data set of 100,000 objects fits in memory. The amodal box and the areas are
+computed from the masks, never stored.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from amodal.rle import Rle
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A class of objects as the data set's file names it. Ids need not be contiguous."""
+
+    id: int
+    name: str
+    supercategory: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """An image of a data set: `file_name` is relative to the data set's image folder."""
+
+    id: int
+    file_name: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One object in one image. `visible` lies within `amodal`; `depth_order` counts from the front, 0 nearest."""
+
+    id: int
+    image_id: int
+    category_id: int
+    amodal: Rle
+    visible: Rle
+    is_crowd: bool = False
+    is_stuff: bool = False
+    depth_order: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One predicted object of one image, from any system.
+
+    Attributes:
+        image_id: The image's id in the annotations.
+        category_id: The category's id in the annotations (not a model's class index).
+        score: Confidence; only its order matters to AP.
+        box: Amodal box, xyxy in pixels; None derives it from the amodal mask.
+        amodal: The whole object. None for a system that predicts visible masks only.
+        visible: The seen part. None for a system that predicts amodal masks only.
+        depth_order: Place from the front, 0 nearest, where the system predicts it.
+    """
+
+    image_id: int
+    category_id: int
+    score: float
+    box: tuple[float, float, float, float] | None = None
+    amodal: Rle | None = None
+    visible: Rle | None = None
+    depth_order: int | None = None
+
+
+@dataclass(frozen=True)
+class AnnotationSet:
+    """A data set's annotations. A model's label l (from 1) stands for `categories[l - 1]`: sorted by id."""
+
+    images: list[ImageRecord]
+    annotations: list[Annotation]
+    categories: list[Category]
+    image_folder: Path | None = None
+    source: Path | None = field(default=None, compare=False)
+
+    @cached_property
+    def by_image(self) -> dict[int, list[Annotation]]:
+        """The annotations of each image id; an image without any gives an empty list."""
+        groups: dict[int, list[Annotation]] = defaultdict(list)
+        for annotation in self.annotations:
+            groups[annotation.image_id].append(annotation)
+        return groups
+
+    @cached_property
+    def label_of(self) -> dict[int, int]:
+        """Category id -> model label, from 1 in the order of the ids."""
+        return {c.id: label for label, c in enumerate(sorted(self.categories, key=lambda c: c.id), start=1)}

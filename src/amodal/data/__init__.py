@@ -1,0 +1,1 @@
+"""Files and made scenes, as annotations and as training samples."""

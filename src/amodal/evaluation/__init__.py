@@ -1,0 +1,1 @@
+"""Numbers one can trust, of any system's results."""

@@ -1,0 +1,1 @@
+"""AmodalRCNN and its mask branches, one method a file."""

@@ -1,0 +1,1 @@
+"""Occlusion made from parts whose masks are known."""
