@@ -1,0 +1,91 @@
+"""This process among those that torchrun started: its rank, its device, and what they tell each other.
+
+    amodal train demo --out runs/demo                                          one process
+    torchrun --nproc-per-node 8 -m amodal.cli train d2sa_vrsp --out runs/d2sa    eight, on one machine
+    torchrun --nnodes 2 --node-rank 0 --master-addr HOST --nproc-per-node 8 -m amodal.cli train ...    two machines
+
+Without torchrun every function answers for a world of one, so callers need no second path.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import distributed
+
+from amodal.errors import UserError
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(hours=3)
+"""How long the others wait while one process works alone, as when it fits a shape prior."""
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def world_size() -> int:
+    """How many processes there are."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def is_lead() -> bool:
+    """Whether this is the process that writes files and talks to the user."""
+    return rank() == 0
+
+
+def wait() -> None:
+    """Returns when every process has come here."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
+def gather(value: T) -> list[T]:
+    """Every process's `value`, by rank, in every process. Values travel pickled."""
+    if not distributed.is_initialized():
+        return [value]
+    values: list[T | None] = [None] * world_size()
+    distributed.all_gather_object(values, value)
+    return values  # type: ignore[return-value]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`auto` is this process's own GPU where there is one, and the CPU otherwise; else the device so named.
+
+    Raises:
+        UserError: A device that this machine does not have.
+    """
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", local_rank)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device '{name}' cannot be used ({reason})", remedy="Pass --device cpu or cuda") from error
+    return device
+
+
+@contextmanager
+def joined(device_name: str = "auto") -> Iterator[torch.device]:
+    """Joins the process group that torchrun announces, if any, and leaves it in the end; gives this process's device."""
+    device = choose_device(device_name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if "WORLD_SIZE" not in os.environ or distributed.is_initialized():
+        yield device
+        return
+    backend, own = ("nccl", device) if device.type == "cuda" else ("gloo", None)
+    distributed.init_process_group(backend, timeout=PATIENCE, device_id=own)
+    try:
+        yield device
+    finally:
+        distributed.destroy_process_group()
