@@ -1,0 +1,72 @@
+"""The shapes that the prior knows: for each class, a list of embeddings to look up the nearest ones in."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+
+class CodeBook(nn.Module):
+    """For each class, up to V embeddings of size D ("codes"); classes count from 0 (label - 1).
+
+    Args:
+        codes: All classes' codes, each class padded to the longest with anything finite.
+        counts: How many of a class's codes are real. May be 0.
+    """
+
+    codes: Float[Tensor, "K V D"]
+    counts: Int64[Tensor, " K"]
+    norms: Float[Tensor, "K V"]
+
+    def __init__(self, codes: Float[Tensor, "K V D"], counts: Int64[Tensor, " K"]) -> None:
+        super().__init__()
+        self.register_buffer("codes", codes)
+        self.register_buffer("counts", counts)
+        self.register_buffer("norms", codes.square().sum(2), persistent=False)
+        self.register_load_state_dict_post_hook(_refresh)
+
+    @classmethod
+    def from_classes(cls, classes: Sequence[Float[Tensor, "_ D"]]) -> Self:
+        """The book of these classes' codes; a class may have none."""
+        return cls(
+            nn.utils.rnn.pad_sequence(list(classes), batch_first=True),
+            torch.tensor([len(codes) for codes in classes]),
+        )
+
+    def nearest(
+        self, embeddings: Float[Tensor, "R D"], classes: Int64[Tensor, " R"], k: int
+    ) -> tuple[Int64[Tensor, "R {k}"], Float[Tensor, "R {k}"]]:
+        """The k nearest codes of each region's own class, nearest first.
+
+        Regions are sorted by class, and each class present takes one matrix product: |a|^2 - 2ab + |b|^2 with the
+        codes' |b|^2 kept. (One product over all classes would need the codes of a crowded class copied once for each
+        block of its regions, which costs more than it saves.)
+
+        Returns:
+            Indices into the class's codes, and squared L2 distances. Where a class has fewer than k codes the last
+            distances are infinite and their indices mean nothing (but are valid).
+        """
+        per_class = torch.bincount(classes, minlength=len(self.codes)).tolist()
+        counts = self.counts.tolist()
+        order = classes.argsort()
+        in_order = embeddings[order]
+        # Ranks codes by |b|^2 - 2ab alone; |a|^2 is the same for all codes of a region and is added at the end.
+        ranking = embeddings.new_full((len(embeddings), max(k, self.codes.shape[1])), torch.inf)
+        start = 0
+        for index, regions in enumerate(per_class):
+            if regions and counts[index]:
+                codes, norms = self.codes[index, : counts[index]], self.norms[index, : counts[index]]
+                rows = slice(start, start + regions)
+                ranking[rows, : counts[index]] = torch.addmm(norms, in_order[rows], codes.T, alpha=-2)
+            start += regions
+        ranked, indices = ranking.topk(k, largest=False)
+        back = order.argsort()
+        distances = (ranked[back] + embeddings.square().sum(1, keepdim=True)).clamp(min=0)
+        return indices[back].clamp(max=self.codes.shape[1] - 1), distances
+
+
+def _refresh(book: CodeBook, _incompatible: object) -> None:
+    """Recomputes what is derived from the codes after new ones were loaded."""
+    book.norms = book.codes.square().sum(2)

@@ -1,0 +1,182 @@
+"""The shape prior: the likely whole shapes of a class that are nearest to a coarse mask."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from jaxtyping import Float, Int64
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from amodal.annotations import Category
+from amodal.errors import UserError
+from amodal.files import replacing, require_file
+from amodal.prior.autoencoder import MASK_SIDE, MaskAutoencoder
+from amodal.prior.codebook import CodeBook
+
+KIND = "amodal shape prior"
+MAKE_ONE = "Make one with `amodal prior fit`"
+CACHE_BYTES = 256 * 2**20
+"""Code books whose decoded masks fit in this are decoded once: 83,000 shapes, more than COCO's 80 x 1024."""
+CHUNK = 1024
+"""Masks decoded at a time, so that the decoder's maps stay small."""
+
+
+class ShapePrior(nn.Module):
+    """A frozen auto-encoder and a code book of embeddings per class.
+
+    Args:
+        autoencoder: Trained on amodal masks cropped to their boxes.
+        codebook: Embeddings of each class's typical masks.
+        categories: The categories that the classes stand for, in the order of the classes, where they are known.
+        details: How the prior was made, for people; anything that JSON can hold.
+    """
+
+    def __init__(
+        self,
+        autoencoder: MaskAutoencoder,
+        codebook: CodeBook,
+        categories: Sequence[Category] = (),
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if autoencoder.embedding_size != codebook.codes.shape[2]:
+            sizes = f"{autoencoder.embedding_size} numbers, the code book's {codebook.codes.shape[2]}"
+            raise UserError(f"the auto-encoder's embeddings have {sizes}", remedy="They come from different priors")
+        self.autoencoder = autoencoder.requires_grad_(False)
+        self.codebook = codebook
+        self.categories = tuple(categories)
+        self.details = dict(details or {})
+        self._decoded: Float[Tensor, "K*V 28 28"] | None = None
+        self.register_load_state_dict_post_hook(_forget)
+
+    @classmethod
+    def from_tensors(
+        cls,
+        tensors: Mapping[str, Tensor],
+        categories: Sequence[Category] = (),
+        details: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """The prior whose state these tensors are; every size is read from them. Raises UserError if they are not."""
+        prefix = "autoencoder."
+        inner = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        if not {"codebook.codes", "codebook.counts"} <= tensors.keys():
+            raise UserError("these tensors hold no code book: no shape prior")
+        book = CodeBook(tensors["codebook.codes"].float(), tensors["codebook.counts"].long())
+        return cls(MaskAutoencoder.from_tensors(inner), book, categories, details)
+
+    @property
+    def num_classes(self) -> int:
+        """K: classes that the code book has a place for."""
+        return len(self.codebook.codes)
+
+    @torch.no_grad()
+    def lookup(
+        self, query: Float[Tensor, "R 28 28"], classes: Int64[Tensor, " R"], k: int
+    ) -> Float[Tensor, "R {k} 28 28"]:
+        """The k shapes of each region's class nearest to its mask, nearest first, as probabilities.
+
+        A class with fewer than k shapes is filled up with the query's own reconstruction.
+
+        Args:
+            query: Masks as probabilities, or as the logits that the authors' code embeds.
+            classes: From 0: label - 1.
+            k: How many shapes.
+        """
+        with _exact(query.device):
+            embeddings = self.autoencoder.encode(query[:, None].float())
+            indices, distances = self.codebook.nearest(embeddings, classes, k)
+            shapes = self._decode_codes(classes, indices)
+            lacking = distances[:, -1].isinf() if k else distances.new_zeros(len(distances)).bool()
+            if lacking.any():
+                own = self.autoencoder.decode(embeddings[lacking])
+                missing = distances[lacking].isinf()[:, :, None, None]
+                shapes[lacking] = torch.where(missing, own, shapes[lacking])
+        return shapes
+
+    @torch.no_grad()
+    def distance(self, masks: Tensor, classes: Int64[Tensor, " R"]) -> Float[Tensor, " R"]:
+        """How far each mask is from the nearest shape of its class: the share of pixels where they differ.
+
+        Both are binary: a pixel is set where its probability is above a half. (The authors' post-process, in both
+        semantics.)
+
+        Args:
+            masks: (R, 28, 28), bool or probabilities.
+            classes: From 0: label - 1.
+
+        Returns:
+            In [0, 1]. For a class without shapes, the distance to the mask's own reconstruction.
+        """
+        binary = masks > 0.5 if masks.is_floating_point() else masks.bool()
+        nearest = self.lookup(binary.float(), classes, 1)[:, 0] > 0.5
+        return (binary != nearest).float().mean((1, 2))
+
+    def shapes(self, index: int) -> Float[Tensor, "_ 28 28"]:
+        """All shapes that the code book has of a class (from 0), as probabilities."""
+        count = int(self.codebook.counts[index])
+        indices = torch.arange(count, device=self.codebook.codes.device)
+        classes = torch.full_like(indices, index)
+        with _exact(indices.device), torch.no_grad():
+            return self._decode_codes(classes, indices[:, None])[:, 0]
+
+    def _decode_codes(
+        self, classes: Int64[Tensor, " R"], indices: Int64[Tensor, "R {k}"]
+    ) -> Float[Tensor, "R {k} 28 28"]:
+        """The masks of these codes: from the table of all of them where it fits in memory, as nothing in it changes."""
+        codes = self.codebook.codes
+        num_codes = codes.shape[1]
+        if codes.shape[0] * num_codes * 4 * MASK_SIDE**2 > CACHE_BYTES:
+            flat = codes[classes[:, None], indices].flatten(0, 1)
+            return self._decode(flat).unflatten(0, indices.shape)
+        if self._decoded is None or self._decoded.device != codes.device:
+            self._decoded = self._decode(codes.flatten(0, 1))
+        return self._decoded[classes[:, None] * num_codes + indices]
+
+    def _decode(self, embeddings: Float[Tensor, "R D"]) -> Float[Tensor, "R 28 28"]:
+        masks = embeddings.new_empty(len(embeddings), MASK_SIDE, MASK_SIDE)
+        for part, result in zip(embeddings.split(CHUNK), masks.split(CHUNK), strict=True):
+            result.copy_(self.autoencoder.decode(part)[:, 0])
+        return masks
+
+    def save(self, path: str | Path) -> None:
+        """Writes the prior as one safetensors file with its categories and details, whole or not at all."""
+        about = {"categories": [asdict(category) for category in self.categories], "details": self.details}
+        tensors = {name: value.contiguous() for name, value in self.state_dict().items()}
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, {"kind": KIND, "about": json.dumps(about)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads what `save` wrote. Raises UserError for a missing file or one of another kind."""
+        path = require_file(path, remedy=MAKE_ONE)
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("kind") != KIND:
+                    raise UserError("is not a shape prior", remedy=MAKE_ONE)
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            about = json.loads(metadata["about"])
+            categories = [Category(**category) for category in about["categories"]]
+            return cls.from_tensors(tensors, categories, about["details"])
+        except UserError as error:
+            raise UserError(error.problem, file=path, remedy=error.remedy) from error
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"cannot be read as a shape prior ({error})", file=path, remedy=MAKE_ONE) from error
+
+
+@contextmanager
+def _exact(device: torch.device) -> Iterator[None]:
+    """Single precision inside a mixed-precision step: bfloat16 would confuse near shapes."""
+    with torch.autocast(device.type, enabled=False):
+        yield
+
+
+def _forget(prior: ShapePrior, _incompatible: object) -> None:
+    """Drops the decoded masks after other weights were loaded."""
+    prior._decoded = None
