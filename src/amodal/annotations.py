@@ -70,13 +70,17 @@ class Detection:
 
 @dataclass(frozen=True)
 class AnnotationSet:
-    """A data set's annotations. A model's label l (from 1) stands for `categories[l - 1]`: sorted by id."""
+    """A data set's annotations. A model's label l (from 1) stands for `categories[l - 1]`: sorted by id.
+
+    `repairs` counts what reading mended, by kind; `amodal data check` tells what each kind means.
+    """
 
     images: list[ImageRecord]
     annotations: list[Annotation]
     categories: list[Category]
     image_folder: Path | None = None
     source: Path | None = field(default=None, compare=False)
+    repairs: dict[str, int] = field(default_factory=dict, compare=False)
 
     @cached_property
     def by_image(self) -> dict[int, list[Annotation]]:

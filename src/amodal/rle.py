@@ -60,6 +60,117 @@ def ious(first: Sequence[Rle], second: Sequence[Rle]) -> np.ndarray:
     return np.asarray(codec.iou(list(first), list(second), crowd))  # type: ignore[arg-type]
 
 
+def subtract(first: Rle, second: Rle) -> Rle:
+    """The pixels of `first` that are not in `second`."""
+    return intersect(first, complement(second))
+
+
+def complement(rle: Rle) -> Rle:
+    """The pixels that are not in the mask."""
+    counts = runs(rle)
+    # Runs alternate from background: a mask turns into its complement by one empty run more, or less, in front.
+    flipped = counts[1:] if counts[0] == 0 else np.concatenate([[0], counts])
+    return from_runs(flipped, rle["size"])
+
+
+def runs(rle: Rle) -> np.ndarray:
+    """Run lengths in column-major order, background first, int64 (R,).
+
+    pycocotools trusts the text and reads past its end where it is damaged; this reads every character itself.
+
+    Raises:
+        ValueError: The counts are damaged: they are not the run lengths of a mask of this size.
+    """
+    # LEB128-like: 5 bits a character from 48 up, 32 says that more follow, 16 in the last is the sign.
+    codes = np.frombuffer(rle["counts"], dtype=np.uint8).astype(np.int64) - 48
+    last = np.flatnonzero((codes & 32) == 0)
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or not len(last) or last[-1] != len(codes) - 1:
+        raise ValueError("run lengths are cut short or hold characters that do not belong there")
+    starts = np.concatenate([[0], last[:-1] + 1])
+    lengths = last - starts + 1
+    if lengths.max() > 7:
+        raise ValueError("a run length is longer than any image")
+    places = np.arange(len(codes)) - np.repeat(starts, lengths)
+    counts = np.add.reduceat((codes & 31) << (5 * places), starts)
+    counts -= ((codes[last] & 16) >> 4) << (5 * lengths)
+    counts[1::2] = np.cumsum(counts[1::2])  # from the fourth run on, each is told as the difference to the one
+    counts[2::2] = np.cumsum(counts[2::2])  # before the last
+    _check_runs(counts, rle["size"])
+    return counts
+
+
+def from_runs(counts: Any, size: Sequence[int]) -> Rle:
+    """Uncompressed run lengths (R,), background first, as an Rle. Raises ValueError where they do not fill `size`."""
+    counts = np.asarray(counts)
+    if counts.ndim != 1 or (counts.dtype.kind not in "iu" and counts.size):
+        raise ValueError("uncompressed run lengths must be whole numbers")
+    _check_runs(counts, size)
+    return codec.frPyObjects({"size": list(size), "counts": counts.tolist()}, *size)  # type: ignore[arg-type, return-value]
+
+
+def _check_runs(counts: np.ndarray, size: Sequence[int]) -> None:
+    pixels = size[0] * size[1]
+    if (counts < 0).any() or (counts > pixels).any() or counts.sum() != pixels:
+        raise ValueError(f"run lengths do not add up to {size[0]} x {size[1]} pixels")
+
+
+def from_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> tuple[Rle, int]:
+    """The union of polygons, each [x0, y0, x1, y1, ...] in pixels, rasterised as COCO does.
+
+    Args:
+        polygons: Any number; those of fewer than three points or an odd number of coordinates enclose nothing
+            and are left out.
+        size: Height and width of the image; what leaves it is cut off.
+
+    Returns:
+        The mask and how many polygons were left out.
+
+    Raises:
+        ValueError: A coordinate is no number, or so far away that it cannot belong to the image.
+    """
+    try:
+        points = [np.asarray(polygon, dtype=np.float64).reshape(-1) for polygon in polygons]
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("a polygon holds something that is no number") from None
+    kept = [p for p in points if len(p) >= 6 and len(p) % 2 == 0]
+    side = max(size)
+    # Written so that NaN fails too; the rasteriser's memory grows with the length of the outline.
+    if not all(p.min() >= -side and p.max() <= 2 * side for p in kept):
+        raise ValueError("a polygon lies far outside the image or holds NaN")
+    if not kept:
+        return encode(np.zeros((1, *size), dtype=bool))[0], len(points)
+    parts = codec.frPyObjects(kept, *size)
+    return (parts[0] if len(parts) == 1 else union(parts)), len(points) - len(kept)  # type: ignore[arg-type, return-value]
+
+
+def from_json(mask: Any, size: tuple[int, int]) -> tuple[Rle, int]:
+    """A mask as annotation files hold it: run lengths (text, bytes or plain numbers) or polygons.
+
+    Args:
+        mask: `{"size": [h, w], "counts": ...}`, a list of polygons, or one flat polygon (COCOA).
+        size: Height and width of the image.
+
+    Returns:
+        The mask and how many polygons were left out, as `from_polygons`.
+
+    Raises:
+        ValueError: It is none of these, is damaged, or has another size than the image.
+    """
+    if isinstance(mask, list):
+        flat = bool(mask) and not isinstance(mask[0], list | tuple)
+        return from_polygons([mask] if flat else mask, size)
+    if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str | bytes | list):
+        raise ValueError("neither run lengths nor polygons")
+    if mask.get("size") != list(size):
+        raise ValueError(f"mask size {mask.get('size')} is not the image's [height, width], {list(size)}")
+    counts = mask["counts"]
+    if isinstance(counts, list):
+        return from_runs(counts, size), 0
+    rle = Rle(size=list(size), counts=counts.encode("ascii", "replace") if isinstance(counts, str) else counts)
+    runs(rle)
+    return rle, 0
+
+
 def to_json(rle: Rle) -> dict[str, Any]:
     """The run lengths with text counts, as JSON files hold them."""
     return {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}

@@ -1,0 +1,115 @@
+"""COCO-like files of one record an object: D2SA, COCOA-cls, KINS 2019 and 2020, aistron's, plain COCO.
+
+They differ in the names of a few keys. Files mix them, and leave the visible mask out where an object is fully
+seen, so that the names are looked up record by record. This package writes D2SA's.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amodal import rle
+from amodal.annotations import Annotation, AnnotationSet
+from amodal.data import json_stream
+from amodal.data.problems import Problem
+from amodal.data.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Which key holds what. `marker` is the key that tells the dialect; `order_from` is the nearest depth order."""
+
+    name: str
+    marker: str
+    amodal: str = "segmentation"
+    visible: str = "visible_mask"
+    box: str = "bbox"
+    area: str = "area"
+    order: str = "occl_depth"
+    order_from: int = 0
+
+
+D2SA = Dialect("d2sa", "visible_mask")
+PLAIN = Dialect("coco", "segmentation")
+DIALECTS = (
+    # KINS 2020's `ico_id` counts inside a cluster of objects that overlap: 1 in front, 0 for one that stands alone.
+    Dialect("kins2020", "a_segm", "a_segm", "i_segm", "a_bbox", "a_area", "ico_id", order_from=1),
+    Dialect("aistron", "amodal_segm", "amodal_segm", "visible_segm", "amodal_bbox", "amodal_area"),
+    Dialect("aistron", "amodal_seg", "amodal_seg", "visible_seg", "amodal_bbox", "amodal_area"),
+    Dialect("kins", "inmodal_seg", visible="inmodal_seg"),
+    D2SA,
+    Dialect("d2sa", "occlude_rate"),
+    Dialect("d2sa", "occl_depth"),
+)
+
+
+def dialect_of(raw: dict[str, Any]) -> Dialect:
+    """The dialect of one record."""
+    return next((dialect for dialect in DIALECTS if dialect.marker in raw), PLAIN)
+
+
+def records(raw_records: Iterable[Any]) -> Iterator[Record | Problem]:
+    """Each annotation of a file as a Record, whatever its dialect."""
+    for place, raw in enumerate(raw_records):
+        if not isinstance(raw, dict):
+            yield Problem("bad_record", f"annotation at place {place}", "not a JSON object")
+            continue
+        keys = dialect_of(raw)
+        order = raw.get(keys.order)
+        if keys.order_from and isinstance(order, int):
+            order = max(order - keys.order_from, 0)
+        yield Record(
+            f"annotation {raw['id']}" if "id" in raw else f"annotation at place {place}",
+            raw.get("id"),
+            raw.get("image_id"),
+            raw.get("category_id"),
+            raw.get(keys.amodal),
+            raw.get(keys.visible),
+            raw.get("invisible_mask"),
+            raw.get(keys.box),
+            raw.get(keys.area),
+            raw.get("occlude_rate"),
+            raw.get("iscrowd"),
+            raw.get("isStuff"),
+            order,
+        )
+
+
+def write(annotation_set: AnnotationSet, path: Path) -> None:
+    """Writes D2SA's format: every mask to the pixel, ids kept. `occl_depth` is the depth order, 0 nearest."""
+    json_stream.write(path, header(annotation_set), map(_to_json, annotation_set.annotations))
+
+
+def header(annotation_set: AnnotationSet) -> dict[str, Any]:
+    """The members `images` and `categories`."""
+    return {
+        "images": [
+            {"id": i.id, "file_name": i.file_name, "height": i.height, "width": i.width} for i in annotation_set.images
+        ],
+        "categories": [
+            {"id": c.id, "name": c.name, "supercategory": c.supercategory} for c in annotation_set.categories
+        ],
+    }
+
+
+def _to_json(annotation: Annotation) -> dict[str, Any]:
+    area, visible_area = map(int, rle.areas([annotation.amodal, annotation.visible]))
+    record = {
+        "id": annotation.id,
+        "image_id": annotation.image_id,
+        "category_id": annotation.category_id,
+        "iscrowd": int(annotation.is_crowd),
+        "bbox": rle.boxes([annotation.amodal])[0].tolist(),
+        "area": area,
+        "segmentation": rle.to_json(annotation.amodal),
+        "visible_mask": rle.to_json(annotation.visible),
+        "occlude_rate": 1 - visible_area / area if area else 0.0,
+    }
+    if visible_area < area:
+        record["invisible_mask"] = rle.to_json(rle.subtract(annotation.amodal, annotation.visible))
+    if annotation.depth_order is not None:
+        record["occl_depth"] = annotation.depth_order
+    if annotation.is_stuff:
+        record["isStuff"] = 1
+    return record

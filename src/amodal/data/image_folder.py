@@ -1,0 +1,45 @@
+"""Where the images of an annotation file lie: annotation files name them, but not their folder."""
+
+from pathlib import Path
+from typing import Any
+
+from amodal.errors import UserError
+
+# As the archives of D2SA, KITTI (KINS) and COCO (COCOA) unpack, beside the annotations or one folder up.
+_TRAINING = ("training/image_2", "train2014", "train2017")
+_TESTING = ("testing/image_2", "val2014", "val2017", "test2014")
+_ANY = ("images", "", "d2s_amodal_images_v1/images")
+
+
+def find(path: Path, images: list[Any], given: Path | None = None) -> Path | None:
+    """The image folder of the annotation file at `path`.
+
+    Args:
+        path: The annotation file.
+        images: Its raw image entries; the first few names are looked for.
+        given: The folder the user named.
+
+    Returns:
+        `given`, or the first likely folder that holds one of the images, or None.
+
+    Raises:
+        UserError: `given` is no folder.
+    """
+    if given is not None:
+        if not given.is_dir():
+            raise UserError("no such image folder", file=given, remedy="Give the folder that the file names start from")
+        return given
+    names = [i["file_name"] for i in images[:20] if isinstance(i, dict) and isinstance(i.get("file_name"), str)]
+    # KITTI numbers its training and its testing images alike: the file's name tells which are meant.
+    splits = _TRAINING + _TESTING if "train" in path.name else _TESTING + _TRAINING
+    for folder in (parent / inside for parent in (path.parent, path.parent.parent) for inside in (*_ANY, *splits)):
+        if any(_is_file(folder / name) for name in names):
+            return folder
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long or with a zero byte
+        return False

@@ -1,0 +1,135 @@
+"""Annotation files of hundreds of megabytes: read and written one record at a time.
+
+The text is kept once and each record is decoded from it when asked for, so memory stays near the file's own size
+and every record goes through the C decoder, which is faster than an event parser.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from amodal.errors import UserError
+from amodal.files import replacing, require_file
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+class JsonDocument:
+    """A JSON object whose member `annotations`, if it has one, is decoded record by record.
+
+    Args:
+        path: A JSON file.
+
+    Raises:
+        UserError: The file is missing, or no JSON object. Damage inside `annotations` shows when walking it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = require_file(path)
+        self.members: dict[str, Any] = {}
+        self._decoder = json.JSONDecoder()
+        self._array: int | None = None
+        try:
+            self._text = self.path.read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UserError(f"not a text file ({error})", file=path, remedy="Give an annotation file") from None
+        self._read_members()
+
+    @property
+    def has_annotations(self) -> bool:
+        """Whether there is a member `annotations`."""
+        return self._array is not None
+
+    def annotations(self) -> Iterator[Any]:
+        """The records of `annotations`, each decoded when asked for. May be walked again. Raises UserError."""
+        if self._array is not None:
+            for record, _ in self._elements(self._array):
+                yield record
+
+    def _read_members(self) -> None:
+        at = self._skip(0)
+        if self._text[at : at + 1] != "{":
+            raise UserError(
+                "no JSON object, so no annotation file",
+                file=self.path,
+                remedy="A list of results is read by `evaluate`",
+            )
+        at = self._skip(at + 1)
+        while self._text[at : at + 1] != "}":
+            key, at = self._decode(at)
+            if not isinstance(key, str):
+                raise self._broken(at, "expected a key")
+            at = self._skip(self._expect(":", at))
+            if key == "annotations" and self._text[at : at + 1] == "[":
+                self._array = at
+                if "images" in self.members and "categories" in self.members:
+                    return  # nothing that is needed comes after them: spares a walk through the whole array
+                at = self._end_of_array(at)
+            else:
+                self.members[key], at = self._decode(at)
+            at = self._skip(at)
+            if self._text[at : at + 1] != "}":
+                at = self._skip(self._expect(",", at))
+
+    def _elements(self, at: int) -> Iterator[tuple[Any, int]]:
+        """The elements of the array that opens at `at`, each with the position after it."""
+        at = self._skip(at + 1)
+        if self._text[at : at + 1] == "]":
+            return
+        while True:
+            value, at = self._decode(at)
+            yield value, at
+            at = self._skip(at)
+            if self._text[at : at + 1] == "]":
+                return
+            at = self._skip(self._expect(",", at))
+
+    def _end_of_array(self, at: int) -> int:
+        end = at + 1
+        for _, end in self._elements(at):  # noqa: B007 - the last position is what is wanted
+            pass
+        return self._expect("]", end)
+
+    def _decode(self, at: int) -> tuple[Any, int]:
+        try:
+            return self._decoder.raw_decode(self._text, at)
+        except json.JSONDecodeError as error:
+            raise self._broken(error.pos, error.msg) from None
+        except RecursionError:
+            raise self._broken(at, "nested too deeply") from None
+        except ValueError as error:  # a number of thousands of digits
+            raise self._broken(at, str(error)) from None
+
+    def _expect(self, character: str, at: int) -> int:
+        at = self._skip(at)
+        if self._text[at : at + 1] != character:
+            raise self._broken(at, f"expected '{character}'")
+        return at + 1
+
+    def _skip(self, at: int) -> int:
+        match = _SPACE.match(self._text, at)
+        return match.end() if match else at
+
+    def _broken(self, at: int, reason: str) -> UserError:
+        line = self._text.count("\n", 0, at) + 1
+        column = at - self._text.rfind("\n", 0, at)
+        return UserError(
+            f"not valid JSON at line {line}, column {column} ({reason})",
+            file=self.path,
+            remedy="The file may be cut short: download or export it again",
+        )
+
+
+def write(path: Path, members: dict[str, Any], annotations: Iterable[Any]) -> None:
+    """Writes a JSON object: `members`, then `annotations` one record a line. Whole or not at all."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write("{")
+        for key, value in members.items():
+            file.write(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n")
+        file.write('"annotations": [')
+        for index, record in enumerate(annotations):
+            file.write(",\n" if index else "\n")
+            file.write(json.dumps(record, ensure_ascii=False))
+        file.write("\n]}\n")

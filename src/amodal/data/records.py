@@ -1,0 +1,234 @@
+"""From what a file states to annotations: one record at a time, each problem reported, none raised from here."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from tqdm import tqdm
+
+from amodal import rle
+from amodal.annotations import Annotation, Category, ImageRecord
+from amodal.data.problems import Problem, Refused, Report
+from amodal.rle import Rle
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One object as its file states it; nothing is checked yet. None stands for "not stated".
+
+    Attributes:
+        name: How messages call it: "annotation 17", "annotation 3 region 2".
+        amodal: Run lengths or polygons, as `rle.from_json` takes them.
+        visible: The same. None: fully visible, or told by `invisible`.
+        invisible: The same.
+        box: Amodal box, xywh.
+        depth_order: Counted from 0, nearest first.
+    """
+
+    name: str
+    id: Any
+    image_id: Any
+    category_id: Any
+    amodal: Any
+    visible: Any = None
+    invisible: Any = None
+    box: Any = None
+    area: Any = None
+    occlusion_rate: Any = None
+    is_crowd: Any = None
+    is_stuff: Any = None
+    depth_order: Any = None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file, or a folder of files, states.
+
+    Attributes:
+        format: The format's name, as `amodal convert --to` has it where it can be written.
+        images: Raw `{id, file_name, height, width}`.
+        categories: Raw `{id, name, supercategory}`.
+        records: The objects; walked once.
+        image_folder: Where the images lie, if found.
+    """
+
+    path: Path
+    format: str
+    images: list[Any]
+    categories: list[Any]
+    records: Iterable[Record | Problem]
+    image_folder: Path | None = None
+    count: int | None = field(default=None)
+
+
+def images(contents: Contents, report: Report) -> list[ImageRecord]:
+    """The images that are usable; the others are reported."""
+    found: dict[int, ImageRecord] = {}
+    for index, raw in enumerate(contents.images):
+        name = f"image {raw.get('id', f'at place {index}') if isinstance(raw, dict) else f'at place {index}'}"
+        try:
+            image = _image(raw, contents.image_folder)
+        except Refused as refused:
+            report(Problem(refused.kind, name, refused.detail))
+            continue
+        if image.id in found:
+            report(Problem("duplicate_image", name, f"its id is also that of {found[image.id].file_name}"))
+            continue
+        found[image.id] = image
+    return list(found.values())
+
+
+def _image(raw: Any, folder: Path | None) -> ImageRecord:
+    if not isinstance(raw, dict):
+        raise Refused("bad_record", "not a JSON object")
+    file_name = raw.get("file_name")
+    if not isinstance(file_name, str) or not file_name:
+        raise Refused("bad_record", "no 'file_name'")
+    height, width = raw.get("height"), raw.get("width")
+    if height is None or width is None:
+        height, width = _size_of_file(folder, file_name)
+    image = ImageRecord(whole(raw.get("id"), "id"), file_name, whole(height, "height"), whole(width, "width"))
+    # Also keeps a mistyped size from asking for more memory than there is.
+    if not (0 < image.height <= 65535 and 0 < image.width <= 65535):
+        raise Refused("bad_record", f"height {image.height} and width {image.width} are no size of an image")
+    return image
+
+
+def _size_of_file(folder: Path | None, file_name: str) -> tuple[int, int]:
+    """Height and width, from the image file itself."""
+    try:
+        if folder is None:
+            raise FileNotFoundError
+        with Image.open(folder / file_name) as image:
+            return image.height, image.width
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise Refused("bad_record", "no 'height' and 'width', and its file cannot be opened to measure them") from None
+
+
+def categories(contents: Contents, report: Report) -> list[Category]:
+    """The categories that are usable; the others are reported."""
+    found: dict[int, Category] = {}
+    for index, raw in enumerate(contents.categories):
+        name = f"category {raw.get('id') if isinstance(raw, dict) else f'at place {index}'}"
+        try:
+            if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
+                raise Refused("bad_record", "no 'name'")
+            category = Category(whole(raw.get("id"), "id"), raw["name"], str(raw.get("supercategory") or ""))
+            if category.id in found:
+                raise Refused("duplicate_category", f"'{category.name}' and '{found[category.id].name}' share it")
+        except Refused as refused:
+            report(Problem(refused.kind, name, refused.detail))
+            continue
+        found[category.id] = category
+    return list(found.values())
+
+
+def annotations(
+    contents: Contents, images: list[ImageRecord], categories: list[Category], report: Report
+) -> Iterator[tuple[Record, Annotation]]:
+    """Each usable record with the annotation made of it; what is wrong is reported, what can be mended is.
+
+    An annotation whose id was used before keeps it here: `renumber` gives new ones when the largest is known.
+    """
+    sizes = {image.id: (image.height, image.width) for image in images}
+    known, seen = {category.id for category in categories}, set()
+    progress = tqdm(
+        contents.records, f"reading {contents.path.name}", unit=" objects", delay=2, leave=False, disable=None
+    )
+    for record in progress:
+        if isinstance(record, Problem):
+            report(record)
+            continue
+        try:
+            annotation = _annotation(record, sizes, known, report)
+        except Refused as refused:
+            report(Problem(refused.kind, record.name, refused.detail))
+            continue
+        if annotation is None:
+            continue
+        if annotation.id in seen:
+            report(Problem("duplicate_id", record.name, f"id {annotation.id} is used before"))
+        seen.add(annotation.id)
+        yield record, annotation
+
+
+def renumber(annotations: list[Annotation]) -> list[Annotation]:
+    """The annotations with new ids, from the largest on, for those whose id came before."""
+    free = max((a.id for a in annotations), default=0) + 1
+    seen: set[int] = set()
+    unique = []
+    for annotation in annotations:
+        if annotation.id in seen:
+            annotation, free = replace(annotation, id=free), free + 1  # noqa: PLW2901
+        seen.add(annotation.id)
+        unique.append(annotation)
+    return unique
+
+
+def _annotation(
+    record: Record, sizes: dict[int, tuple[int, int]], known: set[int], report: Report
+) -> Annotation | None:
+    identity = whole(record.id, "id")
+    image_id, category_id = whole(record.image_id, "image_id"), whole(record.category_id, "category_id")
+    size = sizes.get(image_id)
+    if size is None:
+        raise Refused("unknown_image", f"image_id {image_id} is not in 'images'")
+    if category_id not in known:
+        raise Refused("unknown_category", f"category_id {category_id} is not in 'categories'")
+    if record.amodal is None:
+        raise Refused("bad_record", "no amodal mask ('segmentation')")
+    amodal = _mask(record.amodal, size, record.name, report)
+    visible = _visible(record, amodal, size, report)
+    if not rle.areas([amodal])[0]:
+        report(Problem("amodal_empty", record.name, "its amodal mask has no pixel"))
+        return None
+    order = None if record.depth_order is None else whole(record.depth_order, "depth order")
+    return Annotation(
+        identity, image_id, category_id, amodal, visible, bool(record.is_crowd), bool(record.is_stuff), order
+    )
+
+
+def _visible(record: Record, amodal: Rle, size: tuple[int, int], report: Report) -> Rle:
+    """The visible mask, within the amodal one."""
+    if record.visible is None:
+        if record.invisible is None:
+            return amodal
+        return rle.subtract(amodal, _mask(record.invisible, size, record.name, report))
+    visible = _mask(record.visible, size, record.name, report)
+    clamped = rle.intersect(amodal, visible)
+    before, after = rle.areas([visible, clamped])
+    if after < before:
+        report(Problem("visible_outside", record.name, f"{before - after} of {before} visible pixels lie outside"))
+        return clamped
+    return visible
+
+
+def _mask(mask: Any, size: tuple[int, int], name: str, report: Report) -> Rle:
+    if isinstance(mask, dict) and mask.get("size") != list(size):
+        raise Refused("mask_size", f"mask size {mask.get('size')}, but the image is {list(size)} (height, width)")
+    try:
+        parsed, dropped = rle.from_json(mask, size)
+    except ValueError as error:
+        raise Refused("bad_mask", str(error)) from None
+    if dropped:
+        report(Problem("polygon_dropped", name, f"{dropped} of its polygons"))
+    return parsed
+
+
+def whole(value: Any, key: str) -> int:
+    """`value` as an int, also from 3.0 or "3". Raises Refused."""
+    if type(value) is int:
+        number = value
+    else:
+        try:
+            number = int(value)
+            exact = isinstance(value, str) or number == value
+        except (TypeError, ValueError, OverflowError):
+            exact = False
+        if not exact or isinstance(value, bool):
+            raise Refused("bad_record", f"'{key}' is {str(value)[:40]!r}, not a whole number")
+    if abs(number) >= 2**63:
+        raise Refused("bad_record", f"'{key}' is too large")
+    return number
