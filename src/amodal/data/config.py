@@ -1,0 +1,60 @@
+"""Where samples come from, as settings. No torch here."""
+
+from dataclasses import dataclass, field
+
+from amodal.synthesis.config import SceneConfig, Split
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Annotated images on disk, in any format that `amodal.data.formats` reads."""
+
+    annotations: tuple[str, ...]
+    """Annotation files; several are read as one data set and must list the same categories."""
+    images: str | None = None
+    """The image folder. None looks for it near the annotations."""
+    keep_empty: bool = True
+    """Whether images without objects take part: a detector learns from them what is background."""
+    keep_stuff: bool = False
+    """Whether regions marked as stuff (COCOA) count as objects."""
+
+
+@dataclass(frozen=True)
+class SceneSource:
+    """Scenes composed when they are asked for."""
+
+    cutouts: str = "drawn"
+    """`drawn`, or a folder of cut-outs `<category>/<object>/*.png`."""
+    backgrounds: str = "drawn"
+    """`drawn`, `plain`, or a folder of photographs."""
+    split: Split = "all"
+    """Which objects and backgrounds: the first three quarters of each train, the others validate."""
+    scenes: SceneConfig = field(default_factory=SceneConfig)
+    """How a scene is composed."""
+    count: int | None = None
+    """How many scenes there are. None composes a new one every time."""
+    seed: int = 0
+    """The same seed gives the same scenes."""
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes to training samples."""
+
+    flip: float = 0.5
+    """Probability that a sample is mirrored left to right."""
+    zoom: tuple[float, float] | None = None
+    """Range of a random zoom: the image is scaled so and cropped or padded to its own size. (The detector's
+    choice of short sides is apart from this: `DetectorConfig.min_size`.)"""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What a run trains and validates on."""
+
+    train: FileSource | SceneSource
+    """Where training samples come from."""
+    val: FileSource | SceneSource | None = None
+    """Where validation samples come from; None does not validate."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Random changes to training samples."""

@@ -1,0 +1,104 @@
+"""What a model is trained and validated on: samples, each an image and its target."""
+
+from pathlib import Path
+from typing import Protocol, TypedDict
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from amodal import rle
+from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
+from amodal.errors import UserError
+from amodal.files import read_image
+from amodal.instances import Target
+
+
+class Sample(TypedDict):
+    """An image in RGB, what is in it, and its id in the annotations."""
+
+    image: UInt8[Tensor, "3 H W"]
+    target: Target
+    image_id: int
+
+
+class SampleSet(Protocol):
+    """A data set of samples by index. Label l stands for `categories[l - 1]`."""
+
+    categories: list[Category]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+class AnnotatedImages:
+    """The images of an annotation set, read and decoded when they are asked for.
+
+    Crowd regions are left out: they are no single objects. So are objects whose amodal mask is empty.
+
+    Args:
+        annotation_set: With its image folder known.
+        keep_empty: Whether images without objects take part.
+        keep_stuff: Whether regions marked as stuff count as objects.
+
+    Raises:
+        UserError: The image folder is unknown, or there is no image left.
+    """
+
+    def __init__(self, annotation_set: AnnotationSet, *, keep_empty: bool = True, keep_stuff: bool = False) -> None:
+        source = annotation_set.source
+        if annotation_set.image_folder is None:
+            raise UserError("the image folder is not known", file=source, remedy="Name it with `images`")
+        self.folder = Path(annotation_set.image_folder)
+        self.categories = sorted(annotation_set.categories, key=lambda category: category.id)
+        self._label_of = annotation_set.label_of
+        self._objects = {
+            image_id: [a for a in found if not a.is_crowd and (keep_stuff or not a.is_stuff)]
+            for image_id, found in annotation_set.by_image.items()
+        }
+        self.images = [image for image in annotation_set.images if keep_empty or self._objects.get(image.id)]
+        if not self.images or not self.categories:
+            missing = "images" if self.categories else "categories"
+            raise UserError(f"the data set has no {missing}", file=source, remedy="Give one that lists some")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample of `images[index]`. Raises UserError where its file is missing, damaged or of another size."""
+        record = self.images[index]
+        pixels = read_image(self.folder / record.file_name)
+        if pixels.shape[:2] != (record.height, record.width):
+            height, width = pixels.shape[:2]
+            raise UserError(
+                f"the image is {width}x{height}, the annotations say {record.width}x{record.height}",
+                file=self.folder / record.file_name,
+                record=f"image {record.id}",
+                remedy="Use the images that were annotated",
+            )
+        image = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+        return {"image": image, "target": self._target(record), "image_id": record.id}
+
+    def _target(self, record: ImageRecord) -> Target:
+        objects = [a for a in self._objects.get(record.id, []) if rle.areas([a.amodal])[0]]
+        size = (record.height, record.width)
+        corners = rle.boxes([a.amodal for a in objects])  # xywh
+        corners[:, 2:] += corners[:, :2]
+        target: Target = {
+            "boxes": torch.from_numpy(corners.astype(np.float32)),
+            "labels": torch.tensor([self._label_of[a.category_id] for a in objects], dtype=torch.int64),
+            "amodal_masks": torch.from_numpy(rle.decode([a.amodal for a in objects], size)),
+            "visible_masks": torch.from_numpy(rle.decode([a.visible for a in objects], size)),
+        }
+        order = _depth_order(objects)
+        if order is not None:
+            target["depth_order"] = order
+        return target
+
+
+def _depth_order(objects: list[Annotation]) -> Tensor | None:
+    """Each object's place from the front, int64 (N,), if every object's is known."""
+    places = [a.depth_order for a in objects]
+    return torch.tensor(places, dtype=torch.int64) if all(place is not None for place in places) else None
