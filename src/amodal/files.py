@@ -83,11 +83,32 @@ def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
     Raises:
         UserError: The file is missing, or is no image, or is damaged.
     """
+    with _opened(path) as image:
+        return np.asarray((ImageOps.exif_transpose(image) if upright else image).convert("RGB"))
+
+
+def read_rgba(path: str | Path) -> np.ndarray:
+    """An image with transparency as uint8 (H, W, 4), colours not multiplied by alpha.
+
+    Raises:
+        UserError: The file is missing, or is no image, or is damaged, or has no transparency.
+    """
+    with _opened(path) as image:
+        if not image.has_transparency_data:
+            raise UserError(
+                "has no transparency", file=path, remedy="A cut-out is a PNG or WebP whose alpha channel is its mask"
+            )
+        return np.asarray(image.convert("RGBA"))
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """The decoded image of a file; what goes wrong in it becomes a UserError."""
     path = require_file(path)
     try:
         with Image.open(path) as image:
             image.load()
-            return np.asarray((ImageOps.exif_transpose(image) if upright else image).convert("RGB"))
+            yield image
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"cannot be read as an image ({error})", file=path, remedy="Replace or remove it") from error
 
