@@ -21,7 +21,7 @@ def encode(masks: np.ndarray) -> list[Rle]:
     """Bool or uint8 masks (N, H, W) as run lengths."""
     # The codec wants column-major (H, W, N); a transposed view of contiguous (N, W, H) is just that.
     columns = np.ascontiguousarray(masks.transpose(0, 2, 1)).view(np.uint8)
-    return codec.encode(columns.transpose(2, 1, 0)) if len(masks) else []
+    return list(codec.encode(columns.transpose(2, 1, 0))) if len(masks) else []  # type: ignore[arg-type]
 
 
 def decode(rles: Sequence[Rle], size: tuple[int, int]) -> np.ndarray:
@@ -139,8 +139,8 @@ def from_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> tuple[Rle, 
         raise ValueError("a polygon lies far outside the image or holds NaN")
     if not kept:
         return encode(np.zeros((1, *size), dtype=bool))[0], len(points)
-    parts = codec.frPyObjects(kept, *size)
-    return (parts[0] if len(parts) == 1 else union(parts)), len(points) - len(kept)  # type: ignore[arg-type, return-value]
+    parts: list[Rle] = codec.frPyObjects(kept, *size)  # type: ignore[arg-type, assignment]
+    return (parts[0] if len(parts) == 1 else union(parts)), len(points) - len(kept)
 
 
 def from_json(mask: Any, size: tuple[int, int]) -> tuple[Rle, int]:

@@ -11,9 +11,11 @@ from typing import Any
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet
-from amodal.data import json_stream
+from amodal.data import image_folder, json_stream
+from amodal.data.json_stream import JsonDocument
 from amodal.data.problems import Problem
-from amodal.data.records import Record
+from amodal.data.records import Contents, Record
+from amodal.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,28 @@ def dialect_of(raw: dict[str, Any]) -> Dialect:
     return next((dialect for dialect in DIALECTS if dialect.marker in raw), PLAIN)
 
 
-def records(raw_records: Iterable[Any]) -> Iterator[Record | Problem]:
+def contents(document: JsonDocument, images: Path | None) -> Contents:
+    """What a COCO-like file states."""
+    first = next(document.annotations(), None)
+    listed, categories = (_list(document, key) for key in ("images", "categories"))
+    return Contents(
+        document.path,
+        dialect_of(first).name if isinstance(first, dict) else PLAIN.name,
+        listed,
+        categories,
+        _records(document.annotations()),
+        image_folder.find(document.path, listed, images),
+    )
+
+
+def _list(document: JsonDocument, key: str) -> list[Any]:
+    if not isinstance(document.members.get(key), list):
+        remedy = "Known are D2SA, KINS, COCOA, COCOA-cls, aistron, COCO, labelme and YOLO"
+        raise UserError(f"of no known annotation format: no list '{key}'", file=document.path, remedy=remedy)
+    return document.members[key]
+
+
+def _records(raw_records: Iterable[Any]) -> Iterator[Record | Problem]:
     """Each annotation of a file as a Record, whatever its dialect."""
     for place, raw in enumerate(raw_records):
         if not isinstance(raw, dict):

@@ -1,10 +1,12 @@
 """Every annotation format of the field: recognised from the file, read into an AnnotationSet."""
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from amodal.annotations import AnnotationSet
-from amodal.data import coco, image_folder, records
+from amodal.data import coco, cocoa, kins, labelme, records, yolo
 from amodal.data.json_stream import JsonDocument
 from amodal.data.problems import KINDS, Problem, Report
 from amodal.data.records import Contents
@@ -18,7 +20,7 @@ def read(path: str | Path, images: str | Path | None = None) -> AnnotationSet:
     counts what was mended.
 
     Args:
-        path: An annotation file.
+        path: An annotation file, or a folder of labelme's or YOLO's files.
         images: The image folder. Otherwise it is looked for near the file.
 
     Raises:
@@ -47,23 +49,51 @@ def assemble(contents: Contents, report: Report) -> AnnotationSet:
 
 
 def contents(path: str | Path, images: str | Path | None = None) -> Contents:
-    """What the file states, its format recognised from its keys. Raises UserError as `read`."""
+    """What a file or folder states, its format recognised from its keys. Raises UserError as `read`."""
     path, images = Path(path), None if images is None else Path(images)
+    if images is not None and not images.is_dir():
+        raise UserError("no such image folder", file=images, remedy="Give the folder that the file names start from")
+    if path.is_dir():
+        return _contents_of_folder(path, images)
     document = JsonDocument(path)
-    listed = document.members.get("images")
+    if "shapes" in document.members:
+        return labelme.contents(path, [document], images)
+    if "regions" in document.members:
+        return cocoa.contents_of_single(path, [document], images)
     first = next(document.annotations(), None)
-    if not document.has_annotations or not isinstance(listed, list):
-        raise UserError(
-            "of no known annotation format (no 'images' and 'annotations')",
-            file=path,
-            remedy="Known are D2SA, KINS, COCOA, COCOA-cls, aistron, COCO and labelme",
-        )
-    kinds = document.members.get("categories")
-    return Contents(
-        path,
-        coco.dialect_of(first).name if isinstance(first, dict) else "coco",
-        listed,
-        kinds if isinstance(kinds, list) else [],
-        coco.records(document.annotations()),
-        image_folder.find(path, listed, images),
+    if isinstance(first, dict) and "regions" in first:
+        return cocoa.contents(document, images)
+    return coco.contents(document, images)
+
+
+def _contents_of_folder(folder: Path, images: Path | None) -> Contents:
+    if (folder / yolo.DATA_FILE).is_file():
+        return yolo.contents(folder, images)
+    documents = [JsonDocument(path) for path in sorted(folder.rglob("*.json"))]
+    drawn = [document for document in documents if "shapes" in document.members]
+    single = [document for document in documents if "regions" in document.members]
+    if drawn:
+        return labelme.contents(folder, drawn, images)
+    if single:
+        return cocoa.contents_of_single(folder, single, images)
+    raise UserError(
+        "no folder of annotations",
+        file=folder,
+        remedy="Give an annotation file, a folder of labelme's or COCOA's files, or of YOLO's with data.yaml",
     )
+
+
+def write(annotation_set: AnnotationSet, name: str, path: Path) -> None:
+    """Writes a file, or a folder, in the format of this name, a key of WRITERS."""
+    WRITERS[name](annotation_set, path)
+
+
+WRITERS: dict[str, Callable[[AnnotationSet, Path], None]] = {
+    "d2sa": coco.write,
+    "kins": kins.write,
+    "cocoa": cocoa.write,
+    "labelme": labelme.write,
+    "yolo-amodal": partial(yolo.write, mask="amodal"),
+    "yolo-visible": partial(yolo.write, mask="visible"),
+}
+"""The formats that can be written. D2SA's holds all there is; each module says what the others leave out."""

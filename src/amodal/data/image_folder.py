@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from amodal.errors import UserError
-
 # As the archives of D2SA, KITTI (KINS) and COCO (COCOA) unpack, beside the annotations or one folder up.
 _TRAINING = ("training/image_2", "train2014", "train2017")
 _TESTING = ("testing/image_2", "val2014", "val2017", "test2014")
@@ -21,13 +19,8 @@ def find(path: Path, images: list[Any], given: Path | None = None) -> Path | Non
 
     Returns:
         `given`, or the first likely folder that holds one of the images, or None.
-
-    Raises:
-        UserError: `given` is no folder.
     """
     if given is not None:
-        if not given.is_dir():
-            raise UserError("no such image folder", file=given, remedy="Give the folder that the file names start from")
         return given
     names = [i["file_name"] for i in images[:20] if isinstance(i, dict) and isinstance(i.get("file_name"), str)]
     # KITTI numbers its training and its testing images alike: the file's name tells which are meant.

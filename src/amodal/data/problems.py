@@ -53,6 +53,7 @@ KINDS = {
     "duplicate_category": Kind("a category id is listed twice", "refused"),
     "unpaired": Kind("a visible mask has no amodal one to belong to", "refused"),
     "duplicate_id": Kind("an annotation id is used twice; the later one gets a new id", "repaired"),
+    "second_annotator": Kind("an image is annotated by several people; the first is read", "repaired"),
     "visible_outside": Kind("the visible mask leaves the amodal mask; the part outside is cut off", "repaired"),
     "amodal_empty": Kind("the amodal mask is empty; the annotation is dropped", "repaired"),
     "polygon_dropped": Kind("a polygon of fewer than three points or an odd count is left out", "repaired"),

@@ -1,8 +1,8 @@
 """From what a file states to annotations: one record at a time, each problem reported, none raised from here."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PIL import Image
@@ -11,6 +11,7 @@ from tqdm import tqdm
 from amodal import rle
 from amodal.annotations import Annotation, Category, ImageRecord
 from amodal.data.problems import Problem, Refused, Report
+from amodal.errors import UserError
 from amodal.rle import Rle
 
 
@@ -60,7 +61,6 @@ class Contents:
     categories: list[Any]
     records: Iterable[Record | Problem]
     image_folder: Path | None = None
-    count: int | None = field(default=None)
 
 
 def images(contents: Contents, report: Report) -> list[ImageRecord]:
@@ -86,25 +86,32 @@ def _image(raw: Any, folder: Path | None) -> ImageRecord:
     file_name = raw.get("file_name")
     if not isinstance(file_name, str) or not file_name:
         raise Refused("bad_record", "no 'file_name'")
-    height, width = raw.get("height"), raw.get("width")
-    if height is None or width is None:
-        height, width = _size_of_file(folder, file_name)
-    image = ImageRecord(whole(raw.get("id"), "id"), file_name, whole(height, "height"), whole(width, "width"))
+    height, width = size_of(raw, folder)
+    return ImageRecord(whole(raw.get("id"), "id"), file_name, height, width)
+
+
+def size_of(raw: dict[str, Any], folder: Path | None) -> tuple[int, int]:
+    """Height and width of an image as stated, or else as its file has it. Raises Refused."""
+    if raw.get("height") is None or raw.get("width") is None:
+        try:
+            with Image.open((folder or Path()) / raw["file_name"]) as image:
+                return image.height, image.width
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            problem = f"no height and width, and '{raw['file_name']}' cannot be opened to measure them"
+            raise Refused("bad_record", problem) from None
+    height, width = whole(raw["height"], "height"), whole(raw["width"], "width")
     # Also keeps a mistyped size from asking for more memory than there is.
-    if not (0 < image.height <= 65535 and 0 < image.width <= 65535):
-        raise Refused("bad_record", f"height {image.height} and width {image.width} are no size of an image")
-    return image
+    if not (0 < height <= 65535 and 0 < width <= 65535):
+        raise Refused("bad_record", f"height {height} and width {width} are no size of an image")
+    return height, width
 
 
-def _size_of_file(folder: Path | None, file_name: str) -> tuple[int, int]:
-    """Height and width, from the image file itself."""
-    try:
-        if folder is None:
-            raise FileNotFoundError
-        with Image.open(folder / file_name) as image:
-            return image.height, image.width
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise Refused("bad_record", "no 'height' and 'width', and its file cannot be opened to measure them") from None
+def inside(file_name: str) -> Path:
+    """`file_name` as a path that stays in the folder it starts from. Raises UserError for one that leaves it."""
+    path = PurePosixPath(file_name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or not path.name:
+        raise UserError(f"the image's name '{file_name}' leaves its folder", remedy="Use names inside the image folder")
+    return Path(path)
 
 
 def categories(contents: Contents, report: Report) -> list[Category]:
@@ -218,17 +225,13 @@ def _mask(mask: Any, size: tuple[int, int], name: str, report: Report) -> Rle:
 
 
 def whole(value: Any, key: str) -> int:
-    """`value` as an int, also from 3.0 or "3". Raises Refused."""
-    if type(value) is int:
-        number = value
-    else:
+    """`value` as an int of 64 bits, also from 3.0 or "3". Raises Refused."""
+    number = value if type(value) is int else None
+    if number is None and not isinstance(value, bool):
         try:
-            number = int(value)
-            exact = isinstance(value, str) or number == value
+            number = int(value) if isinstance(value, str) or int(value) == value else None
         except (TypeError, ValueError, OverflowError):
-            exact = False
-        if not exact or isinstance(value, bool):
-            raise Refused("bad_record", f"'{key}' is {str(value)[:40]!r}, not a whole number")
-    if abs(number) >= 2**63:
-        raise Refused("bad_record", f"'{key}' is too large")
+            number = None
+    if number is None or abs(number) >= 2**63:
+        raise Refused("bad_record", f"'{key}' is {str(value)[:40]!r}, not a whole number")
     return number

@@ -1,0 +1,100 @@
+"""YOLO's segmentation labels: a text file an image, a line an object, and `data.yaml` with the names.
+
+A line is the class from 0, then x y x y ... in shares of the image's width and height. There is one mask an object:
+amodal or visible, as one chooses.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from amodal.annotations import AnnotationSet, ImageRecord
+from amodal.data import outlines
+from amodal.data.problems import Problem, Refused
+from amodal.data.records import Contents, Record, inside, size_of
+from amodal.errors import UserError
+from amodal.files import IMAGE_SUFFIXES, replacing, require_file
+
+DATA_FILE = "data.yaml"
+
+
+def write(annotation_set: AnnotationSet, folder: Path, mask: Literal["amodal", "visible"] = "amodal") -> None:
+    """Writes `labels/`, `data.yaml` and, where the image folder is known, a link `images` to it.
+
+    Every mask to the pixel; crowds and objects whose mask is empty are left out.
+    """
+    for image in annotation_set.images:
+        lines = [
+            " ".join([str(annotation_set.label_of[annotation.category_id] - 1), *_shares(shape, image)])
+            for annotation in annotation_set.by_image[image.id]
+            if not annotation.is_crowd
+            and (shape := outlines.outline(annotation.amodal if mask == "amodal" else annotation.visible))
+        ]
+        path = folder / "labels" / inside(image.file_name).with_suffix(".txt")
+        with replacing(path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    names = sorted(annotation_set.categories, key=lambda category: category.id)
+    with replacing(folder / DATA_FILE) as temporary:
+        listed = "".join(f"  {index}: {json.dumps(category.name)}\n" for index, category in enumerate(names))
+        text = f"path: {json.dumps(str(folder.resolve()))}\ntrain: images\nval: images\nnames:\n{listed}"
+        temporary.write_text(text, encoding="utf-8")
+    link = folder / "images"
+    if annotation_set.image_folder is not None and not os.path.lexists(link):
+        link.symlink_to(annotation_set.image_folder.resolve(), target_is_directory=True)
+
+
+def _shares(polygon: list[int], image: ImageRecord) -> list[str]:
+    """Coordinates as shares of the image's sides; 7 digits keep a pixel's edge in an image of any size."""
+    sides = (image.width, image.height) * (len(polygon) // 2)
+    return [f"{coordinate / side:.7g}" for coordinate, side in zip(polygon, sides, strict=True)]
+
+
+def contents(folder: Path, images: Path | None) -> Contents:
+    """What the folder states: `labels/`, the names in `data.yaml`, and the images, which are measured.
+
+    Images and objects are numbered from 1. The masks are taken as amodal, fully visible.
+    """
+    image_folder = images or folder / "images"
+    labels = folder / "labels"
+    listed: list[dict[str, Any]] = []
+    records: list[Record | Problem] = []
+    for number, path in enumerate(sorted(labels.rglob("*.txt")), start=1):
+        stem = path.relative_to(labels)
+        found = (stem.with_suffix(suffix) for suffix in IMAGE_SUFFIXES)
+        name = next((name for name in found if (image_folder / name).is_file()), stem.with_suffix(".jpg"))
+        listed.append({"id": number, "file_name": name.as_posix()})
+        try:
+            height, width = size_of(listed[-1], image_folder)
+        except Refused:
+            continue  # said once, where the images are listed
+        for line, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+            records.append(_record(f"{stem} line {line}", len(records) + 1, number, text, (width, height)))
+    names = enumerate(_names(folder / DATA_FILE))
+    categories = [{"id": index, "name": name} for index, name in names]
+    return Contents(folder, "yolo", listed, categories, records, image_folder)
+
+
+def _record(name: str, number: int, image_id: int, text: str, sides: tuple[int, int]) -> Record | Problem:
+    try:
+        category, *shares = (float(word) for word in text.split())
+    except ValueError:
+        return Problem("bad_record", name, "not numbers with spaces between")
+    polygon = [share * sides[index % 2] for index, share in enumerate(shares)]
+    return Record(name, number, image_id, category, [polygon])
+
+
+def _names(path: Path) -> list[str]:
+    """The names of `data.yaml`: `names: [a, b]`, or one a line below as `- a` or `0: a`."""
+    text = require_file(path, remedy="YOLO's folder holds data.yaml with the names").read_text(encoding="utf-8")
+    match = re.search(
+        r"^names:[ \t]*(\[.*?\])?[^\n]*\n?((?:[ \t]*(?:-|\d+:)[^\n]*\n?)*)", text, re.MULTILINE | re.DOTALL
+    )
+    if match is None:
+        raise UserError("no 'names'", file=path, remedy="Add them, one a line, as '  0: cup'")
+    if match[1]:
+        words = match[1][1:-1].split(",")
+    else:
+        words = [re.sub(r"^[ \t]*(-|\d+:)", "", line) for line in match[2].splitlines()]
+    return [word.strip().strip("\"'") for word in words if word.strip()]
