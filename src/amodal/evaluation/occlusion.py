@@ -1,0 +1,76 @@
+"""AP by occlusion rate: how instances are graded by what is hidden of them.
+
+Two modes that must not be mixed up, since their numbers differ:
+
+* `vrsp` is the evaluator of Xiao et al., "Amodal Segmentation Based on Visible Region Segmentation and Shape Prior"
+  (AAAI 2021), to the bit; AISFormer uses it too. The paper's AP(Occluded) is its column ">= 0.15". Its quirks:
+  an unmatched detection is a false positive only if its **own predicted** masks make it look occluded enough, so a
+  model gains by predicting "not occluded"; a method without visible masks cannot be scored; an instance whose stated
+  visible ratio is above 1 (rounding, in KINS) counts nowhere, not even in "all".
+* `clean` grades instances by their true masks only: every unmatched detection is a false positive in every column.
+
+Both keep the rest of COCO's matching: instances outside the range are ignored, as are the detections that match them.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from amodal.annotations import AnnotationSet, Detection
+from amodal.evaluation.coco import Grading
+from amodal.rle import areas, intersect
+
+OCCLUSION_RATES = (0.15, 0.25, 0.40)
+"""Least occlusion rates of VRSP's evaluator, which names them small, medium and large."""
+ALL = "all"
+
+
+def column(least_rate: float) -> str:
+    """The name of the column of instances whose occlusion rate is at least `least_rate`."""
+    return f"occlusion rate >= {least_rate:.2f}"
+
+
+def visible_ratios(truth: AnnotationSet) -> np.ndarray:
+    """Visible area / amodal area of each annotation, from the masks, float64 in [0, 1]; 1 for an empty amodal mask."""
+    amodal = areas([a.amodal for a in truth.annotations])
+    visible = areas([a.visible for a in truth.annotations])
+    return np.divide(visible, amodal, out=np.ones(len(amodal)), where=amodal > 0).clip(0.0, 1.0)
+
+
+def predicted_visible_ratios(detections: Sequence[Detection]) -> np.ndarray:
+    """|amodal and visible| / |amodal| of each detection's own masks, float64; NaN for an empty or missing mask."""
+    complete = [(place, d.amodal, d.visible) for place, d in enumerate(detections) if d.amodal and d.visible]
+    places = [place for place, _, _ in complete]
+    amodal = areas([mask for _, mask, _ in complete])
+    common = areas([intersect(mask, visible) for _, mask, visible in complete])
+    ratios = np.full(len(detections), np.nan)
+    ratios[places] = np.divide(common, amodal, out=np.full(len(places), np.nan), where=amodal > 0)
+    return ratios
+
+
+def clean_grading(truth: AnnotationSet) -> Grading:
+    """Instances graded by their true visible ratio; every unmatched detection is a false positive."""
+    return Grading(visible_ratios(truth), None, _ranges())
+
+
+def vrsp_grading(
+    truth: AnnotationSet, detections: Sequence[Detection], stated: Mapping[int, float] | None = None
+) -> Grading:
+    """Instances graded as VRSP's evaluator does it.
+
+    Args:
+        truth: The annotations.
+        detections: Each with both masks.
+        stated: Visible ratio by annotation id as the data set's file states it, which the authors take before
+            anything else (`stated_visible_ratios`). An annotation that is not in it is graded by its masks.
+    """
+    of_truth = visible_ratios(truth)
+    if stated:
+        of_truth = np.array([stated.get(a.id, r) for a, r in zip(truth.annotations, of_truth, strict=True)])
+    # The authors compare NaN (an empty amodal mask) with the limits, which is never outside; 0 is inside every range.
+    return Grading(of_truth, np.nan_to_num(predicted_visible_ratios(detections), nan=0.0), _ranges())
+
+
+def _ranges() -> dict[str, tuple[float, float]]:
+    # 1 - 0.15, 1 - 0.25 and 1 - 0.40 are the very floats 0.85, 0.75 and 0.6 that the authors write.
+    return {ALL: (0.0, 1.0)} | {column(rate): (0.0, 1 - rate) for rate in OCCLUSION_RATES}

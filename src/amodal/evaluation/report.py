@@ -1,0 +1,136 @@
+"""What an evaluation found: plain numbers, as a dataclass, as JSON and as a table for the terminal.
+
+Fractions in [0, 1] everywhere but in the table, which shows them times 100 as papers do. None stands for "nothing to
+measure": no instance counts, or the detections lack that kind of mask.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from rich.console import Group
+from rich.table import Table
+
+from amodal.errors import UserError
+
+Number = float | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was evaluated. `occluded` instances are hidden by at least 15 %."""
+
+    images: int
+    instances: int
+    occluded: int
+    detections: int
+    categories: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """COCO's numbers for one kind of mask, or for boxes.
+
+    Attributes:
+        ap: Mean of AP over IoU .50:.95 and categories; `ap50`, `ap75` at one IoU.
+        ar1: Recall over IoU .50:.95 with at most 1 detection a category and image; `ar10`, `ar100` so too.
+        by_category: AP of each category, by name.
+        curves: Mean precision over categories at 101 recall points, by IoU ("0.50:0.95", "0.50", "0.75").
+    """
+
+    ap: Number
+    ap50: Number
+    ap75: Number
+    ar1: Number
+    ar10: Number
+    ar100: Number
+    by_category: dict[str, Number] = field(default_factory=dict)
+    curves: dict[str, list[float] | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OcclusionScores:
+    """AP of the instances of one range of occlusion rates (`amodal.evaluation.occlusion` defines the two modes)."""
+
+    masks: str
+    mode: str
+    column: str
+    instances: int
+    ap: Number
+    ap50: Number
+    ar100: Number
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that was measured of one set of detections."""
+
+    counts: Counts
+    box: Scores | None
+    amodal: Scores | None
+    visible: Scores | None
+    invisible: Scores | None
+    occlusion: list[OcclusionScores]
+    about: dict[str, Any] = field(default_factory=dict)
+    """Where the numbers come from: data, checkpoint, command. Free for the caller to fill."""
+
+    def ap_occluded(self, *, mode: Literal["clean", "vrsp"] = "clean", least_rate: float = 0.15) -> Number:
+        """AP of amodal masks of instances hidden by at least `least_rate`. Mode "vrsp": the paper's AP(Occluded)."""
+        from amodal.evaluation.occlusion import column
+
+        wanted = ("amodal", mode, column(least_rate))
+        return next((s.ap for s in self.occlusion if (s.masks, s.mode, s.column) == wanted), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON's own types; `from_json` gives it back."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(content: Any, *, file: str | None = None) -> "Report":
+        """The report that `to_json` wrote. Raises UserError for anything else."""
+        try:
+            box, amodal, visible, invisible = (
+                Scores(**content[kind]) if content[kind] else None for kind in ("box", "amodal", "visible", "invisible")
+            )
+            return Report(
+                Counts(**content["counts"]),
+                box,
+                amodal,
+                visible,
+                invisible,
+                occlusion=[OcclusionScores(**one) for one in content["occlusion"]],
+                about=content["about"],
+            )
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"not a report of `amodal evaluate` ({error})", file=file, remedy="Write one with `--out report.json`"
+            ) from error
+
+    def table(self) -> Group:
+        """For rich's console: numbers times 100, as papers print them."""
+        return Group(self._standard(), self._by_occlusion())
+
+    def _standard(self) -> Table:
+        c = self.counts
+        title = f"{c.instances} instances ({c.occluded} occluded) in {c.images} images, {c.detections} detections"
+        table = Table("", "AP", "AP50", "AP75", "AR1", "AR10", "AR100", title=title)
+        for name, scores in (
+            ("boxes", self.box), ("amodal masks", self.amodal),
+            ("visible masks", self.visible), ("invisible masks", self.invisible),
+        ):  # fmt: skip
+            if scores:
+                numbers = (scores.ap, scores.ap50, scores.ap75, scores.ar1, scores.ar10, scores.ar100)
+                table.add_row(name, *map(percent, numbers))
+        return table
+
+    def _by_occlusion(self) -> Table:
+        table = Table("masks", "mode", "instances with", "count", "AP", "AP50", "AR100")
+        for one in self.occlusion:
+            label = "any occlusion rate" if one.column == "all" else one.column
+            numbers = map(percent, (one.ap, one.ap50, one.ar100))
+            table.add_row(one.masks, one.mode, label, str(one.instances), *numbers)
+        return table
+
+
+def percent(value: Number) -> str:
+    """A fraction as papers print it: times 100, one decimal; a dash for None."""
+    return "-" if value is None else f"{100 * value:.1f}"

@@ -1,0 +1,103 @@
+"""Detections of any system against the truth of a data set -> Report."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from amodal.annotations import AnnotationSet, Detection
+from amodal.evaluation import coco, occlusion
+from amodal.evaluation.coco import Grading, Outcome
+from amodal.evaluation.report import Counts, OcclusionScores, Report, Scores
+from amodal.evaluation.results import check, kinds_of_masks
+
+
+def score(
+    truth: AnnotationSet, detections: Sequence[Detection], *, stated_ratios: Mapping[int, float] | None = None
+) -> Report:
+    """All that can be measured of the detections.
+
+    What they lack is left out: without visible masks there is no visible AP, no invisible AP and no vrsp mode.
+
+    Args:
+        truth: A data set's annotations.
+        detections: One list for all images; the masks of an image have its size.
+        stated_ratios: Visible ratios that the data set's file states, by annotation id, for the vrsp mode
+            (`amodal.evaluation.occlusion.stated_visible_ratios`); None takes them from the masks.
+
+    Raises:
+        UserError: Detections of unknown images or categories, masks of the wrong size, masks in some detections only.
+    """
+    check(truth, detections)
+    kinds = kinds_of_masks(detections)
+    clean = occlusion.clean_grading(truth)
+    vrsp = occlusion.vrsp_grading(truth, detections, stated_ratios) if kinds == {"amodal", "visible"} else None
+    scores: dict[str, Scores] = {}
+    rows: list[OcclusionScores] = []
+    if "amodal" in kinds or all(d.box for d in detections):
+        scores["box"] = _scores(truth, coco.run(truth, detections, coco.BOX, clean))
+    for view in (coco.AMODAL, coco.VISIBLE):
+        if view.name not in kinds:
+            continue
+        outcome = coco.run(truth, detections, view, clean)
+        scores[view.name] = _scores(truth, outcome)
+        rows += _by_occlusion(truth, outcome, clean, (view.name, "clean"))
+        if vrsp:
+            rows += _by_occlusion(truth, coco.run(truth, detections, view, vrsp), vrsp, (view.name, "vrsp"))
+    if vrsp:
+        scores["invisible"] = _scores(truth, coco.run(truth, detections, coco.INVISIBLE, clean))
+    kinds_of_scores = (scores.get(kind) for kind in ("box", "amodal", "visible", "invisible"))
+    return Report(_counts(truth, detections, clean), *kinds_of_scores, occlusion=rows)
+
+
+def _scores(truth: AnnotationSet, outcome: Outcome) -> Scores:
+    names = {category.id: category.name for category in truth.categories}
+    return Scores(
+        ap=outcome.average_precision(),
+        ap50=outcome.average_precision(iou=0.5),
+        ap75=outcome.average_precision(iou=0.75),
+        ar1=outcome.average_recall(limit=1),
+        ar10=outcome.average_recall(limit=10),
+        ar100=outcome.average_recall(limit=100),
+        by_category={names[i]: outcome.average_precision(category_id=i) for i in outcome.category_ids},
+        curves={
+            "0.50:0.95": outcome.precision_curve(),
+            "0.50": outcome.precision_curve(iou=0.5),
+            "0.75": outcome.precision_curve(iou=0.75),
+        },
+    )
+
+
+def _by_occlusion(
+    truth: AnnotationSet,
+    outcome: Outcome,
+    grading: Grading,
+    name: tuple[str, str],
+) -> list[OcclusionScores]:
+    return [
+        OcclusionScores(
+            *name,
+            column=column,
+            instances=int(_counting(truth, grading, column).sum()),
+            ap=outcome.average_precision(column),
+            ap50=outcome.average_precision(column, iou=0.5),
+            ar100=outcome.average_recall(column, limit=100),
+        )
+        for column in grading.ranges
+    ]
+
+
+def _counting(truth: AnnotationSet, grading: Grading, column: str) -> np.ndarray:
+    """Which annotations count in a column, bool (number of annotations,)."""
+    low, high = grading.ranges[column]
+    single = np.array([not a.is_crowd for a in truth.annotations], dtype=bool)
+    return single & (grading.of_truth >= low) & (grading.of_truth <= high)
+
+
+def _counts(truth: AnnotationSet, detections: Sequence[Detection], clean: Grading) -> Counts:
+    return Counts(
+        images=len(truth.images),
+        instances=int(_counting(truth, clean, occlusion.ALL).sum()),
+        occluded=int(_counting(truth, clean, occlusion.column(occlusion.OCCLUSION_RATES[0])).sum()),
+        detections=len(detections),
+        categories=len(truth.categories),
+    )
