@@ -68,4 +68,4 @@ def test_what_does_not_fit_is_named(content: dict, words: str) -> None:
 
 def test_differences_name_the_setting() -> None:
     first, second = to_json(Run(Scenes())), to_json(Run(Scenes(seed=2), steps=(1,)))
-    assert differences(first, second) == ["source.seed: 0, not 2", "steps: (1, 2), not (1,)"]
+    assert differences(first, second) == ["source.seed: 0, not 2", "steps: [1, 2], not [1]"]

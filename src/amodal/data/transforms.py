@@ -12,7 +12,10 @@ from amodal.data.config import AugmentConfig
 from amodal.data.dataset import Sample
 from amodal.instances import Target, select
 
-PADDING: dict[type | str, int | float | Sequence[int] | Sequence[float] | None] = {tv_tensors.Image: 124, tv_tensors.Mask: 0}
+PADDING: dict[type | str, int | float | Sequence[int] | Sequence[float] | None] = {
+    tv_tensors.Image: 124,
+    tv_tensors.Mask: 0,
+}
 """What a picture zoomed out is framed with: the mean grey of photographs, and no object."""
 
 
