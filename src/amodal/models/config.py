@@ -25,8 +25,8 @@ class BackboneConfig:
 class DetectorConfig:
     """Proposals and boxes; torchvision's Mask R-CNN numbers unless said otherwise."""
 
-    min_size: int = 800
-    """Images are resized so that their short side has this many pixels..."""
+    min_size: tuple[int, ...] = (800,)
+    """Images are resized to a short side of one of these (at random in training, the last at inference)..."""
     max_size: int = 1333
     """...unless the long side would pass this one."""
     anchor_sizes: tuple[int, ...] = (32, 64, 128, 256, 512)

@@ -1,0 +1,38 @@
+"""Losses of the mask branches: pure functions of region tensors."""
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def own_class(logits: Float[Tensor, "R K S S"], labels: Int64[Tensor, " R"]) -> Float[Tensor, "R S S"]:
+    """Each region's mask: the channel of its class. Labels count from 1, channels from 0."""
+    return logits[torch.arange(len(labels), device=logits.device), labels - 1]
+
+
+def mask_loss(
+    logits: Float[Tensor, "R S S"],
+    truth: Bool[Tensor, "R S S"],
+    weights: Float[Tensor, " R"] | Float[Tensor, "R S S"] | None = None,
+) -> Float[Tensor, ""]:
+    """Binary cross-entropy, the mean over all cells of all regions; 0 (with a gradient) for no region.
+
+    Args:
+        logits: Masks before the sigmoid.
+        truth: The masks to learn.
+        weights: A weight of each region or cell; the mean still counts every cell, so weights scale the loss.
+    """
+    if logits.numel() == 0:
+        return logits.sum() * 0
+    if weights is not None and weights.dim() == 1:
+        weights = weights[:, None, None]
+    cells = F.binary_cross_entropy_with_logits(logits, truth.to(logits.dtype), reduction="none")
+    return (cells if weights is None else cells * weights).mean()
+
+
+def matching_loss(first: Float[Tensor, "R ..."], second: Float[Tensor, "R ..."]) -> Float[Tensor, ""]:
+    """Feature matching (paper, equation 3): 1 - cosine of the flattened features, the mean over regions."""
+    if first.numel() == 0:
+        return first.sum() * 0 + second.sum() * 0
+    return (1 - F.cosine_similarity(first.flatten(1), second.flatten(1))).mean()

@@ -1,0 +1,34 @@
+"""Mask R-CNN (He et al. 2017) with one mask, amodal or visible: the baselines MRCNN and MRCNN (C8) of the paper."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from amodal.models.losses import mask_loss, own_class
+from amodal.models.mask_head import MaskHead
+from amodal.models.regions import BatchTruth, RegionMasks, RegionPooler, Regions
+
+
+class MaskRCNN(nn.Module):
+    """One mask head on region features."""
+
+    rescores = False
+
+    def __init__(self, pool: RegionPooler, head: MaskHead, truth: Literal["amodal", "visible"]) -> None:
+        super().__init__()
+        self.pool, self.head, self.truth = pool, head, truth
+
+    def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
+        """`loss_amodal` or `loss_visible`: binary cross-entropy of the own class's mask."""
+        logits = own_class(self.head(self.pool(features, regions)).logits, regions.labels)
+        crops = truth.crop(regions, logits.shape[-1])
+        return {f"loss_{self.truth}": mask_loss(logits, crops.amodal if self.truth == "amodal" else crops.visible)}
+
+    def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
+        """The one kind of mask that the head learnt."""
+        logits = own_class(self.head(self.pool(features, regions)).logits, regions.labels)
+        return RegionMasks(**{self.truth: logits.sigmoid()})
+
+    def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
+        """The class scores as they are."""
+        return scores

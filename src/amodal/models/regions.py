@@ -1,0 +1,139 @@
+"""Regions: which boxes the mask branch works on, their features, and their share of the truth."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+from torchvision.ops.poolers import LevelMapper
+
+from amodal import masks
+from amodal.instances import Target
+
+STRIDES = (4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Boxes of a batch in resized pixels, with the class whose mask is wanted.
+
+    Attributes:
+        boxes: Of all images, one after the other, xyxy in the resized images' pixels.
+        labels: Class of each region, from 1.
+        images: Which image of the batch each region lies in.
+        owners: In training, which object of its image's target each region belongs to.
+    """
+
+    boxes: Float[Tensor, "R 4"]
+    labels: Int64[Tensor, " R"]
+    images: Int64[Tensor, " R"]
+    owners: Int64[Tensor, " R"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, keep: Tensor | slice) -> "Regions":
+        owners = None if self.owners is None else self.owners[keep]
+        return Regions(self.boxes[keep], self.labels[keep], self.images[keep], owners)
+
+
+class RegionPooler(nn.Module):
+    """Aligned RoIAlign (He et al. 2017) of every region from the pyramid level that fits its size (Lin et al. 2017).
+
+    torchvision's own multi-scale pooler lacks the half-pixel correction that detectron2 calls "aligned"; without it
+    features and the truth's crops disagree by half a cell.
+    """
+
+    def __init__(self, side: int, sampling_ratio: int = 2) -> None:
+        super().__init__()
+        self.side, self.sampling_ratio = side, sampling_ratio
+        self.level_of: Callable[[list[Tensor]], Tensor] = LevelMapper(k_min=2, k_max=5)
+
+    def forward(self, features: dict[str, Tensor], regions: Regions) -> Float[Tensor, "R C S S"]:
+        """Features of every region, in the order of the regions."""
+        levels = [features[str(i)] for i in range(len(STRIDES))]
+        boxes = torch.cat([regions.images[:, None].to(regions.boxes), regions.boxes], 1)
+        assigned = self.level_of([regions.boxes])
+        # Under autocast the pyramid is bfloat16 while boxes stay float32, where pixels near 1000 keep their fractions.
+        pooled = levels[0].new_zeros((len(regions), levels[0].shape[1], self.side, self.side), dtype=torch.float32)
+        for index, (level, stride) in enumerate(zip(levels, STRIDES, strict=True)):
+            chosen = torch.where(assigned == index)[0]
+            crops = roi_align(level.float(), boxes[chosen], self.side, 1 / stride, self.sampling_ratio, aligned=True)
+            pooled = pooled.index_copy(0, chosen, crops)
+        return pooled
+
+
+@dataclass(frozen=True)
+class RegionTruth:
+    """The truth's masks cropped to regions."""
+
+    amodal: Bool[Tensor, "R S S"]
+    visible: Bool[Tensor, "R S S"]
+
+
+@dataclass(frozen=True)
+class BatchTruth:
+    """The truth of a batch, from which the mask branches take what they learn.
+
+    Attributes:
+        targets: One for each image; masks in the images' own pixels.
+        scales: Resized size over own size of each image, (x, y): takes resized boxes back to the masks' pixels.
+    """
+
+    targets: list[Target]
+    scales: Float[Tensor, "B 2"]
+
+    def crop(self, regions: Regions, side: int) -> RegionTruth:
+        """Each region's own object's masks over the region's box, at `side` x `side`."""
+        if regions.owners is None:
+            raise ValueError("regions without owners have no truth")
+        own_boxes = regions.boxes / self.scales[regions.images].repeat(1, 2)
+        amodal = regions.boxes.new_zeros((len(regions), side, side), dtype=torch.bool)
+        visible = amodal.clone()
+        for image, target in enumerate(self.targets):
+            chosen = torch.where(regions.images == image)[0]
+            boxes, owners = own_boxes[chosen], regions.owners[chosen]
+            amodal[chosen] = masks.crop(target["amodal_masks"], boxes, owners, side)
+            visible[chosen] = masks.crop(target["visible_masks"], boxes, owners, side)
+        return RegionTruth(amodal, visible)
+
+
+@dataclass(frozen=True)
+class RegionMasks:
+    """What a mask branch says of regions: probabilities over each region's box.
+
+    Attributes:
+        amodal: The whole object; None for a branch that learns visible masks only.
+        visible: The seen part; None for a branch that learns amodal masks only.
+        coarse_amodal: The first guess of a branch that refines.
+        coarse_visible: Likewise.
+        factors: Corrections of the class score in [0, 1], where the branch has any.
+    """
+
+    amodal: Float[Tensor, "R S S"] | None = None
+    visible: Float[Tensor, "R S S"] | None = None
+    coarse_amodal: Float[Tensor, "R S S"] | None = None
+    coarse_visible: Float[Tensor, "R S S"] | None = None
+    factors: tuple[Float[Tensor, " R"], ...] = ()
+
+
+class MaskBranch(Protocol):
+    """What stands on the detector. The methods of the field differ only here."""
+
+    rescores: bool
+    """Whether class scores are corrected by each candidate's own mask before suppression."""
+
+    def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
+        """Losses of the positive regions of a batch; every weight of the branch takes part."""
+        ...
+
+    def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
+        """Masks of regions whose classes are given."""
+        ...
+
+    def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
+        """Final scores from class scores and a prediction's factors. Without factors: the most they can become."""
+        ...

@@ -1,0 +1,244 @@
+"""VRSP, the method of this project: amodal masks from the visible region and a shape prior.
+
+Xiao et al., "Amodal Segmentation Based on Visible Region Segmentation and Shape Prior", AAAI 2021. Two mask heads are
+used twice: on the region's features for coarse masks, then on the features that the other mask lets through.
+Where the paper and its authors' code differ, `semantics` chooses.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from amodal import masks
+from amodal.models.config import VRSPConfig
+from amodal.models.losses import mask_loss, matching_loss, own_class
+from amodal.models.mask_head import HeadOutput, MaskHead
+from amodal.models.reclassification import Reclassifier, reclassification_loss
+from amodal.models.regions import BatchTruth, RegionMasks, RegionPooler, Regions, RegionTruth
+from amodal.models.rescoring import fuse_scores, prior_factor
+from amodal.prior.shape_prior import ShapePrior
+
+MATCHING_WEIGHTS = (0.01, 0.05)
+"""Feature matching's weights of the last convolution and of the deconvolution (paper, lambda_4 and lambda_5)."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Every pass through the two heads. `shapes` is what the prior knows of the coarse masks, averaged to 14 x 14."""
+
+    coarse_amodal: HeadOutput
+    coarse_visible: HeadOutput
+    refined_amodal: HeadOutput
+    refined_visible: HeadOutput
+    shapes: Float[Tensor, "R k 14 14"] | None
+
+
+class VRSP(nn.Module):
+    """Coarse masks, visible by amodal attention, amodal by visible attention and shape prior.
+
+    Args:
+        pool: Region features at 14 x 14.
+        amodal_head: f_a, used for the coarse and the refined amodal mask.
+        visible_head: f_v, likewise.
+        reclassifier: Classifies again from the visible region; None switches it off.
+        prior: Known shapes; None if neither refinement nor re-scoring uses them.
+        config: The switches and numbers.
+    """
+
+    def __init__(
+        self,
+        pool: RegionPooler,
+        heads: tuple[MaskHead, MaskHead],
+        reclassifier: Reclassifier | None,
+        prior: ShapePrior | None,
+        config: VRSPConfig,
+    ) -> None:
+        super().__init__()
+        self.pool, self.reclassifier, self.prior, self.config = pool, reclassifier, prior, config
+        self.amodal_head, self.visible_head = heads
+        self.fuse = _fusion(heads[0].convs[0].in_channels, config.num_shapes) if config.prior_refinement else None
+        self.follows_code = config.semantics == "reference"
+        self.rescores = config.prior_rescoring or config.reclassification
+
+    def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
+        """The paper's equation 6 without the detector's terms, over the positive regions."""
+        pooled = self.pool(features, regions)
+        fine = truth.crop(regions, 2 * pooled.shape[-1])
+        coarse = truth.crop(regions, pooled.shape[-1])
+        return self.region_losses(pooled, regions.labels, fine, coarse)
+
+    def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
+        """Refined and coarse masks, and the factors of the score."""
+        pooled = self.pool(features, regions)
+        passes = self.passes(pooled, regions.labels)
+
+        def probabilities(output: HeadOutput) -> Tensor:
+            return own_class(output.logits, regions.labels).sigmoid()
+
+        return RegionMasks(
+            amodal=probabilities(passes.refined_amodal),
+            visible=probabilities(passes.refined_visible),
+            coarse_amodal=probabilities(passes.coarse_amodal),
+            coarse_visible=probabilities(passes.coarse_visible),
+            factors=self.factors(pooled, regions.labels, passes),
+        )
+
+    def passes(self, features: Float[Tensor, "R C 14 14"], labels: Int64[Tensor, " R"]) -> Passes:
+        """The paper's figure 2, left to right."""
+        coarse_amodal, coarse_visible = self.amodal_head(features), self.visible_head(features)
+        amodal_attention, visible_attention = attend(coarse_amodal, labels), attend(coarse_visible, labels)
+
+        by_amodal = self.config.attention in ("cross", "ours")
+        refined_visible = self.visible_head(features * (amodal_attention if by_amodal else visible_attention))
+
+        if self.config.attention == "self":
+            seen = amodal_attention
+        elif self.config.attention == "cross":
+            seen = visible_attention
+        else:
+            seen = attend(refined_visible, labels)
+        shapes = self.known_shapes(coarse_amodal, labels)
+        refined_amodal = self.amodal_head(self.fused(features, seen, shapes))
+        return Passes(coarse_amodal, coarse_visible, refined_amodal, refined_visible, shapes)
+
+    def known_shapes(self, coarse: HeadOutput, labels: Int64[Tensor, " R"]) -> Float[Tensor, "R k 14 14"] | None:
+        """The k shapes of each region's class nearest to its coarse amodal mask, averaged to the features' grid."""
+        if self.fuse is None or self.prior is None:
+            return None
+        query = own_class(coarse.logits.detach(), labels)
+        query = query if self.follows_code else query.sigmoid()
+        return F.avg_pool2d(self.prior.lookup(query, labels - 1, self.config.num_shapes), 2)
+
+    def fused(self, features: Tensor, attention: Tensor, shapes: Tensor | None) -> Float[Tensor, "R C 14 14"]:
+        """The amodal head's input: attended features, with the known shapes convolved in."""
+        attended = features * attention if self.config.visible_attention else features
+        if self.fuse is None or shapes is None:
+            return attended
+        return self.fuse(torch.cat([attended, shapes.to(attended.dtype)], 1))
+
+    def factors(self, features: Tensor, labels: Tensor, passes: Passes) -> tuple[Float[Tensor, " R"], ...]:
+        """Corrections of the class score: the second opinion on the class, and the mask's distance to known shapes."""
+        found = []
+        if self.reclassifier is not None:
+            logits = self.reclassifier(features * self.visible_gate(passes, labels))
+            own = logits.softmax(1)[torch.arange(len(labels), device=labels.device), labels - 1]
+            found.append(0.4 * own + 0.6 if self.follows_code else own)
+        if self.prior is not None and self.config.prior_rescoring:
+            shape = own_class(passes.refined_amodal.logits, labels) > 0
+            distances = self.prior.distance(shape, labels - 1)
+            found.append(prior_factor(distances, self.config.alpha, logarithmic=self.follows_code))
+        return tuple(found)
+
+    def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
+        """The final score, or without factors the most it can become: as if every factor were 1."""
+        count = (self.reclassifier is not None) + self.config.prior_rescoring
+        given = list(factors) or [torch.ones_like(scores)] * count
+        return fuse_scores(scores, given, geometric=self.follows_code)
+
+    def visible_gate(self, passes: Passes, labels: Tensor) -> Float[Tensor, "R 1 14 14"]:
+        """What re-classification sees the features through: the refined visible mask, detached."""
+        logits = own_class(passes.refined_visible.logits.detach(), labels)[:, None]
+        return F.avg_pool2d(logits if self.follows_code else logits.sigmoid(), 2)
+
+    def region_losses(
+        self, features: Tensor, labels: Tensor, truth: RegionTruth, small_truth: RegionTruth
+    ) -> dict[str, Tensor]:
+        """The losses from region features; `truth` at 28 x 28, `small_truth` at 14 x 14."""
+        passes = self.passes(features, labels)
+        coarse_amodal, coarse_visible = (
+            own_class(output.logits, labels) for output in (passes.coarse_amodal, passes.coarse_visible)
+        )
+        losses = {
+            "loss_coarse_amodal": mask_loss(coarse_amodal, truth.amodal),
+            "loss_coarse_visible": mask_loss(coarse_visible, truth.visible),
+        }
+        # A refined mask counts as much as the mask that guided it was right: early guidance would teach nonsense.
+        weights = masks.ious(coarse_amodal > 0, truth.amodal), masks.ious(coarse_visible > 0, truth.visible)
+        losses |= refined_losses(passes, labels, truth, weights)
+        if self.reclassifier is not None:
+            losses["loss_reclassification"] = self.config.reclassification_weight * self.reclassification(
+                features, labels, passes, truth
+            )
+        return losses | self.guided_losses(features, labels, passes, truth, small_truth)
+
+    def reclassification(
+        self, features: Tensor, labels: Tensor, passes: Passes, truth: RegionTruth
+    ) -> Float[Tensor, ""]:
+        """Equation 2 before lambda."""
+        assert self.reclassifier is not None
+        found = own_class(passes.refined_visible.logits, labels) > 0
+        return reclassification_loss(
+            self.reclassifier(features * self.visible_gate(passes, labels)),
+            self.reclassifier(features * F.avg_pool2d(truth.visible[:, None].to(features.dtype), 2)),
+            labels,
+            masks.ious(found, truth.visible),
+        )
+
+    def guided_losses(
+        self, features: Tensor, labels: Tensor, passes: Passes, truth: RegionTruth, small_truth: RegionTruth
+    ) -> dict[str, Tensor]:
+        """Feature matching (equation 3); in `reference` semantics against a pass that the true masks guide."""
+        amodal, visible = passes.refined_amodal, passes.refined_visible
+        losses = {}
+        if self.follows_code:
+            amodal = self.amodal_head(self.fused(features, small_truth.visible[:, None], passes.shapes))
+            visible = self.visible_head(features * small_truth.amodal[:, None])
+            losses["loss_guided_amodal"] = mask_loss(own_class(amodal.logits, labels), truth.amodal)
+            losses["loss_guided_visible"] = mask_loss(own_class(visible.logits, labels), truth.visible)
+            amodal, visible = (HeadOutput(*(part.detach() for part in output)) for output in (amodal, visible))
+        if self.config.feature_matching:
+            losses["loss_matching_amodal"] = head_matching(passes.coarse_amodal, amodal)
+            losses["loss_matching_visible"] = head_matching(passes.coarse_visible, visible)
+        return losses
+
+
+def attend(output: HeadOutput, labels: Int64[Tensor, " R"]) -> Float[Tensor, "R 1 14 14"]:
+    """Attention from a head's own-class mask: logits averaged over 2 x 2, then the sigmoid. The gradient flows."""
+    return F.avg_pool2d(own_class(output.logits, labels)[:, None], 2).sigmoid()
+
+
+def head_matching(coarse: HeadOutput, target: HeadOutput) -> Float[Tensor, ""]:
+    """Equation 3 for one head: how unlike its inner features are in two passes."""
+    return MATCHING_WEIGHTS[0] * matching_loss(coarse.convolved, target.convolved) + MATCHING_WEIGHTS[
+        1
+    ] * matching_loss(coarse.upsampled, target.upsampled)
+
+
+def refined_losses(
+    passes: Passes,
+    labels: Int64[Tensor, " R"],
+    truth: RegionTruth,
+    weights: tuple[Float[Tensor, "R ..."], Float[Tensor, "R ..."]],
+) -> dict[str, Float[Tensor, ""]]:
+    """Equation 1 and its amodal twin, weighted by region.
+
+    Args:
+        passes: All passes.
+        labels: From 1.
+        truth: At 28 x 28.
+        weights: IoU of the coarse amodal mask (for the visible loss) and of the coarse visible one (for the amodal).
+    """
+    of_amodal, of_visible = weights
+    return {
+        "loss_refined_amodal": mask_loss(own_class(passes.refined_amodal.logits, labels), truth.amodal, of_visible),
+        "loss_refined_visible": mask_loss(own_class(passes.refined_visible.logits, labels), truth.visible, of_amodal),
+    }
+
+
+def _fusion(channels: int, num_shapes: int) -> nn.Conv2d:
+    """The 3x3 convolution of features and shapes, which begins by letting the features through as they are.
+
+    The heads are shared with the coarse pass: from a random fusion the refined pass would first have to learn
+    to undo it.
+    """
+    fuse = nn.Conv2d(channels + num_shapes, channels, 3, padding=1)
+    with torch.no_grad():
+        nn.init.dirac_(fuse.weight)
+        nn.init.normal_(fuse.weight[:, channels:], std=0.01)
+        nn.init.zeros_(fuse.bias)  # type: ignore[arg-type]
+    return fuse
+
+
