@@ -13,12 +13,15 @@ Both keep the rest of COCO's matching: instances outside the range are ignored, 
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
+from amodal.data import formats
+from amodal.data.records import Record
 from amodal.evaluation.coco import Grading
-from amodal.rle import areas, intersect
+from amodal.rle import areas, from_json, intersect
 
 OCCLUSION_RATES = (0.15, 0.25, 0.40)
 """Least occlusion rates of VRSP's evaluator, which names them small, medium and large."""
@@ -74,3 +77,25 @@ def vrsp_grading(
 def _ranges() -> dict[str, tuple[float, float]]:
     # 1 - 0.15, 1 - 0.25 and 1 - 0.40 are the very floats 0.85, 0.75 and 0.6 that the authors write.
     return {ALL: (0.0, 1.0)} | {column(rate): (0.0, 1 - rate) for rate in OCCLUSION_RATES}
+
+
+def stated_visible_ratios(path: str | Path) -> dict[int, float]:
+    """The visible ratios that VRSP's evaluator would read from a data set's file, by annotation id.
+
+    That is 1 - `occlude_rate`, or else the visible mask's pixels / `area` (KINS, where `area` is the polygon's and the
+    ratio can exceed 1). Annotations that state neither are left out.
+
+    Raises:
+        UserError: The file is missing or of no known format.
+    """
+    ratios: dict[int, float] = {}
+    for record in formats.contents(path).records:
+        if not isinstance(record, Record) or not isinstance(record.id, int):
+            continue
+        if isinstance(record.occlusion_rate, int | float):
+            ratios[record.id] = 1 - record.occlusion_rate
+        elif isinstance(record.visible, dict) and isinstance(record.area, int | float) and record.area > 0:
+            ratios[record.id] = (
+                float(areas([from_json(record.visible, tuple(record.visible["size"]))[0]])[0]) / record.area
+            )
+    return ratios

@@ -1,0 +1,134 @@
+"""`amodal evaluate`: a checkpoint, or anybody's detections, scored on a data set."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    from amodal.annotations import AnnotationSet, Detection
+    from amodal.evaluation.report import Report
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What is scored."""
+
+    predictions: Path | None = None
+    """COCO results to score in place of a checkpoint."""
+    segmentation: Literal["amodal", "visible"] = "amodal"
+    """Which mask the results' `segmentation` is."""
+    images: Path | None = None
+    """The image folder, if it is not found near the annotations."""
+    keep_stuff: bool = False
+    """Score regions marked as stuff too."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a checkpoint is run."""
+
+    masks: Literal["refined", "coarse"] = "refined"
+    """The checkpoint's final masks, or those before its shape prior."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:1."""
+    batch_size: int = 4
+    """Images at a time."""
+    workers: int = 2
+    """Processes that read images."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What is written."""
+
+    out: Path | None = None
+    """The report as JSON: fractions, not percent."""
+    detections: Path | None = None
+    """The checkpoint's detections as COCO results."""
+
+
+def evaluate(
+    sources: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    scored: Annotated[Scored, tyro.conf.arg(name="")] = Scored(),
+    running: Annotated[Running, tyro.conf.arg(name="")] = Running(),
+    written: Annotated[Written, tyro.conf.arg(name="")] = Written(),
+) -> None:
+    """Scores a checkpoint, or the detections of any system, on annotated images.
+
+    `amodal evaluate CHECKPOINT DATA` runs the model first. `amodal evaluate --predictions results.json DATA` scores
+    COCO results: `segmentation` is the amodal mask, `visible_mask` the visible one, one object a detection. Boxes,
+    amodal, visible and invisible masks are scored, and AP by occlusion rate in two modes: "vrsp" as the evaluator of
+    the paper counts it, and "clean" by the true masks alone. For several GPUs: torchrun -m amodal.cli evaluate ...
+
+    Args:
+        sources: CHECKPOINT and DATA, or only DATA with --predictions. DATA is annotations of any known format.
+        scored: What is scored.
+        running: How a checkpoint is run.
+        written: What is written.
+    """
+    from rich.console import Console
+
+    from amodal.errors import UserError
+    from amodal.evaluation import results
+    from amodal.files import write_json
+
+    if len(sources) != (1 if scored.predictions else 2):
+        wanted = "DATA alone" if scored.predictions else "CHECKPOINT and DATA (or --predictions RESULTS and DATA)"
+        raise UserError(f"{len(sources)} paths given", remedy=f"Give {wanted}")
+    truth = _truth(sources[-1], scored)
+    found = _score_file(truth, scored) if scored.predictions else _score_checkpoint(sources[0], truth, scored, running)
+    if found is None:  # not the lead of several processes
+        return
+    report, detections = found
+    about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": running.masks}
+    report = replace(report, about=about)
+    Console().print(report.table())
+    if written.out:
+        write_json(written.out, report.to_json(), indent=1)
+    if written.detections:
+        results.write(detections, written.detections)
+
+
+def _truth(data: Path, scored: Scored) -> "AnnotationSet":
+    from amodal.data import formats
+
+    truth = formats.read(data, scored.images)
+    return truth if scored.keep_stuff else replace(truth, annotations=[a for a in truth.annotations if not a.is_stuff])
+
+
+def _score_file(truth: "AnnotationSet", scored: Scored) -> "tuple[Report, list[Detection]]":
+    from amodal.evaluation import results
+    from amodal.evaluation.occlusion import stated_visible_ratios
+    from amodal.evaluation.score import score
+
+    assert scored.predictions is not None
+    detections = results.read(scored.predictions, truth, segmentation=scored.segmentation)
+    stated = stated_visible_ratios(truth.source) if truth.source else None
+    return score(truth, detections, stated_ratios=stated), detections
+
+
+def _score_checkpoint(
+    checkpoint: Path, truth: "AnnotationSet", scored: Scored, running: Running
+) -> "tuple[Report, list[Detection]] | None":
+    from amodal import processes
+    from amodal.data.dataset import AnnotatedImages
+    from amodal.errors import UserError
+    from amodal.evaluation.evaluator import Reading, evaluate
+    from amodal.models.checkpoint import load
+
+    with processes.joined(running.device) as device:
+        loaded = load(checkpoint, device)
+        samples = AnnotatedImages(truth, keep_stuff=scored.keep_stuff)
+        known, asked = ([c.name for c in categories] for categories in (loaded.categories, samples.categories))
+        if known != asked:
+            raise UserError(
+                f"knows {len(known)} categories ({', '.join(known[:3])}, ...), the data has {len(asked)} "
+                f"({', '.join(asked[:3])}, ...)",
+                file=checkpoint,
+                remedy="Evaluate it on data with the categories that it was trained for",
+            )
+        reading = Reading(running.batch_size, running.workers, device)
+        found = evaluate(loaded.model, samples, truth=truth, masks=running.masks, reading=reading)
+        return found if processes.is_lead() else None

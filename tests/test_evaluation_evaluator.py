@@ -1,0 +1,122 @@
+"""A model over a data set: masks, labels and ids arrive, in one process as in two."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from amodal import rle
+from amodal.annotations import Category
+from amodal.data.dataset import Sample
+from amodal.errors import UserError
+from amodal.evaluation.evaluator import Reading, as_detections, evaluate, predict
+from amodal.instances import Prediction, Target
+
+
+class Squares:
+    """Two squares an image, the left one's right part hidden by the right one; the image's brightness is its id."""
+
+    def __init__(self, count: int = 5) -> None:
+        self.categories = [Category(4, "front"), Category(7, "back")]
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        image = torch.full((3, 16, 24), 10 * index, dtype=torch.uint8)
+        return {"image": image, "target": squares(index), "image_id": index}
+
+
+def squares(index: int) -> Target:
+    amodal = torch.zeros(2, 16, 24, dtype=torch.bool)
+    amodal[0, 4:12, 8 + index : 16 + index] = True
+    amodal[1, 4:12, 4 + index : 12 + index] = True
+    visible = amodal.clone()
+    visible[1] &= ~amodal[0]
+    boxes = torch.tensor([[8.0 + index, 4, 16 + index, 12], [4.0 + index, 4, 12 + index, 12]])
+    return {"boxes": boxes, "labels": torch.tensor([1, 2]), "amodal_masks": amodal, "visible_masks": visible}
+
+
+def knowing(images: list[Tensor]) -> list[Prediction]:
+    """The truth, as a prediction; its coarse amodal masks are the visible ones."""
+    answers: list[Prediction] = []
+    for image in images:
+        target = squares(round(float(image[0, 0, 0]) * 25.5))
+        answers.append(
+            {
+                "boxes": target["boxes"],
+                "labels": target["labels"],
+                "scores": torch.tensor([0.9, 0.5]),
+                "amodal_masks": target["amodal_masks"],
+                "visible_masks": target["visible_masks"],
+                "coarse_amodal_masks": target["visible_masks"],
+                "coarse_visible_masks": target["visible_masks"],
+            }
+        )
+    return answers
+
+
+def test_a_model_that_knows_the_truth_is_perfect() -> None:
+    report, detections = evaluate(knowing, Squares(), reading=Reading(batch_size=2))
+    assert report.amodal and report.visible and report.invisible and report.box
+    assert (report.amodal.ap, report.visible.ap, report.invisible.ap, report.box.ap) == (1, 1, 1, 1)
+    assert (report.counts.images, report.counts.instances, report.counts.occluded) == (5, 10, 5)
+    assert [d.category_id for d in detections] == [4, 7] * 5
+    assert [d.image_id for d in detections] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_coarse_masks_are_scored_apart() -> None:
+    report, _ = evaluate(knowing, Squares(), masks="coarse")
+    # The front square (unoccluded) is found; the back one's coarse mask is its visible half, IoU 0.5: AP50 only.
+    assert report.amodal and report.amodal.by_category == {"front": 1.0, "back": pytest.approx(0.1)}
+    assert report.ap_occluded() == pytest.approx(0.1)
+
+
+def test_a_model_without_coarse_masks_is_refused_them() -> None:
+    def plain(images: list[Tensor]) -> list[Prediction]:
+        return [{k: v for k, v in p.items() if "coarse" not in k} for p in knowing(images)]  # type: ignore[misc]
+
+    with pytest.raises(UserError, match="no coarse masks"):
+        evaluate(plain, Squares(), masks="coarse")
+
+
+def test_prediction_to_detections() -> None:
+    [found] = [as_detections(p, 3, Squares().categories)["refined"] for p in knowing([torch.zeros(3, 16, 24)])]
+    assert [(d.image_id, d.category_id, d.box) for d in found] == [(3, 4, (8, 4, 16, 12)), (3, 7, (4, 4, 12, 12))]
+    assert found[1].amodal and found[1].visible
+    assert rle.areas([found[1].amodal, found[1].visible]).tolist() == [64, 32]
+
+
+def test_batches_and_workers_change_nothing() -> None:
+    one = predict(knowing, Squares(), reading=Reading(batch_size=1))
+    three = predict(knowing, Squares(), reading=Reading(batch_size=3, workers=1))
+    assert one == three
+
+
+TWO = """
+import json, sys
+from amodal import processes
+from amodal.evaluation.evaluator import evaluate
+sys.path.insert(0, sys.argv[1])
+from test_evaluation_evaluator import Squares, knowing
+with processes.joined("cpu"):
+    report, detections = evaluate(knowing, Squares())
+    answer = json.dumps([report.to_json(), len(detections)], sort_keys=True)
+    open(f"{sys.argv[2]}/{processes.rank()}", "w").write(answer)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(TWO)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*command, str(script), str(Path(__file__).parent), str(tmp_path)], check=True, timeout=120)
+    report, detections = evaluate(knowing, Squares())
+    expected = json.dumps([report.to_json(), len(detections)], sort_keys=True)
+    assert [(tmp_path / rank).read_text() for rank in "01"] == [expected, expected]
