@@ -83,11 +83,6 @@ def _contents_of_folder(folder: Path, images: Path | None) -> Contents:
     )
 
 
-def write(annotation_set: AnnotationSet, name: str, path: Path) -> None:
-    """Writes a file, or a folder, in the format of this name, a key of WRITERS."""
-    WRITERS[name](annotation_set, path)
-
-
 WRITERS: dict[str, Callable[[AnnotationSet, Path], None]] = {
     "d2sa": coco.write,
     "kins": kins.write,
@@ -97,3 +92,5 @@ WRITERS: dict[str, Callable[[AnnotationSet, Path], None]] = {
     "yolo-visible": partial(yolo.write, mask="visible"),
 }
 """The formats that can be written. D2SA's holds all there is; each module says what the others leave out."""
+FOLDERS = ("labelme", "yolo-amodal", "yolo-visible")
+"""Those that are written as a folder of files."""

@@ -74,7 +74,7 @@ def _image_names(documents: list[JsonDocument], images: Path | None) -> tuple[Pa
     """The image folder and each document's image in it."""
     stated = [str(d.members.get("imagePath") or f"{d.path.stem}.jpg").replace("\\", "/") for d in documents]
     if images is not None:  # `imagePath` tells of the annotator's own folders
-        return images, [name if (images / name).is_file() else PurePosixPath(name).name for name in stated]
+        return images, [n if ".." not in n and (images / n).is_file() else PurePosixPath(n).name for n in stated]
     paths = [os.path.normpath(d.path.parent / name) for d, name in zip(documents, stated, strict=True)]
     folder = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120 - paths are text here
     return Path(folder), [os.path.relpath(path, folder) for path in paths]

@@ -1,0 +1,48 @@
+"""`amodal convert`: annotations from one format into another."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+Format = Literal["d2sa", "kins", "cocoa", "labelme", "yolo-amodal", "yolo-visible"]
+
+
+def convert(
+    source: Annotated[Path, tyro.conf.Positional],
+    out: Annotated[Path, tyro.conf.Positional],
+    *,
+    to: Format,
+    images: Path | None = None,
+    instances: Path | None = None,
+) -> None:
+    """Converts annotations from one format into another; masks are kept to the pixel.
+
+    Reads D2SA, KINS (2019, 2020), COCOA, COCOA-cls, aistron, COCO, labelme and YOLO, recognised from the file.
+
+    Args:
+        source: Annotation file, or folder of labelme's, YOLO's or COCOA's single files.
+        out: File to write (d2sa, kins, cocoa) or folder (labelme, yolo).
+        to: Format to write. d2sa holds everything; kins drops the depth order; cocoa the ids of objects; labelme the
+            ids, the order and crowds; yolo all but one mask and the category.
+        images: Image folder, if it is not found near the file.
+        instances: COCO's instance file of the same images: COCOA's regions take its categories by the IoU of their
+            visible masks, and regions that are none of its objects are left out (COCOA to COCOA-cls).
+    """
+    from amodal.data import cocoa_cls, formats
+    from amodal.errors import UserError
+
+    if out.resolve() == source.resolve():
+        raise UserError("the output would replace the input", file=out, remedy="Give another name")
+    is_folder = to in formats.FOLDERS
+    if (out.is_file() and is_folder) or (out.is_dir() and not is_folder):
+        raise UserError(f"{to} is written to a {'folder' if is_folder else 'file'}", file=out)
+    annotations = formats.read(source, images)
+    if instances is not None:
+        regions = len(annotations.annotations)
+        annotations = cocoa_cls.match(annotations, formats.read(instances, images))
+        print(f"{len(annotations.annotations):,} of {regions:,} regions are objects of {instances}")
+    formats.WRITERS[to](annotations, out)
+    print(f"{out}: {len(annotations.images):,} images, {len(annotations.annotations):,} annotations, {to}")
+    for kind, count in annotations.repairs.items():
+        print(f"mended while reading: {kind}, {count:,} (`amodal data check {source}` tells more)")

@@ -1,0 +1,72 @@
+"""`amodal data ...`: a data set's check-up, a page to look at it, and getting a public one ready."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+def data_check(
+    source: Annotated[Path, tyro.conf.Positional], *, images: Path | None = None, fix: Path | None = None
+) -> None:
+    """Finds what is wrong with annotations and their images. Exit status: 0 clean, 1 problems found.
+
+    Each kind of problem is listed with its count, the first records, and what reading does about it: "refused" stops
+    it, "repaired" is mended on the way, "noted" is legitimate and does not count as a problem.
+
+    Args:
+        source: Annotation file or folder of any known format.
+        images: Image folder, if it is not found near the file.
+        fix: Write the mended annotations here, in D2SA's format, without the records that cannot be mended.
+    """
+    from amodal.data import check, coco
+    from amodal.errors import UserError
+
+    if fix is not None and fix.resolve() == source.resolve():
+        raise UserError("the mended file would replace the original", file=fix, remedy="Give another name")
+    result = check.check(source, images)
+    print("\n".join(result.lines()))
+    if fix is not None:
+        coco.write(result.repaired, fix)
+        print(f"{fix}: {len(result.repaired.annotations):,} annotations, mended")
+    if not result.is_clean:
+        raise SystemExit(1)
+
+
+def data_show(
+    source: Annotated[Path, tyro.conf.Positional],
+    out: Annotated[Path, tyro.conf.Positional] = Path("data.html"),
+    *,
+    images: Path | None = None,
+    count: int = 24,
+) -> None:
+    """Writes one HTML page that shows a data set: pictures with their masks, and its statistics as charts.
+
+    Args:
+        source: Annotation file or folder of any known format.
+        out: The page.
+        images: Image folder, if it is not found near the file.
+        count: How many pictures, spread evenly over the data set.
+    """
+    from amodal.data import formats, show
+
+    show.write(formats.read(source, images), out, count)
+    print(out)
+
+
+def data_prepare(
+    name: Annotated[Literal["d2sa", "kins", "cocoa", "cocoa-cls"], tyro.conf.Positional],
+    folder: Annotated[Path, tyro.conf.Positional],
+) -> None:
+    """Gets a public data set ready for training: `FOLDER/train.json` and `FOLDER/val.json`.
+
+    Says what to download from where, and under which licence; unpacks and checks what lies in the folder.
+
+    Args:
+        name: The data set.
+        folder: Where its downloads lie.
+    """
+    from amodal.data import prepare
+
+    for line in prepare.prepare(name, folder):
+        print(line)
