@@ -92,9 +92,7 @@ class AmodalRCNN(nn.Module):
         kept, scores = suppress_rescored(bounded, rescore, iou, limit)
         return regions[kept], scores, store.get(kept)
 
-    def complete(
-        self, images: list[Tensor], boxes: list[Tensor], labels: list[Tensor]
-    ) -> list[Prediction]:
+    def complete(self, images: list[Tensor], boxes: list[Tensor], labels: list[Tensor]) -> list[Prediction]:
         """Masks of objects that someone else has found: the mask branch alone, no detector.
 
         Args:
@@ -147,15 +145,13 @@ def paste(
 ) -> Prediction:
     """Detections of one image in its own pixels; visible masks are kept within the amodal ones."""
     boxes = regions.boxes / scale.repeat(2)
-    prediction: Prediction = {"boxes": boxes, "labels": regions.labels, "scores": scores}
-    for name in MASK_FIELDS:
-        probabilities = getattr(found, name)
-        if probabilities is not None:
-            prediction[f"{name}_masks"] = masks.paste(probabilities.float(), boxes, size)
+    probabilities = {name: getattr(found, name) for name in MASK_FIELDS}
+    pasted = {f"{k}_masks": masks.paste(v.float(), boxes, size) for k, v in probabilities.items() if v is not None}
     for prefix in ("", "coarse_"):
-        if f"{prefix}amodal_masks" in prediction and f"{prefix}visible_masks" in prediction:
-            prediction[f"{prefix}visible_masks"] &= prediction[f"{prefix}amodal_masks"]
-    return prediction
+        amodal, visible = f"{prefix}amodal_masks", f"{prefix}visible_masks"
+        if amodal in pasted and visible in pasted:
+            pasted[visible] &= pasted[amodal]
+    return {"boxes": boxes, "labels": regions.labels, "scores": scores, **pasted}  # type: ignore[typeddict-item]
 
 
 def _boxes_only(target: Target) -> dict[str, Tensor]:

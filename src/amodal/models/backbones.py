@@ -4,10 +4,11 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
-from timm.layers import freeze_batch_norm_2d
+from timm.layers.norm_act import freeze_batch_norm_2d
 from torch import Tensor, nn
 from torchvision.models import get_model
 from torchvision.models._utils import IntermediateLayerGetter
@@ -59,7 +60,7 @@ def build_backbone(config: BackboneConfig, *, pretrained: bool = True) -> Pyrami
 def _resnet(name: str, weights: str) -> tuple[nn.Module, list[int], list[nn.Module]]:
     # Frozen batch norm: detection's batches are too small for statistics. Without weights it would be the identity.
     norm: Callable[..., nn.Module] = FrozenBatchNorm2d
-    net = _download(lambda: get_model(name, weights="DEFAULT" if weights == "imagenet" else None, norm_layer=norm))
+    net: Any = _download(lambda: get_model(name, weights="DEFAULT" if weights == "imagenet" else None, norm_layer=norm))
     if weights not in ("imagenet", "none"):
         _fill(net, _read_weights(weights), weights)
     stages = [net.layer1, net.layer2, net.layer3, net.layer4]
@@ -76,11 +77,11 @@ def _timm(name: str, weights: str) -> tuple[nn.Module, list[int], list[nn.Module
             remedy=f"Use one of {', '.join(RESNETS)}, or a name that timm.list_models() gives",
         )
     try:
-        probe = timm.create_model(name, features_only=True)
+        probe: Any = timm.create_model(name, features_only=True)
     except (RuntimeError, AttributeError) as error:
         raise UserError(f"timm's '{name}' gives no feature maps", remedy="Choose another backbone") from error
     indices = _indices(probe.feature_info.reduction(), name)
-    net = _download(
+    net: Any = _download(
         lambda: timm.create_model(name, pretrained=weights == "imagenet", features_only=True, out_indices=indices)
     )
     if weights == "efficientnet_lite0":
@@ -91,9 +92,9 @@ def _timm(name: str, weights: str) -> tuple[nn.Module, list[int], list[nn.Module
     return net, list(net.feature_info.channels()), _timm_stages(net)
 
 
-def _timm_stages(net: nn.Module) -> list[nn.Module]:
+def _timm_stages(net: Any) -> list[nn.Module]:
     """The stem, then what leads to each feature map in turn, in the order of the network's layers."""
-    ends = [name.replace("_", ".") for name in net.feature_info.module_name()]  # type: ignore[operator]
+    ends = [name.replace("_", ".") for name in net.feature_info.module_name()]
     leaves = [(name.replace("_", "."), m) for name, m in net.named_modules() if not list(m.children())]
     stages: list[list[nn.Module]] = [[leaves[0][1]]]
     position = 1

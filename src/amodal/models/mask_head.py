@@ -1,5 +1,6 @@
 """The convolutional mask head (Mask R-CNN, He et al. 2017) that every method uses or is compared to."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from jaxtyping import Float
@@ -22,18 +23,18 @@ class MaskHead(nn.Module):
 
     def __init__(self, in_channels: int, width: int, num_convs: int, num_classes: int) -> None:
         super().__init__()
+        self.in_channels = in_channels
         channels = [in_channels, *[width] * num_convs]
-        self.convs = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=1) for before, after in zip(channels, channels[1:], strict=False)
-        )
+        self.convs = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(channels))
         self.deconv = nn.ConvTranspose2d(width, width, 2, stride=2)
         self.predictor = nn.Conv2d(width, num_classes, 1)
         self.relu = nn.ReLU(inplace=True)
-        for layer in [*self.convs, self.deconv]:
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            elif name != "predictor.weight":
+                nn.init.kaiming_normal_(parameter, mode="fan_out", nonlinearity="relu")
         nn.init.normal_(self.predictor.weight, std=0.001)
-        nn.init.zeros_(self.predictor.bias)
 
     def forward(self, features: Float[Tensor, "R C 14 14"]) -> HeadOutput:
         """Logits and inner features of every region."""

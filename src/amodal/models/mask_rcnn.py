@@ -27,7 +27,8 @@ class MaskRCNN(nn.Module):
     def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
         """The one kind of mask that the head learnt."""
         logits = own_class(self.head(self.pool(features, regions)).logits, regions.labels)
-        return RegionMasks(**{self.truth: logits.sigmoid()})
+        probabilities = logits.sigmoid()
+        return RegionMasks(amodal=probabilities) if self.truth == "amodal" else RegionMasks(visible=probabilities)
 
     def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
         """The class scores as they are."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, box_iou
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,6 @@ def suppress_rescored(
 
 def _overlapped(candidates: Candidates, which: Tensor, settled: Tensor, iou: float) -> Tensor:
     """Which of the candidates overlap a settled detection of their own class by more than `iou`."""
-    from torchvision.ops import box_iou
-
     overlaps = box_iou(candidates.boxes[which], candidates.boxes[settled]) > iou
     same_class = candidates.labels[which][:, None] == candidates.labels[settled][None]
     return (overlaps & same_class).any(1)
@@ -82,9 +80,7 @@ def fuse_scores(
     return product ** (1 / (1 + len(factors))) if geometric else product
 
 
-def prior_factor(
-    distances: Float[Tensor, " R"], alpha: float, *, logarithmic: bool
-) -> Float[Tensor, " R"]:
+def prior_factor(distances: Float[Tensor, " R"], alpha: float, *, logarithmic: bool) -> Float[Tensor, " R"]:
     """What a mask's distance to the nearest known shape does to its score (methods: shape-prior post-process).
 
     Args:

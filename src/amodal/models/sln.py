@@ -1,8 +1,8 @@
 """SLN (Zhang et al., ACM MM 2019): masks by depth level, visible on top, each hidden layer beneath.
 
-One object's pixels have levels: 1 where it is visible, 1 + n where it lies beneath n others; deeper ones share the last
-level. The amodal mask is the union of the levels, the visible mask is level 1. Masks are class-agnostic. A dense head on
-the pyramid predicts how many objects lie on each pixel and gives every region that context of the whole image.
+One object's pixels have levels: 1 where it is visible, 1 + n where it lies beneath n others; deeper ones share the
+last level. The amodal mask is the union of the levels, the visible mask is level 1. Masks are class-agnostic. A dense
+head on the pyramid predicts how many objects lie on each pixel and gives every region that context of the whole image.
 """
 
 import torch
@@ -104,8 +104,9 @@ class SLN(nn.Module):
 
 
 def covering(target: Target) -> Bool[Tensor, "N N"]:
-    """[a, b]: object a lies in front of b. From the depth order; else A covers B where it is seen more on B's hidden
-    part than B on A's.
+    """[a, b]: object a lies in front of b.
+
+    From the depth order where it is known; else A covers B if A is seen on more of B's hidden part than B on A's.
     """
     if "depth_order" in target:
         order = target["depth_order"]

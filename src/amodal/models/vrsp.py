@@ -59,7 +59,7 @@ class VRSP(nn.Module):
         super().__init__()
         self.pool, self.reclassifier, self.prior, self.config = pool, reclassifier, prior, config
         self.amodal_head, self.visible_head = heads
-        self.fuse = _fusion(heads[0].convs[0].in_channels, config.num_shapes) if config.prior_refinement else None
+        self.fuse = fusion(heads[0].in_channels, config.num_shapes) if config.prior_refinement else None
         self.follows_code = config.semantics == "reference"
         self.rescores = config.prior_rescoring or config.reclassification
 
@@ -228,7 +228,7 @@ def refined_losses(
     }
 
 
-def _fusion(channels: int, num_shapes: int) -> nn.Conv2d:
+def fusion(channels: int, num_shapes: int) -> nn.Conv2d:
     """The 3x3 convolution of features and shapes, which begins by letting the features through as they are.
 
     The heads are shared with the coarse pass: from a random fusion the refined pass would first have to learn
@@ -240,5 +240,3 @@ def _fusion(channels: int, num_shapes: int) -> nn.Conv2d:
         nn.init.normal_(fuse.weight[:, channels:], std=0.01)
         nn.init.zeros_(fuse.bias)  # type: ignore[arg-type]
     return fuse
-
-
