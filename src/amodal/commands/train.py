@@ -1,0 +1,87 @@
+"""`amodal train`: a model from a recipe."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What differs from the recipe."""
+
+    iterations: int | None = None
+    """Steps of the run; warm-up, milestones and validations move in proportion."""
+    batch_size: int | None = None
+    """Images of a step, in all processes together."""
+    lr: float | None = None
+    """Highest learning rate."""
+    seed: int | None = None
+    """Of all random numbers but those of the validation scenes."""
+    prior: Path | None = None
+    """A shape prior made by `amodal prior fit`; otherwise a VRSP run fits its own."""
+    validate_every: int | None = None
+    """Steps between validations; 0 validates only in the end."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints."""
+    workers: int | None = None
+    """Processes that prepare batches, for each process that trains."""
+    mixed_precision: bool | None = None
+    """Whether the forward pass runs in bfloat16 on a GPU."""
+
+
+def train(
+    recipe: tyro.conf.Positional[str],
+    *,
+    out: Path,
+    data: Path = Path("data"),
+    changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes(),
+    resume: bool = False,
+    device: str = "auto",
+) -> None:
+    """Trains a model. The run's folder gets its checkpoint, losses and scores, and can be resumed exactly.
+
+    Recipes are `demo`, or a data set and a method: d2sa, kins, cocoa_cls or eth80 with vrsp, orcnn, sln, mask_rcnn,
+    mask_rcnn_visible or mask_rcnn_c8, as in d2sa_vrsp. eth80_vrsp_small and its like are for two CPU cores.
+    On several GPUs: torchrun --nproc-per-node 8 -m amodal.cli train d2sa_vrsp --out runs/d2sa
+
+    Args:
+        recipe: Its name.
+        out: The run's folder.
+        data: Folder that holds the recipe's data sets.
+        changes: What differs from the recipe.
+        resume: Go on from the folder's last checkpoint, with the same recipe and flags.
+        device: auto, cpu, cuda or cuda:1.
+    """
+    from amodal.training import loop, recipes
+
+    config = changed(recipes.recipe(recipe, data), changes)
+    if loop.train(config, out, resume=resume, device_name=device):  # empty in all but the lead process
+        print(f"model: {out / 'model.safetensors'}")
+        print(f"numbers: {out / 'metrics.json'}")
+
+
+def changed(config: Any, changes: Changes) -> Any:
+    """The TrainConfig with the changes."""
+    from amodal.training.config import with_iterations, with_seed
+
+    if changes.iterations is not None:
+        config = with_iterations(config, changes.iterations)
+    if changes.seed is not None:
+        config = with_seed(config, changes.seed)
+    prior = None if changes.prior is None else str(changes.prior)
+    return _replaced(
+        config,
+        optimiser=_replaced(config.optimiser, lr=changes.lr),
+        prior=_replaced(config.prior, file=prior),
+        validation=_replaced(config.validation, every=changes.validate_every),
+        batch_size=changes.batch_size,
+        checkpoint_every=changes.checkpoint_every,
+        workers=changes.workers,
+        mixed_precision=changes.mixed_precision,
+    )
+
+
+def _replaced(settings: Any, **values: Any) -> Any:
+    return replace(settings, **{name: value for name, value in values.items() if value is not None})

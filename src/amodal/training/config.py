@@ -1,0 +1,116 @@
+"""The settings of a training run: all of it, as frozen dataclasses. No torch here.
+
+They are written as `config.json` into the run's folder and into its checkpoints.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from amodal.data.config import DataConfig, SceneSource
+from amodal.errors import UserError
+from amodal.models.config import ModelConfig
+from amodal.prior.config import PriorConfig
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """How weights follow from gradients."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    """SGD with momentum, or AdamW."""
+    lr: float = 0.005
+    """Highest learning rate, for the whole batch."""
+    momentum: float = 0.9
+    """SGD's momentum."""
+    weight_decay: float = 1e-4
+    """Of weights; biases and the scales of normalisation have none."""
+    clip_norm: float | None = None
+    """Gradients are scaled down to this norm where they exceed it."""
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """The learning rate over the steps."""
+
+    iterations: int
+    """Steps of the whole run."""
+    shape: Literal["steps", "one_cycle"] = "steps"
+    """`steps`: times 0.1 at each milestone. `one_cycle`: up and down along a cosine, to 0 in the end."""
+    warm_up: int = 1000
+    """Steps that the rate takes to rise, linearly for `steps`."""
+    milestones: tuple[int, ...] = ()
+    """Steps at which the rate falls."""
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """How a run is watched."""
+
+    every: int = 5000
+    """Steps between validations; there is always one at the end. 0: only that one."""
+    images: int | None = None
+    """How many validation images to use on the way; None is all, as it always is at the end."""
+    pictures: int = 6
+    """How many of them TensorBoard shows with their truth and predictions."""
+
+
+@dataclass(frozen=True)
+class PriorSource:
+    """Where the shape prior of a VRSP model comes from."""
+
+    file: str | None = None
+    """A prior made by `amodal prior fit`. None fits one to the training data first."""
+    scenes: int = 600
+    """How many composed scenes it is fitted to; of a data set on disk, all images."""
+    fit: PriorConfig = field(default_factory=PriorConfig)
+    """How it is fitted."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run."""
+
+    recipe: str
+    """The recipe that these settings started from."""
+    model: ModelConfig
+    data: DataConfig
+    schedule: ScheduleConfig
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    prior: PriorSource = field(default_factory=PriorSource)
+    batch_size: int = 2
+    """Images of a step, in all processes together."""
+    seed: int = 0
+    """Of weights, batches, augmentation, sampled regions, and of scenes composed for training."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints; there is always one at the end."""
+    mixed_precision: bool = True
+    """Run the forward pass in bfloat16 where there is a GPU."""
+    workers: int = 2
+    """Processes that prepare batches, for each process that trains."""
+
+
+def with_iterations(config: TrainConfig, iterations: int) -> TrainConfig:
+    """The run shortened or stretched to so many steps; warm-up, milestones and validations move in proportion.
+
+    Raises:
+        UserError: Fewer than one step.
+    """
+    if iterations < 1:
+        raise UserError(f"{iterations} steps are no training", remedy="Pass --iterations 1 or more")
+    share = iterations / config.schedule.iterations
+    schedule = replace(
+        config.schedule,
+        iterations=iterations,
+        warm_up=round(config.schedule.warm_up * share),
+        milestones=tuple(round(milestone * share) for milestone in config.schedule.milestones),
+    )
+    validation = replace(config.validation, every=round(config.validation.every * share))
+    return replace(config, schedule=schedule, validation=validation)
+
+
+def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
+    """The run with other random numbers. Validation scenes stay the same, so that runs can be compared."""
+    train = config.data.train
+    data = replace(config.data, train=replace(train, seed=seed)) if isinstance(train, SceneSource) else config.data
+    return replace(config, seed=seed, data=data)

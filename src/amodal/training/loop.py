@@ -1,0 +1,171 @@
+"""READ SECOND. The training loop: forward, backward, step, note, validate, save. Plain PyTorch, one or many processes.
+
+    amodal train demo --out runs/demo
+    torchrun --nproc-per-node 8 -m amodal.cli train d2sa_vrsp --out runs/d2sa_vrsp --batch-size 16
+
+Everything random follows from the seed, the step and the process, so a run that is resumed gives the same weights as
+one that was never interrupted.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from amodal import processes
+from amodal.annotations import Category
+from amodal.data.loading import Batch, BatchPlan, StepBatches, batches
+from amodal.data.sources import num_samples, open_source
+from amodal.errors import UserError
+from amodal.instances import Target, move
+from amodal.models import checkpoint, zoo
+from amodal.models.amodal_rcnn import AmodalRCNN
+from amodal.settings import to_json
+from amodal.training import run_folder
+from amodal.training.config import TrainConfig
+from amodal.training.journal import Journal
+from amodal.training.prior import prepare_prior
+from amodal.training.schedule import build_optimiser, rate_at, set_rate
+from amodal.training.validation import Validation
+
+
+@dataclass
+class Run:
+    """A run in progress. `step` counts the steps done, `seconds` the time they took."""
+
+    config: TrainConfig
+    folder: Path
+    device: torch.device
+    items: StepBatches
+    categories: list[Category]
+    validation: Validation | None
+    model: AmodalRCNN
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+
+
+def train(config: TrainConfig, folder: Path, *, resume: bool = False, device_name: str = "auto") -> dict[str, Any]:
+    """Trains a model in `folder`, whose files `amodal.training.run_folder` describes.
+
+    Args:
+        config: The run.
+        folder: A new folder, or with `resume` one that holds a run of the same settings.
+        resume: Go on from the last checkpoint.
+        device_name: `auto`, `cpu`, `cuda` or `cuda:1`.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        UserError: Data is missing or damaged, the folder does not fit, or the losses are no longer finite.
+    """
+    with processes.joined(device_name) as device:
+        run = open_run(config, folder, device, resume=resume)
+        lead = processes.is_lead()
+        with Journal(folder, run.step, config.schedule.iterations) if lead else nullcontext() as journal:
+            optimise(run, journal)
+        return run_folder.summarise(folder, config, run.seconds, str(device)) if lead else {}
+
+
+def optimise(run: Run, journal: Journal | None) -> None:
+    """The loop. Losses that are noted are the lead process's own; gradients are the mean over processes."""
+    config, world_size = run.config, processes.world_size()
+    parallel = DistributedDataParallel(run.model) if world_size > 1 else run.model
+    mixed = config.mixed_precision and run.device.type == "cuda"
+    began, seconds_before = perf_counter(), run.seconds
+    for batch in stream(run):
+        run.model.train()
+        torch.manual_seed(config.seed + run.step * world_size + processes.rank())
+        images, targets = on_device(batch, run.device)
+        with torch.autocast(run.device.type, torch.bfloat16, enabled=mixed):
+            losses: dict[str, Tensor] = parallel(images, targets)
+        terms = torch.stack([loss.float() for loss in losses.values()])
+        numbers = finite(dict(zip(losses, terms.tolist(), strict=True)), run)
+
+        rate = rate_at(run.step, config.optimiser.lr, config.schedule)
+        set_rate(run.optimiser, rate)
+        run.optimiser.zero_grad(set_to_none=True)
+        terms.sum().backward()
+        if config.optimiser.clip_norm is not None:
+            nn.utils.clip_grad_norm_(run.model.parameters(), config.optimiser.clip_norm)
+        run.optimiser.step()
+
+        run.step += 1
+        if journal:
+            journal.step(run.step, numbers, rate)
+        if run.validation and run.validation.is_due(run.step):
+            run.validation.run(run.model, run.step, journal)
+        run.seconds = seconds_before + perf_counter() - began
+        if run.step % config.checkpoint_every == 0 or run.step == config.schedule.iterations:
+            save(run)
+
+
+def open_run(config: TrainConfig, folder: Path, device: torch.device, *, resume: bool) -> Run:
+    """The run before its first step, or as its last checkpoint left it."""
+    if processes.is_lead():
+        run_folder.enter(folder, config, resume=resume)
+    processes.wait()
+    samples = open_source(config.data.train)
+    plan = BatchPlan(
+        config.batch_size,
+        config.seed,
+        num_samples(config.data.train, samples),
+        processes.rank(),
+        processes.world_size(),
+    )
+    validation = Validation.open(config, samples.categories, device)
+    prior = prepare_prior(config, samples, folder)
+    torch.manual_seed(config.seed)
+    model = zoo.build(config.model, len(samples.categories), prior).to(device)
+    optimiser = build_optimiser(model, config.optimiser)
+    items = StepBatches(samples, plan, config.data.augment)
+    run = Run(config, folder, device, items, samples.categories, validation, model, optimiser)
+    state = run_folder.load_state(folder) if resume else None
+    if state is not None:
+        run_folder.restore(state, model, optimiser, folder)
+        run.step, run.seconds = state["step"], state["seconds"]
+    return run
+
+
+def stream(run: Run) -> Iterator[Batch]:
+    """The batches of the steps that are left."""
+    steps = range(run.step, run.config.schedule.iterations)
+    return batches(run.items, steps, workers=run.config.workers, pin_memory=run.device.type == "cuda")
+
+
+def on_device(batch: Batch, device: torch.device) -> tuple[list[Tensor], list[Target]]:
+    """Images as models take them, float (3, H, W) in [0, 1], and their targets."""
+    images = [sample["image"].to(device, non_blocking=True).float() / 255 for sample in batch]
+    return images, [move(sample["target"], device) for sample in batch]
+
+
+def finite(losses: dict[str, float], run: Run) -> dict[str, float]:
+    """The losses as they are. Raises UserError, before any weight has changed, if one is infinite or not a number."""
+    broken = [name for name, loss in losses.items() if not math.isfinite(loss)]
+    if broken:
+        raise UserError(
+            f"step {run.step + 1}: {', '.join(broken)} no longer finite",
+            file=run.folder,
+            remedy="The last checkpoint is untouched. Lower --lr, or lengthen the warm-up in the recipe",
+        )
+    return losses
+
+
+def save(run: Run) -> None:
+    """Writes the model for users, and the state for `--resume`; each whole or not at all."""
+    if processes.is_lead():
+        details = {"training": to_json(run.config), "step": run.step}
+        path = run.folder / run_folder.CHECKPOINT
+        checkpoint.save(path, checkpoint.Checkpoint(run.model, run.config.model, run.categories, details))
+        weights, moments = run.model.state_dict(), run.optimiser.state_dict()
+        run_folder.save_state(
+            run.folder, {"step": run.step, "seconds": run.seconds, "model": weights, "optimiser": moments}
+        )

@@ -1,0 +1,58 @@
+"""The shape prior that a run's model is built with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from amodal import processes
+from amodal.annotations import Category
+from amodal.data.config import SceneSource
+from amodal.data.dataset import SampleSet
+from amodal.data.sources import open_source
+from amodal.errors import UserError
+from amodal.models.zoo import needs_prior
+from amodal.prior.fit import collect_masks, fit
+from amodal.prior.shape_prior import ShapePrior
+from amodal.training import run_folder
+from amodal.training.config import TrainConfig
+
+
+def prepare_prior(config: TrainConfig, samples: SampleSet, folder: Path) -> ShapePrior | None:
+    """The prior that the settings name; or the run's own, fitted to the training data when first asked for.
+
+    None for a model that uses none. The lead process fits, the others wait.
+
+    Raises:
+        UserError: The file cannot be read, or is of other categories.
+    """
+    if not needs_prior(config.model):
+        return None
+    if config.prior.file is not None:
+        prior = ShapePrior.load(config.prior.file)
+        check_categories(prior, samples.categories, config.prior.file)
+        return prior
+    path = folder / run_folder.PRIOR
+    if processes.is_lead() and not path.exists():
+        fit_prior(config, samples).save(path)
+    processes.wait()
+    return ShapePrior.load(path)
+
+
+def fit_prior(config: TrainConfig, samples: SampleSet) -> ShapePrior:
+    """A prior of the training data's amodal masks; of scenes without end, the first `config.prior.scenes`."""
+    source = config.data.train
+    if isinstance(source, SceneSource) and source.count is None:
+        samples = open_source(replace(source, count=config.prior.scenes))
+    masks, labels = collect_masks(samples)
+    return fit(masks, labels, len(samples.categories), config.prior.fit, config.seed)
+
+
+def check_categories(prior: ShapePrior, categories: list[Category], file: str) -> None:
+    """Raises UserError unless the prior's classes are the data set's."""
+    names = [category.name for category in categories]
+    known = [category.name for category in prior.categories]
+    if prior.num_classes != len(names) or (known and known != names):
+        raise UserError(
+            f"the prior is of {prior.num_classes} classes {known}, the data of {len(names)} {names}",
+            file=file,
+            remedy="Fit one to this data with `amodal prior fit`, or leave it out",
+        )

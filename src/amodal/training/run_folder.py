@@ -1,0 +1,166 @@
+"""The folder of a run: its settings, what it needs to go on, and what it found.
+
+config.json              the settings
+prior.safetensors        the shape prior fitted for it (VRSP)
+checkpoint.safetensors   the model as it stands: for `amodal predict`, `amodal evaluate`, `amodal.load`
+training.pt              model, optimiser and step: for `--resume`
+losses.jsonl             every step's losses
+scores.jsonl             every validation's scores
+metrics.json             losses, scores and times in the end
+tensorboard/             the same as curves, and pictures of validation images
+"""
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor
+
+from amodal import processes
+from amodal.errors import UserError
+from amodal.files import read_json, replacing, require_file, write_json
+from amodal.settings import differences, to_json
+from amodal.training.config import TrainConfig
+
+CONFIG, PRIOR, CHECKPOINT, STATE = "config.json", "prior.safetensors", "model.safetensors", "training.pt"
+LOSSES, SCORES, METRICS, TENSORBOARD = "losses.jsonl", "scores.jsonl", "metrics.json", "tensorboard"
+
+LAST = 20
+"""Steps that the final losses are the mean of: one step's are noisy."""
+
+MAY_CHANGE = ("workers", "validation", "checkpoint_every")
+"""Settings that a resumed run may change: they do not touch the weights."""
+
+
+class TrainingState(TypedDict):
+    """What a run needs to go on exactly: random numbers follow from the seed and the step."""
+
+    step: int
+    seconds: float
+    model: dict[str, Tensor]
+    optimiser: dict[str, Any]
+
+
+def enter(folder: Path, config: TrainConfig, *, resume: bool) -> None:
+    """Makes the folder ready for a run of these settings.
+
+    Raises:
+        UserError: It holds a run already and `resume` is false; or `resume` is true and it holds none, or one of
+            other settings.
+    """
+    path = folder / CONFIG
+    if resume:
+        require_file(path, remedy="There is no run to resume: leave out --resume, or name the run's folder")
+        _check_same(path, read_json(path), to_json(config))
+    elif folder.exists() and not folder.is_dir():
+        raise UserError("is a file, not a folder", file=folder, remedy="Choose another --out")
+    elif path.exists():
+        raise UserError("holds a run already", file=folder, remedy="Pass --resume to go on with it, or another --out")
+    write_json(path, to_json(config), indent=2)
+
+
+def _check_same(path: Path, before: Any, now: dict[str, Any]) -> None:
+    if not isinstance(before, dict):
+        raise UserError("holds no settings of a run", file=path, remedy="Choose another --out")
+    found = differences(_binding(before), _binding(now))
+    if found:
+        shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
+        raise UserError(
+            f"the run to resume has other settings ({shown})",
+            file=path,
+            remedy="Resume with the recipe and flags that it was started with, or choose another --out",
+        )
+
+
+def _binding(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in MAY_CHANGE}
+
+
+def save_state(folder: Path, state: TrainingState) -> None:
+    """Writes what `load_state` reads, whole or not at all."""
+    with replacing(folder / STATE) as temporary:
+        torch.save(state, temporary)
+
+
+def load_state(folder: Path) -> TrainingState | None:
+    """Where the run stands; None if it never came to a checkpoint.
+
+    Raises:
+        UserError: The file is damaged or of another kind.
+    """
+    path = folder / STATE
+    if not path.exists():
+        return None
+    remedy = "Remove the file to start from the first step"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"cannot be read as a training state ({reason})", file=path, remedy=remedy) from error
+    if not isinstance(state, dict) or state.keys() != TrainingState.__annotations__.keys():
+        raise UserError("is not the state of a training run", file=path, remedy=remedy)
+    return state  # type: ignore[return-value]
+
+
+def restore(state: TrainingState, model: torch.nn.Module, optimiser: torch.optim.Optimizer, folder: Path) -> None:
+    """Puts the state into model and optimiser. Raises UserError where they are of another kind."""
+    try:
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise UserError(
+            f"does not fit this model ({str(error).splitlines()[0]})",
+            file=folder / STATE,
+            remedy="Resume with the version and settings that wrote it, or choose another --out",
+        ) from error
+
+
+def note(folder: Path, name: str, numbers: Mapping[str, float | None]) -> None:
+    """Adds a line to `losses.jsonl` or `scores.jsonl`."""
+    with (folder / name).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(numbers) + "\n")
+
+
+def notes(folder: Path, name: str) -> list[dict[str, float]]:
+    """The lines of such a file; one that was cut off by a crash, and all after it, are left out."""
+    path, lines = folder / name, []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def forget_after(folder: Path, step: int) -> None:
+    """Drops what was noted after `step`: a resumed run will come to those steps again."""
+    for name in (LOSSES, SCORES):
+        kept = [line for line in notes(folder, name) if line["step"] <= step]
+        with replacing(folder / name) as temporary:
+            temporary.write_text("".join(f"{json.dumps(line)}\n" for line in kept), encoding="utf-8")
+
+
+def summarise(folder: Path, config: TrainConfig, seconds: float, device: str) -> dict[str, Any]:
+    """Writes metrics.json: what a result is reported with. Gives its content."""
+    losses, scores = notes(folder, LOSSES), notes(folder, SCORES)
+    last = losses[-LAST:]
+    metrics = {
+        "recipe": config.recipe,
+        "seed": config.seed,
+        "steps": len(losses),
+        "batch_size": config.batch_size,
+        "seconds": round(seconds, 1),
+        "seconds_per_step": round(seconds / max(len(losses), 1), 3),
+        "device": device,
+        "processes": processes.world_size(),
+        "torch": torch.__version__,
+        "final_losses": {
+            name: sum(line[name] for line in last) / len(last) for name in last[-1] if name not in ("step", "rate")
+        },
+        "validation": scores,
+    }
+    write_json(folder / METRICS, metrics, indent=2)
+    return metrics

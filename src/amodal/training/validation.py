@@ -1,0 +1,98 @@
+"""What a run's model is worth so far: scores on validation samples, and pictures of some."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import nn
+
+from amodal.annotations import Category
+from amodal.data.dataset import Sample, SampleSet
+from amodal.data.sources import open_source
+from amodal.errors import UserError
+from amodal.evaluation.evaluator import Reading, predict
+from amodal.evaluation.report import Report
+from amodal.evaluation.score import score
+from amodal.training.config import TrainConfig, ValidationConfig
+from amodal.training.journal import Journal, compare
+
+
+class First:
+    """The first samples of a data set."""
+
+    def __init__(self, samples: SampleSet, count: int) -> None:
+        self.samples, self.count = samples, min(count, len(samples))
+        self.categories = samples.categories
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The validation of one run, `stop` steps long."""
+
+    samples: SampleSet
+    config: ValidationConfig
+    stop: int
+    reading: Reading
+
+    @classmethod
+    def open(cls, config: TrainConfig, categories: list[Category], device: torch.device) -> Self | None:
+        """The validation that the settings describe, or None.
+
+        Raises:
+            UserError: Its data are missing, or have other categories than the training data.
+        """
+        if config.data.val is None:
+            return None
+        samples = open_source(config.data.val)
+        if samples.categories != categories:
+            raise UserError(
+                "training and validation data list different categories",
+                record=f"{[c.name for c in categories]} and {[c.name for c in samples.categories]}",
+                remedy="Give annotations of the same categories",
+            )
+        reading = Reading(workers=config.workers, device=device)
+        return cls(samples, config.validation, config.schedule.iterations, reading)
+
+    def is_due(self, step: int) -> bool:
+        """Whether to validate after `step` steps."""
+        return step == self.stop or (self.config.every > 0 and step % self.config.every == 0)
+
+    def run(self, model: nn.Module, step: int, journal: Journal | None) -> None:
+        """Scores the model, in all processes together; leaves it in evaluation mode."""
+        model.eval()
+        count = self.config.images if self.config.images is not None and step < self.stop else len(self.samples)
+        predicted = predict(model, First(self.samples, count), reading=self.reading)
+        if journal is None:
+            return
+        scores: dict[str, float | None] = {}
+        for masks, detections in predicted.detections.items():
+            prefix = "" if masks == "refined" else f"{masks} "
+            scores |= {
+                f"{prefix}{name}": value for name, value in main_scores(score(predicted.truth, detections)).items()
+            }
+        journal.scores(step, scores)
+        for index in range(min(self.config.pictures, count)):
+            sample = self.samples[index]
+            with torch.inference_mode():
+                (prediction,) = model([sample["image"].to(self.reading.device).float() / 255])
+            journal.picture(step, str(sample["image_id"]), compare(sample["image"], sample["target"], prediction))
+
+
+def main_scores(report: Report) -> dict[str, float | None]:
+    """A report's headline numbers by name, fractions in [0, 1]."""
+    scores: dict[str, float | None] = {}
+    for name, found in (("box", report.box), ("amodal", report.amodal), ("visible", report.visible)):
+        if found:
+            scores |= {f"{name} AP": found.ap, f"{name} AP50": found.ap50, f"{name} AP75": found.ap75}
+            scores |= {f"{name} AR100": found.ar100}
+    if report.invisible:
+        scores["invisible AP"] = report.invisible.ap
+    if report.occlusion:
+        scores |= {"amodal AP occluded": report.ap_occluded(), "AP(Occluded)": report.ap_occluded(mode="vrsp")}
+    return scores

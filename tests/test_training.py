@@ -1,0 +1,248 @@
+"""The loop, on a tiny model and drawn scenes: it learns, resumes exactly, and says what is wrong."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from amodal.data.config import AugmentConfig, DataConfig, FileSource, SceneSource
+from amodal.errors import UserError
+from amodal.models import checkpoint
+from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, ModelConfig, VRSPConfig
+from amodal.prior.config import PriorConfig
+from amodal.settings import from_json, to_json
+from amodal.synthesis.config import SceneConfig
+from amodal.training import loop, run_folder
+from amodal.training.config import (
+    OptimiserConfig,
+    PriorSource,
+    ScheduleConfig,
+    TrainConfig,
+    ValidationConfig,
+    with_iterations,
+    with_seed,
+)
+from amodal.training.schedule import START, build_optimiser, rate_at
+
+SCENES = SceneSource(
+    backgrounds="plain", scenes=SceneConfig(size=(64, 64), num_objects=(1, 3), scale=(0.4, 0.8), min_visible_area=16)
+)
+TINY = ModelConfig(
+    method="orcnn",
+    backbone=BackboneConfig("resnet18", "none", frozen_stages=0, fpn_channels=8),
+    detector=DetectorConfig(
+        min_size=(64,),
+        anchor_sizes=(8, 16, 32, 64, 96),
+        proposals_training=50,
+        proposals_inference=20,
+        regions_per_image=16,
+        box_width=16,
+    ),
+    mask=MaskConfig(width=4, num_convs=1),
+    vrsp=VRSPConfig(num_shapes=2, reclassification_width=8),
+)
+
+
+def tiny_run(iterations: int = 4) -> TrainConfig:
+    return TrainConfig(
+        recipe="tiny",
+        model=TINY,
+        data=DataConfig(SCENES, replace(SCENES, count=2, seed=99), AugmentConfig(flip=0.5)),
+        schedule=ScheduleConfig(iterations, "one_cycle", warm_up=1),
+        optimiser=OptimiserConfig("adamw", lr=1e-3, clip_norm=5.0),
+        validation=ValidationConfig(every=0, pictures=1),
+        batch_size=2,
+        checkpoint_every=2,
+        workers=0,
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / run_folder.CHECKPOINT)
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Makes the next run break off when it comes to the step after `step`, as a crash would."""
+    read = loop.on_device
+    calls = iter(range(10**6))
+
+    def breaking(batch: object, device: torch.device) -> object:
+        if next(calls) == step:
+            raise KeyboardInterrupt
+        return read(batch, device)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "on_device", breaking)
+
+
+def test_a_run_leaves_its_files_and_resumes_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_run()
+    metrics = loop.train(config, tmp_path / "whole", device_name="cpu")
+
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)  # the third step is noted but not saved
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(config, tmp_path / "broken", device_name="cpu")
+    assert len(run_folder.notes(tmp_path / "broken", run_folder.LOSSES)) == 3
+    loop.train(replace(config, workers=1), tmp_path / "broken", resume=True, device_name="cpu")
+
+    whole, broken = weights(tmp_path / "whole"), weights(tmp_path / "broken")
+    assert whole.keys() == broken.keys()
+    assert all(torch.equal(whole[name], broken[name]) for name in whole)
+    for name in (run_folder.LOSSES, run_folder.SCORES):
+        assert (tmp_path / "whole" / name).read_text() == (tmp_path / "broken" / name).read_text()
+
+    assert metrics == json.loads((tmp_path / "whole" / run_folder.METRICS).read_text())
+    assert metrics["steps"] == 4
+    assert metrics["validation"][0].keys() >= {"step", "amodal AP", "visible AP", "amodal AP occluded"}
+    assert from_json(TrainConfig, json.loads((tmp_path / "whole" / run_folder.CONFIG).read_text())) == config
+    found = checkpoint.load(tmp_path / "whole" / run_folder.CHECKPOINT)
+    assert found.config == TINY
+    assert found.details["step"] == 4
+    assert from_json(TrainConfig, found.details["training"]) == config
+    assert any((tmp_path / "whole" / run_folder.TENSORBOARD).iterdir())
+
+
+def test_another_seed_gives_other_weights_and_scenes(tmp_path: Path) -> None:
+    config = replace(tiny_run(1), data=DataConfig(SCENES))
+    for name, one in (("a", config), ("b", with_seed(config, 1))):
+        loop.train(one, tmp_path / name, device_name="cpu")
+    first, second = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    assert with_seed(config, 1).data.train == replace(SCENES, seed=1)
+
+
+def test_a_vrsp_run_fits_its_prior_and_keeps_it_in_the_checkpoint(tmp_path: Path) -> None:
+    config = replace(
+        tiny_run(1),
+        model=replace(TINY, method="vrsp"),
+        data=DataConfig(SCENES),
+        prior=PriorSource(scenes=8, fit=PriorConfig()),
+    )
+    loop.train(config, tmp_path / "run", device_name="cpu")
+    assert (tmp_path / "run" / run_folder.PRIOR).is_file()
+    assert checkpoint.load(tmp_path / "run" / run_folder.CHECKPOINT).config.method == "vrsp"
+    wrong = replace(config, prior=PriorSource(file=str(tmp_path / "run" / run_folder.CHECKPOINT)))
+    with pytest.raises(UserError, match="is not a shape prior"):
+        loop.train(wrong, tmp_path / "other", device_name="cpu")
+
+
+def test_losses_that_are_not_finite_stop_the_run_and_keep_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(tiny_run(), data=DataConfig(SCENES))
+    build = loop.zoo.build
+
+    def diverging(*arguments: object) -> torch.nn.Module:
+        model = build(*arguments)  # type: ignore[arg-type]
+        forward, calls = model.forward, iter(range(10**6))
+
+        def broken(images: list, targets: list) -> dict[str, torch.Tensor]:
+            losses = forward(images, targets)
+            return losses | {"loss_mask": losses["loss_objectness"] * (float("nan") if next(calls) == 2 else 1)}
+
+        monkeypatch.setattr(model, "forward", broken)
+        return model
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.zoo, "build", diverging)
+        with pytest.raises(UserError, match=r"step 3: loss_mask no longer finite. The last checkpoint is untouched"):
+            loop.train(config, tmp_path / "run", device_name="cpu")
+    state = run_folder.load_state(tmp_path / "run")
+    assert state is not None
+    assert state["step"] == 2
+    assert all(value.isfinite().all() for value in weights(tmp_path / "run").values())
+
+
+def test_a_folder_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    config = tiny_run()
+    with pytest.raises(UserError, match="no run to resume"):
+        run_folder.enter(tmp_path, config, resume=True)
+    run_folder.enter(tmp_path, config, resume=False)
+    with pytest.raises(UserError, match=r"holds a run already.*--resume"):
+        run_folder.enter(tmp_path, config, resume=False)
+    run_folder.enter(tmp_path, replace(config, workers=5, checkpoint_every=9), resume=True)
+    with pytest.raises(UserError, match=r"other settings \(batch_size: 2, not 3; seed: 0, not 7\)"):
+        run_folder.enter(tmp_path, replace(config, batch_size=3, seed=7), resume=True)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is a file, not a folder"):
+        run_folder.enter(tmp_path / "file", config, resume=False)
+
+
+def test_a_state_of_another_kind_is_refused(tmp_path: Path) -> None:
+    assert run_folder.load_state(tmp_path) is None
+    path = tmp_path / run_folder.STATE
+    path.write_bytes(b"nothing that torch wrote")
+    with pytest.raises(UserError, match=r"training.pt: cannot be read as a training state"):
+        run_folder.load_state(tmp_path)
+    torch.save({"model": {}}, path)
+    with pytest.raises(UserError, match="is not the state of a training run"):
+        run_folder.load_state(tmp_path)
+    model = torch.nn.Linear(2, 2)
+    optimiser = build_optimiser(model, OptimiserConfig())
+    run_folder.save_state(tmp_path, {"step": 1, "seconds": 0.0, "model": {}, "optimiser": optimiser.state_dict()})
+    state = run_folder.load_state(tmp_path)
+    assert state is not None
+    with pytest.raises(UserError, match="does not fit this model"):
+        run_folder.restore(state, model, optimiser, tmp_path)
+
+
+def test_missing_data_is_named(tmp_path: Path) -> None:
+    config = replace(tiny_run(), data=DataConfig(FileSource((str(tmp_path / "none.json"),))))
+    with pytest.raises(UserError, match=r"none.json: no such file"):
+        loop.train(config, tmp_path / "run", device_name="cpu")
+
+
+def test_training_and_validation_must_list_the_same_categories(tmp_path: Path) -> None:
+    for kind in ("cup", "jug"):
+        (tmp_path / "cut" / kind / "1").mkdir(parents=True)
+        Image.fromarray(np.full((8, 8, 4), 255, np.uint8)).save(tmp_path / "cut" / kind / "1" / "1.png")
+    data = DataConfig(SCENES, replace(SCENES, cutouts=str(tmp_path / "cut"), count=1))
+    with pytest.raises(UserError, match="list different categories"):
+        loop.train(replace(tiny_run(), data=data), tmp_path / "run", device_name="cpu")
+
+
+def test_an_unknown_device_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="device 'tpu9' cannot be used"):
+        loop.train(tiny_run(), tmp_path / "run", device_name="tpu9")
+
+
+def test_a_truncated_line_of_losses_is_dropped(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        run_folder.note(tmp_path, run_folder.LOSSES, {"step": step, "loss": 0.5})
+    with (tmp_path / run_folder.LOSSES).open("a") as file:
+        file.write('{"step": 4, "lo')
+    run_folder.forget_after(tmp_path, 2)
+    assert [line["step"] for line in run_folder.notes(tmp_path, run_folder.LOSSES)] == [1, 2]
+
+
+def test_rates_by_step() -> None:
+    steps = ScheduleConfig(100, "steps", warm_up=10, milestones=(50, 80))
+    rates = [rate_at(step, 2.0, steps) for step in (0, 5, 10, 49, 50, 79, 80)]
+    assert rates == pytest.approx([0.002, 1.001, 2, 2, 0.2, 0.2, 0.02])
+    cycle = ScheduleConfig(100, "one_cycle", warm_up=20)
+    rates = [rate_at(step, 2.0, cycle) for step in (0, 10, 20, 60, 100)]
+    assert rates == pytest.approx([2 * START, 1 + START, 2, 1, 0])
+    assert rate_at(0, 2.0, ScheduleConfig(5, warm_up=0)) == 2
+    assert rate_at(3, 2.0, ScheduleConfig(3, "one_cycle", warm_up=3)) == 2
+
+
+def test_biases_and_scales_are_not_decayed() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    for name in ("sgd", "adamw"):
+        groups = build_optimiser(model, OptimiserConfig(name, weight_decay=0.3)).param_groups  # type: ignore[arg-type]
+        assert [(len(group["params"]), group["weight_decay"]) for group in groups] == [(1, 0.3), (3, 0.0)]
+
+
+def test_a_shortened_run_keeps_its_shape() -> None:
+    config = replace(tiny_run(1000), schedule=ScheduleConfig(1000, warm_up=100, milestones=(600, 800)))
+    short = with_iterations(config, 50)
+    assert short.schedule == ScheduleConfig(50, warm_up=5, milestones=(30, 40))
+    assert with_iterations(config, 1000) == config
+    assert to_json(config)["schedule"]["iterations"] == 1000
+    with pytest.raises(UserError, match="0 steps are no training"):
+        with_iterations(config, 0)
