@@ -37,8 +37,6 @@ class SceneConfig:
     """Least visible area of an object in pixels."""
     min_inside: float = 0.85
     """Least share of an object that lies inside the image."""
-    tries: int = 32
-    """Places tried for an object before another takes its turn."""
 
     def __post_init__(self) -> None:
         """Raises UserError for settings that no scene can meet."""
@@ -49,10 +47,10 @@ class SceneConfig:
         claims = {
             "size must be at least 16 16": min(self.size) >= 16,
             "num_objects must be at least 1": self.num_objects[0] >= 1,
-            "scale must be above 0 and at most 2": 0 < self.scale[0] and self.scale[1] <= 2,
+            "scale must be above 0 and at most 2": self.scale[0] > 0 and self.scale[1] <= 2,
             "occlusion_rate must lie in [0, 1)": self.occlusion_rate is None
             or (self.occlusion_rate[0] >= 0 and self.occlusion_rate[1] < 1),
-            "min_visible_area and tries must be at least 1": min(self.min_visible_area, self.tries) >= 1,
+            "min_visible_area must be at least 1": self.min_visible_area >= 1,
             "min_inside must lie in (0, 1]": 0 < self.min_inside <= 1,
             "rotation must not be negative": self.rotation >= 0,
             "flip, brightness, colour and shadow must lie in [0, 1]": all(

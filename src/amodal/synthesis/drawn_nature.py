@@ -132,10 +132,9 @@ def mushroom(rng: Rng) -> list[Part]:
     stem = turned(
         [(-0.1, stem_width * 0.85), (0.4, stem_width * 0.8), (0.85, stem_width * 1.2), (0.98, stem_width * 0.8)]
     )
-    cap = smooth(
-        [(-0.95, 0.02), (-0.85, -0.35), (-0.45, -0.8 * cap_height), (0, -cap_height), (0.45, -0.8 * cap_height)]
-        + [(0.85, -0.35), (0.95, 0.02), (0.7, 0.1 + curl), (0, 0.12), (-0.7, 0.1 + curl)]
-    )
+    left = [(-0.7, 0.1 + curl), (-0.95, 0.02), (-0.85, -0.35), (-0.45, -0.8 * cap_height)]
+    right = [(-x, y) for x, y in reversed(left)]
+    cap = smooth([*left, (0, -cap_height), *right, (0, 0.12)])
     gills = ellipse(0, 0.1, 0.74, 0.12 + curl / 2)
     colour = pick(rng, (0.75, 0.12, 0.08), (0.55, 0.36, 0.2), (0.78, 0.58, 0.35), (0.85, 0.45, 0.12))
     parts = [
@@ -177,15 +176,13 @@ def leaf(rng: Rng) -> list[Part]:
 def fish(rng: Rng) -> list[Part]:
     """A body with scales or stripes, tail, fins and an eye."""
     depth, tail = rng.uniform(0.32, 0.55), rng.uniform(0.35, 0.6)
-    body = smooth(
-        [(-0.95, 0.02), (-0.6, -0.75 * depth), (-0.1, -depth), (0.4, -0.6 * depth), (0.75, -0.13)]
-        + [(0.75, 0.13), (0.4, 0.6 * depth), (-0.1, depth), (-0.6, 0.75 * depth)]
-    )
+    back = [(-0.6, -0.75 * depth), (-0.1, -depth), (0.4, -0.6 * depth), (0.75, -0.13)]
+    body = smooth([(-0.95, 0.02), *back, *((x, -y) for x, y in reversed(back))])
     forked = smooth([(0.65, 0), (1.15, -tail), (1.02 - 0.2 * rng.random(), 0), (1.15, tail)])
     upper = smooth(
         [(-0.4, -0.7 * depth), (0, -depth - rng.uniform(0.15, 0.35)), (0.35, -depth - 0.1), (0.4, -0.5 * depth)]
     )
-    lower = mirrored(moved(upper, angle=np.pi, scale=0.7)) + (0.12, -0.12 * depth)
+    lower = moved(mirrored(moved(upper, angle=np.pi, scale=0.7)), 0.12, -0.12 * depth)
     skin = pick(rng, (0.9, 0.45, 0.12), (0.35, 0.5, 0.72), (0.6, 0.62, 0.65), (0.85, 0.75, 0.25), (0.3, 0.62, 0.58))
     mark = pick(rng, (0.95, 0.93, 0.9), (0.12, 0.16, 0.28), (0.75, 0.25, 0.15))
     period, striped = rng.uniform(7, 12), rng.random() < 0.5

@@ -110,7 +110,8 @@ def _surface(part: Part, x: np.ndarray, y: np.ndarray, rng: np.random.Generator)
     share = share[..., None].astype(np.float32)
     uneven = 0.16 * (1 - min(part.gloss * 1.2, 1)) * (smooth_noise(shape, 24, rng) - 0.5)
     grain = 1 + uneven + 0.05 * (rng.random(shape, dtype=np.float32) - 0.5)
-    mixed = np.float32(part.colour) * (1 - share) + np.float32(part.second) * share
+    first, second = np.asarray(part.colour, np.float32), np.asarray(part.second, np.float32)
+    mixed = first * (1 - share) + second * share
     return mixed * grain[..., None]
 
 
@@ -124,7 +125,7 @@ def smooth_noise(shape: tuple[int, int], cells: int, rng: np.random.Generator) -
 def _lit(surface: np.ndarray, cover: np.ndarray, part: Part) -> np.ndarray:
     """The surface under a light from the upper left: diffuse by Lambert, a highlight by Blinn and Phong."""
     slope_y, slope_x = np.gradient(_turned_height(cover) if part.turned else _height(cover, part.roundness))
-    normal = np.stack([-slope_x, -slope_y, np.ones_like(height)], axis=-1)
+    normal = np.stack([-slope_x, -slope_y, np.ones_like(slope_x)], axis=-1)
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
     diffuse = 0.42 + 0.75 * np.clip(normal @ _LIGHT, 0, 1)
     highlight = part.gloss * np.clip(normal @ (_HALFWAY / np.linalg.norm(_HALFWAY)), 0, 1) ** 40
@@ -136,7 +137,7 @@ def _height(cover: np.ndarray, roundness: float) -> np.ndarray:
 
     Smoothed, which takes away the crease along the middle.
     """
-    distance = np.asarray(ndimage.distance_transform_edt(np.pad(cover > 0.5, 1))[1:-1, 1:-1], dtype=np.float32)
+    distance = np.asarray(ndimage.distance_transform_edt(np.pad(cover > 0.5, 1)), dtype=np.float32)[1:-1, 1:-1]
     reach = max(roundness * float(distance.max()), 1.5)
     height = reach * np.sqrt(1 - (1 - np.minimum(distance / reach, 1)) ** 2)
     return ndimage.gaussian_filter(height, sigma=max(0.12 * reach, 0.7))

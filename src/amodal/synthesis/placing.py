@@ -8,6 +8,9 @@ import numpy as np
 from amodal.synthesis.config import SceneConfig
 from amodal.synthesis.warping import Sprite
 
+TRIES = 32
+"""Places tried for an object before it gives up."""
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -51,7 +54,7 @@ def find_place(
     if sprite.area == 0:
         return None
     unoccluded = None
-    for _ in range(config.tries):
+    for _ in range(TRIES):
         left, top = _propose(sprite, front, config, rng)
         place = Placement(sprite, left, top, label)
         box, mask = place.within(config.size)

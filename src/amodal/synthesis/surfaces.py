@@ -7,6 +7,16 @@ from amodal.synthesis.painting import smooth_noise
 
 Rng = np.random.Generator
 
+FAMILIES = (
+    (0.62, 0.47, 0.32),
+    (0.42, 0.3, 0.22),
+    (0.72, 0.7, 0.66),
+    (0.5, 0.56, 0.6),
+    (0.36, 0.44, 0.4),
+    (0.7, 0.62, 0.52),
+)
+"""Muted colours, red, green and blue in [0, 1], that objects stand out against."""
+
 
 class DrawnBackgrounds:
     """Surfaces of random kind, colours and light."""
@@ -25,17 +35,8 @@ class DrawnBackgrounds:
 
 
 def _colours(rng: Rng) -> tuple[np.ndarray, np.ndarray]:
-    """Two muted colours (3,) of one family, so that objects stand out."""
-    base = np.float32(
-        [
-            (0.62, 0.47, 0.32),
-            (0.42, 0.3, 0.22),
-            (0.72, 0.7, 0.66),
-            (0.5, 0.56, 0.6),
-            (0.36, 0.44, 0.4),
-            (0.7, 0.62, 0.52),
-        ]
-    )[int(rng.integers(6))]
+    """Two muted colours (3,) of one family, one darker."""
+    base = np.asarray(FAMILIES[int(rng.integers(len(FAMILIES)))])
     first = np.clip(base * rng.uniform(0.85, 1.15) + rng.uniform(-0.05, 0.05, 3), 0.05, 0.95)
     return first.astype(np.float32), np.clip(first * rng.uniform(0.62, 0.84), 0, 1).astype(np.float32)
 

@@ -65,8 +65,9 @@ def warp(cut_out: CutOut, pose: Pose) -> Sprite:
     image = cut_out.premultiplied.reduce(factor) if factor > 1 else cut_out.premultiplied
     image = image.crop((-1, -1, image.width + 1, image.height + 1))  # a clear margin keeps the outermost edge soft
     cosine, sine = cos(radians(pose.angle)), sin(radians(pose.angle))
-    out_width = ceil(scale * (width * abs(cosine) + height * abs(sine))) + 2
-    out_height = ceil(scale * (width * abs(sine) + height * abs(cosine))) + 2
+    # The rounding of a quarter turn's sine must not add a pixel: the object would lie between pixels, and blur.
+    out_width = ceil(scale * (width * abs(cosine) + height * abs(sine)) - 1e-6) + 2
+    out_height = ceil(scale * (width * abs(sine) + height * abs(cosine)) - 1e-6) + 2
     step = 1 / (scale * factor)  # output pixels to pixels of the reduced image
     a, b, d, e = cosine * step, -sine * step, sine * step, cosine * step
     if pose.flipped:

@@ -1,0 +1,84 @@
+"""The unoccluded objects of an annotated data set as cut-outs: an ordinary data set becomes an amodal one."""
+
+from collections import defaultdict
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from amodal import rle
+from amodal.annotations import Annotation, AnnotationSet
+from amodal.errors import UserError
+from amodal.files import read_image
+from amodal.synthesis.config import Split, part_of
+from amodal.synthesis.cutouts import CutOut, Recent, choose, num_bytes_of, tight
+
+
+class AnnotatedCutOuts:
+    """Objects whose whole mask is seen, cut out of their photographs when first needed.
+
+    Left out: crowds, stuff, objects under `min_area` pixels, and those that the image's edge may cut off. In a data
+    set without amodal masks (plain COCO) every object counts as unoccluded, so that some cut-outs miss a part.
+    The split is by image: the first `train_share` of the images, by id, train.
+    """
+
+    def __init__(
+        self, annotation_set: AnnotationSet, split: Split = "all", train_share: float = 0.75, *, min_area: int = 1024
+    ) -> None:
+        source = annotation_set.source
+        if annotation_set.image_folder is None:
+            raise UserError("its images were not found", file=source, remedy="Put them beside the file, in images/")
+        self.folder = annotation_set.image_folder
+        by_label = {annotation_set.label_of[c.id]: c.name for c in annotation_set.categories}
+        self.categories = tuple(by_label[label] for label in sorted(by_label))
+        if len(set(self.categories)) < len(self.categories):
+            raise UserError("two categories have the same name", file=source, remedy="Rename one of them")
+        chosen = part_of(sorted(annotation_set.images, key=lambda image: image.id), split, train_share)
+        self._images = {image.id: image for image in chosen}
+        self.objects: dict[int, list[Annotation]] = defaultdict(list)
+        for annotation in annotation_set.annotations:
+            if annotation.image_id in self._images and _is_whole(annotation, min_area):
+                self.objects[annotation_set.label_of[annotation.category_id] - 1].append(annotation)
+        if not self.objects:
+            raise UserError(
+                f"no unoccluded object of {min_area} pixels or more, away from the edge, for split {split!r}",
+                file=source,
+                remedy="Take another file or split",
+            )
+        self._labels = sorted(self.objects)
+        self._recent = Recent[CutOut](num_bytes_of)
+
+    def sample(self, rng: np.random.Generator) -> CutOut:
+        """An object, its photograph read when it is first needed."""
+        label = choose(self._labels, rng)
+        annotation = choose(self.objects[label], rng)
+        return self._recent.get(annotation.id, lambda: self._read(label, annotation))
+
+    def _read(self, label: int, annotation: Annotation) -> CutOut:
+        record = self._images[annotation.image_id]
+        path = self.folder / record.file_name
+        pixels = read_image(path)
+        if pixels.shape[:2] != (record.height, record.width):
+            raise UserError(
+                f"is {pixels.shape[1]}x{pixels.shape[0]} pixels, annotated as {record.width}x{record.height}",
+                file=path,
+                remedy="Take the images that the annotations were made on",
+            )
+        left, top, width, height = map(int, rle.boxes([annotation.amodal])[0])
+        box = np.s_[top - 1 : top + height + 1, left - 1 : left + width + 1]  # one pixel more, for the soft edge
+        mask = rle.decode([annotation.amodal], pixels.shape[:2])[0][box]
+        alpha = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(1))
+        cut_out = tight(np.dstack([pixels[box], np.asarray(alpha)]), self.categories[label], str(annotation.id))
+        if cut_out is None:
+            raise UserError("has no pixel left inside a soft edge", file=path, record=f"annotation {annotation.id}")
+        return cut_out
+
+
+def _is_whole(annotation: Annotation, min_area: int) -> bool:
+    """Whether an object is seen whole, as far as its masks tell, and large enough."""
+    if annotation.is_crowd or annotation.is_stuff:
+        return False
+    area, visible_area = rle.areas([annotation.amodal, annotation.visible])
+    height, width = annotation.amodal["size"]
+    left, top, box_width, box_height = rle.boxes([annotation.amodal])[0]
+    touches_edge = left < 1 or top < 1 or left + box_width > width - 1 or top + box_height > height - 1
+    return bool(area == visible_area >= min_area and not touches_edge)

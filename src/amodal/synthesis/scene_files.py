@@ -1,0 +1,104 @@
+"""Composed scenes as image files and annotations, in one process or several with the same outcome."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+from tqdm import tqdm
+
+from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
+from amodal.errors import UserError
+from amodal.files import replacing
+from amodal.synthesis.backgrounds import Backgrounds
+from amodal.synthesis.composition import compose, encode_scene, scene_rng
+from amodal.synthesis.config import SceneConfig
+from amodal.synthesis.cutouts import CutOutSource
+
+SCENES_A_PROCESS = 100
+"""Scenes below which another process costs more to start than it saves."""
+
+
+@dataclass(frozen=True)
+class SceneSeries:
+    """Scenes 0, 1, ... of a seed: everything that they follow from. Can be sent to another process.
+
+    Attributes:
+        source: Their objects.
+        backgrounds: What lies behind them.
+        config: How each is composed.
+        seed: Of all scenes.
+        category_ids: Id of each of the source's categories.
+    """
+
+    source: CutOutSource
+    backgrounds: Backgrounds
+    config: SceneConfig
+    seed: int
+    category_ids: tuple[int, ...]
+
+
+def write_scenes(
+    series: SceneSeries,
+    folder: Path,
+    count: int,
+    categories: Sequence[Category],
+    *,
+    image_format: Literal["jpg", "png"] = "jpg",
+    workers: int = 1,
+) -> AnnotationSet:
+    """Writes scenes 0 to `count` - 1 as `folder`/000000.jpg, ... and gives their annotations.
+
+    The files and annotations do not depend on `workers`, the number of processes.
+
+    Raises:
+        UserError: Not one object found a place in any scene, or a file of the source cannot be read.
+    """
+    digits = max(6, len(str(count - 1)))
+    names = [f"{index:0{digits}d}.{image_format}" for index in range(count)]
+    height, width = series.config.size
+    images = [ImageRecord(index + 1, name, height, width) for index, name in enumerate(names)]
+    folder.mkdir(parents=True, exist_ok=True)
+    annotations: list[Annotation] = []
+    paths = [folder / name for name in names]
+    with tqdm(total=count, desc="Composing scenes", unit="scene") as progress:
+        for found in _in_processes(series, paths, min(workers, -(-count // SCENES_A_PROCESS))):
+            annotations += [replace(found[i], id=len(annotations) + 1 + i) for i in range(len(found))]
+            progress.update()
+    if not annotations:
+        raise UserError(
+            "no object found a place in any scene", remedy="Lower min_visible_area or min_inside, or change scale"
+        )
+    return AnnotationSet(images, annotations, list(categories), folder)
+
+
+def _in_processes(series: SceneSeries, paths: list[Path], workers: int) -> Iterator[list[Annotation]]:
+    """The annotations of each scene in turn, while its image is written."""
+    if workers <= 1:
+        yield from (_write_scene(series, index, path) for index, path in enumerate(paths))
+        return
+    # A fresh interpreter for each process: forking one that runs threads (torch's, for one) can lock up.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _keep_series, (series,)) as pool:
+        yield from pool.map(_write_kept, range(len(paths)), paths, chunksize=4)
+
+
+_kept: list[SceneSeries] = []  # in a worker process: what it was started with
+
+
+def _keep_series(series: SceneSeries) -> None:
+    _kept.append(series)
+
+
+def _write_kept(index: int, path: Path) -> list[Annotation]:
+    return _write_scene(_kept[0], index, path)
+
+
+def _write_scene(series: SceneSeries, index: int, path: Path) -> list[Annotation]:
+    """Composes a scene and writes its image; gives its annotations, with ids from 1."""
+    scene = compose(series.source, series.backgrounds, series.config, scene_rng(series.seed, index))
+    with replacing(path) as temporary:
+        Image.fromarray(scene.image).save(temporary, quality=92, subsampling=0)
+    return encode_scene(scene, index + 1, 1, series.category_ids)

@@ -1,0 +1,123 @@
+"""`amodal synth`: the files it writes, read back by this package and by pycocotools."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image
+from pycocotools import mask as codec
+from pycocotools.coco import COCO
+
+from amodal.annotations import Category
+from amodal.commands.synth import SceneOutput, SceneParts, synth
+from amodal.data import formats
+from amodal.errors import UserError
+from amodal.synthesis import scene_files
+from amodal.synthesis.backgrounds import PlainBackgrounds
+from amodal.synthesis.composition import compose, scene_rng
+from amodal.synthesis.config import SceneConfig
+from amodal.synthesis.scene_files import SceneSeries, write_scenes
+from amodal.synthesis.shapes import DRAWINGS, DrawnCutOuts
+
+# pycocotools' decoder still hands numpy an array without the `copy` keyword.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+
+SMALL = SceneConfig(size=(64, 80), num_objects=(3, 5), min_visible_area=20)
+PLAIN = SceneParts(backgrounds="plain", split="val")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("scenes")
+    synth(SceneOutput(out, count=6, seed=5, image_format="png"), PLAIN, SMALL, workers=1)
+    return out
+
+
+def test_pycocotools_and_this_package_read_what_was_composed(written: Path):
+    coco, ours = COCO(str(written / "annotations.json")), formats.read(written / "annotations.json")
+    source = DrawnCutOuts("val")
+    assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == list(DRAWINGS)
+    for index in range(6):
+        scene = compose(source, PlainBackgrounds(), SMALL, scene_rng(5, index))
+        record = coco.loadImgs(index + 1)[0]
+        assert (record["file_name"], record["height"], record["width"]) == (f"{index:06d}.png", 64, 80)
+        with Image.open(written / "images" / record["file_name"]) as image:
+            assert_array_equal(np.asarray(image), scene.image)
+        annotations = coco.loadAnns(coco.getAnnIds(index + 1))
+        assert_array_equal(np.stack([coco.annToMask(a) for a in annotations]), scene.amodal)
+        assert_array_equal(np.stack([codec.decode(a["visible_mask"]) for a in annotations]), scene.visible)
+        assert [a["category_id"] for a in annotations] == scene.labels.tolist()
+        assert [a["occl_depth"] for a in annotations] == scene.depth_order.tolist()
+        for annotation, amodal, visible, box in zip(annotations, scene.amodal, scene.visible, scene.boxes, strict=True):
+            left, top, width, height = annotation["bbox"]
+            assert [left, top, left + width, top + height] == box.tolist()
+            assert annotation["area"] == amodal.sum()
+            assert annotation["occlude_rate"] == pytest.approx(1 - visible.sum() / amodal.sum())
+        assert len(ours.by_image[index + 1]) == len(annotations)
+    assert len({a["id"] for a in coco.dataset["annotations"]}) == len(coco.dataset["annotations"])
+
+
+def test_the_number_of_processes_does_not_change_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scene_files, "SCENES_A_PROCESS", 2)
+    for workers in (1, 2):
+        output = SceneOutput(tmp_path / str(workers), count=6, seed=1)
+        synth(output, PLAIN, SMALL, workers=workers)
+    first, second = (sorted(p for p in (tmp_path / n).rglob("*") if p.is_file()) for n in ("1", "2"))
+    assert len(first) == 7
+    for one, other in zip(first, second, strict=True):
+        assert one.name == other.name
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_scenes_of_a_seed_do_not_depend_on_how_many_there_are(written: Path, tmp_path: Path):
+    synth(SceneOutput(tmp_path, count=2, seed=5, image_format="png"), PLAIN, SMALL, workers=1)
+    for name in ("000000.png", "000001.png"):
+        assert (tmp_path / "images" / name).read_bytes() == (written / "images" / name).read_bytes()
+
+
+def test_composed_scenes_serve_as_cut_outs_with_their_categories_kept(tmp_path: Path):
+    large = SceneConfig(size=(200, 240), num_objects=(3, 4))
+    synth(SceneOutput(tmp_path / "first", count=2), PLAIN, large, workers=1)
+    path = tmp_path / "first" / "annotations.json"
+    content = json.loads(path.read_text())
+    for entry in (*content["categories"], *content["annotations"]):
+        entry["id" if "name" in entry else "category_id"] *= 10
+    path.write_text(json.dumps(content))
+    parts = SceneParts(cutouts=str(path), backgrounds="plain")
+    synth(SceneOutput(tmp_path, count=3), parts, SMALL, workers=1)
+    again = formats.read(tmp_path / "annotations.json")
+    assert [category.id for category in again.categories] == [10 * i for i in range(1, len(DRAWINGS) + 1)]
+    assert {a.category_id for a in again.annotations} <= {a["category_id"] for a in content["annotations"]}
+
+
+def test_mistakes_are_refused_before_anything_is_written(written: Path, tmp_path: Path):
+    before = (written / "annotations.json").read_bytes()
+    with pytest.raises(UserError, match=r"annotations\.json: is there already.*--overwrite"):
+        synth(SceneOutput(written, count=1), PLAIN, SMALL, workers=1)
+    assert (written / "annotations.json").read_bytes() == before
+    out = tmp_path / "new"
+    with pytest.raises(UserError, match="no such folder of cut-outs"):
+        synth(SceneOutput(out), SceneParts(cutouts=str(tmp_path / "nowhere")))
+    with pytest.raises(UserError, match="no such file"):
+        synth(SceneOutput(out), SceneParts(cutouts=str(tmp_path / "nowhere.json")))
+    with pytest.raises(UserError, match="no such folder of backgrounds"):
+        synth(SceneOutput(out), SceneParts(backgrounds=str(tmp_path / "nowhere")))
+    for count, seed in ((0, 0), (1, -1)):
+        with pytest.raises(UserError, match="count starts at 1"):
+            synth(SceneOutput(out, count=count, seed=seed), PLAIN, SMALL)
+    assert not out.exists()
+
+
+def test_overwriting_replaces_the_scenes(tmp_path: Path):
+    for seed in (0, 1):
+        synth(SceneOutput(tmp_path, count=1, seed=seed, overwrite=True), PLAIN, SMALL, workers=1)
+    assert len(formats.read(tmp_path / "annotations.json").images) == 1
+
+
+def test_scenes_in_which_nothing_fits_are_an_error(tmp_path: Path):
+    config = SceneConfig(size=(32, 32), min_visible_area=1025)
+    series = SceneSeries(DrawnCutOuts(side=32), PlainBackgrounds(), config, 0, tuple(range(1, 17)))
+    with pytest.raises(UserError, match="found a place"):
+        write_scenes(series, tmp_path, 2, [Category(1, "apple")])
