@@ -38,6 +38,10 @@ class MaskAutoencoder(nn.Module):
         paddings = [0 if num_convs == 3 and index == 1 else 1 for index in range(num_convs)]
         self.decoder = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=padding) for padding in paddings)
         self.output = nn.Conv2d(channels, 1, 3, padding=1)
+        for convolution in (*self.encoder, *self.decoder):
+            assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
+            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+            nn.init.zeros_(convolution.bias)
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
