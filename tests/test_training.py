@@ -121,7 +121,7 @@ def test_a_vrsp_run_fits_its_prior_and_keeps_it_in_the_checkpoint(tmp_path: Path
         tiny_run(1),
         model=replace(TINY, method="vrsp"),
         data=DataConfig(SCENES),
-        prior=PriorSource(scenes=8, fit=PriorConfig()),
+        prior=PriorSource(scenes=8, fit=PriorConfig(steps=2, shapes_per_class=3, masks_per_class=4)),
     )
     loop.train(config, tmp_path / "run", device_name="cpu")
     assert (tmp_path / "run" / run_folder.PRIOR).is_file()

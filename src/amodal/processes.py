@@ -76,7 +76,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 @contextmanager
 def joined(device_name: str = "auto") -> Iterator[torch.device]:
-    """Joins the process group that torchrun announces, if any, and leaves it in the end; gives this process's device."""
+    """Joins the process group that torchrun announces, if any, and leaves it in the end. Gives the device to use."""
     device = choose_device(device_name)
     if device.type == "cuda":
         torch.cuda.set_device(device)

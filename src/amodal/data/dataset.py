@@ -51,6 +51,7 @@ class AnnotatedImages:
         source = annotation_set.source
         if annotation_set.image_folder is None:
             raise UserError("the image folder is not known", file=source, remedy="Name it with `images`")
+        self.annotation_set = annotation_set
         self.folder = Path(annotation_set.image_folder)
         self.categories = sorted(annotation_set.categories, key=lambda category: category.id)
         self._label_of = annotation_set.label_of

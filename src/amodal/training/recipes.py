@@ -69,6 +69,7 @@ def eth80_small(data: Path) -> TrainConfig:
             vrsp=VRSPConfig(reclassification_width=256),
         ),
         schedule=ScheduleConfig(350, "one_cycle", warm_up=70),
+        prior=PriorSource(scenes=600, fit=PriorConfig(shapes_per_class=256, masks_per_class=512, steps=600)),
         optimiser=OptimiserConfig("adamw", lr=1e-3, weight_decay=1e-2, clip_norm=10.0),
         validation=ValidationConfig(every=0),
         batch_size=8,
