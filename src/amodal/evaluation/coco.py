@@ -7,7 +7,7 @@ compared (amodal masks, visible masks, boxes) is a `View`; which instances count
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -15,7 +15,7 @@ import hotcoco
 import numpy as np
 
 from amodal.annotations import Annotation, AnnotationSet, Detection
-from amodal.rle import Rle, areas, boxes, subtract
+from amodal.rle import Rle, boxes
 
 Mask = Rle | list[float]
 """What is compared: a mask, or a box as xywh in pixels."""
@@ -26,8 +26,8 @@ RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 IMAGES_PER_BATCH = 64
 
 Records = list[dict[str, Any]]
-Batch = tuple[Records, Records, Records]
-"""Images, annotations and detections in the evaluator's form."""
+Batch = tuple[Records, Records, list[tuple[int, Detection, Mask]]]
+"""Images and annotations in the evaluator's form; detections with their place in the list and what is compared."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,6 @@ class View:
     of_detection: Callable[[Detection], Mask | None]
 
 
-def _invisible(instance: Annotation | Detection) -> Rle | None:
-    """The hidden part, None for an instance without one, so that "nothing hidden" is neither asked for nor claimed."""
-    if instance.amodal is None or instance.visible is None:
-        return None
-    hidden = subtract(instance.amodal, instance.visible)
-    return hidden if areas([hidden])[0] else None
-
-
 def _box(detection: Detection) -> list[float] | None:
     if detection.box is not None:
         left, top, right, bottom = detection.box
@@ -62,7 +54,6 @@ def _box(detection: Detection) -> list[float] | None:
 
 AMODAL = View("amodal", lambda a: a.amodal, lambda d: d.amodal)
 VISIBLE = View("visible", lambda a: a.visible, lambda d: d.visible)
-INVISIBLE = View("invisible", _invisible, _invisible)
 BOX = View("box", lambda a: boxes([a.amodal])[0].tolist(), _box)
 
 
@@ -161,46 +152,97 @@ def run(
 
     Source: Lin et al., "Microsoft COCO", ECCV 2014, and its reference implementation, whose numbers this equals.
     """
-    engine = _streamed if grading.of_detection is None else _at_once
     parameters = hotcoco.Params("bbox" if view is BOX else "segm")
     parameters.area_rng = [_limits(closed_range, grading) for closed_range in grading.ranges.values()]
     parameters.area_rng_lbl = list(grading.ranges)
     parameters.max_dets = list(limits)
     parameters.use_cats = not class_agnostic
-    evaluation = engine(
-        [{"id": c.id, "name": c.name} for c in truth.categories],
-        batches(truth, detections, view, grading),
-        parameters,
-    )
-    evaluation.accumulate()
-    result = evaluation.eval
-    assert result is not None  # accumulate() has just made it
-    ids = [-1] if class_agnostic else list(evaluation.params.cat_ids)
-    return Outcome(np.asarray(result["precision"]), np.asarray(result["recall"]), ids, list(grading.ranges), limits)
+    if grading.of_detection is None:
+        precision, recall = _streamed(truth, batches(truth, detections, view, -grading.of_truth), parameters)
+    else:
+        precision, recall = _by_categories(truth, detections, view, grading, parameters)
+    ids = [-1] if class_agnostic else sorted(c.id for c in truth.categories)
+    return Outcome(precision, recall, ids, list(grading.ranges), limits)
 
 
-def _streamed(categories: Records, batches: Iterable[Batch], parameters: hotcoco.Params) -> hotcoco.COCOeval:
+def _streamed(
+    truth: AnnotationSet, batches: Iterable[Batch], parameters: hotcoco.Params
+) -> tuple[np.ndarray, np.ndarray]:
     """Matches batch by batch and forgets the masks."""
+    categories = [{"id": c.id, "name": c.name} for c in truth.categories]
     engine = hotcoco.StreamingEval(categories, parameters.iou_type, params=parameters)
     for images, truths, found in batches:
-        engine.update(images, truths, found)
-    return engine.finalize()
+        rows, masks = np.zeros((len(found), 7)), [mask for _, _, mask in found]
+        rows[:, 0] = [d.image_id for _, d, _ in found]
+        rows[:, 5] = [d.score for _, d, _ in found]
+        rows[:, 6] = [d.category_id for _, d, _ in found]
+        if parameters.iou_type == "bbox":
+            rows[:, 1:5] = np.asarray(masks, np.float64).reshape(-1, 4)
+            engine.update(images, truths, rows)
+        else:
+            engine.update(images, truths, rows, segmentation=masks)  # type: ignore[arg-type]
+    return _accumulated(engine.finalize())
 
 
-def _at_once(categories: Records, batches: Iterable[Batch], parameters: hotcoco.Params) -> hotcoco.COCOeval:
-    """Loads everything first: the only way in which the evaluator takes a detection's number as we state it."""
+DETECTIONS_AT_ONCE = 50_000
+
+
+def _by_categories(
+    truth: AnnotationSet, detections: Sequence[Detection], view: View, grading: Grading, parameters: hotcoco.Params
+) -> tuple[np.ndarray, np.ndarray]:
+    """Loads all images of some categories at a time.
+
+    The evaluator takes a detection's number as we state it only if all is loaded first, which needs much memory. But
+    no category's numbers depend on another's.
+    """
+    assert grading.of_detection is not None
+    of_truth = np.array([a.category_id for a in truth.annotations], dtype=np.int64)
+    of_found = np.array([d.category_id for d in detections], dtype=np.int64)
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    for group in _groups(truth, of_found):
+        places, found_places = np.flatnonzero(np.isin(of_truth, group)), np.flatnonzero(np.isin(of_found, group))
+        part = replace(truth, annotations=[truth.annotations[p] for p in places])
+        chosen = [detections[int(p)] for p in found_places]
+        loaded = batches(part, chosen, view, grading.of_truth[places])
+        parts.append(_at_once(group, loaded, grading.of_detection[found_places], parameters))
+    precision, recall = zip(*parts, strict=True)
+    return np.concatenate(precision, axis=2), np.concatenate(recall, axis=1)
+
+
+def _groups(truth: AnnotationSet, of_found: np.ndarray) -> list[list[int]]:
+    """Category ids in order, as many together as keep to DETECTIONS_AT_ONCE."""
+    ids = np.array(sorted(c.id for c in truth.categories))
+    counts = (np.sort(of_found).searchsorted(ids, "right") - np.sort(of_found).searchsorted(ids, "left")).cumsum()
+    numbers = counts // DETECTIONS_AT_ONCE
+    return [ids[numbers == number].tolist() for number in np.unique(numbers)]
+
+
+def _at_once(
+    category_ids: list[int], batches: Iterable[Batch], numbers: np.ndarray, parameters: hotcoco.Params
+) -> tuple[np.ndarray, np.ndarray]:
     images, truths, found = (list(chain.from_iterable(parts)) for parts in zip(*batches, strict=True))
-    shared = {"images": images, "categories": categories}
+    shared = {"images": images, "categories": [{"id": i, "name": str(i)} for i in category_ids]}
+    records = [
+        _record(place, detection, mask, float(numbers[place])) | {"score": detection.score}
+        for place, detection, mask in found
+    ]
     evaluation = hotcoco.COCOeval(
         hotcoco.COCO(shared | {"annotations": truths}),
-        hotcoco.COCO(shared | {"annotations": found}),
+        hotcoco.COCO(shared | {"annotations": records}),
         parameters.iou_type,
     )
     parameters.img_ids = sorted(image["id"] for image in images)
-    parameters.cat_ids = sorted(category["id"] for category in categories)
+    parameters.cat_ids = category_ids
     evaluation.params = parameters
     evaluation.evaluate()
-    return evaluation
+    return _accumulated(evaluation)
+
+
+def _accumulated(evaluation: hotcoco.COCOeval) -> tuple[np.ndarray, np.ndarray]:
+    evaluation.accumulate()
+    result = evaluation.eval
+    assert result is not None  # accumulate() has just made it
+    return np.asarray(result["precision"]), np.asarray(result["recall"])
 
 
 def _limits(closed_range: tuple[float, float], grading: Grading) -> list[float]:
@@ -215,27 +257,26 @@ def _limits(closed_range: tuple[float, float], grading: Grading) -> list[float]:
     return [-high, 1e10 if low == 0 else -low]
 
 
-def batches(truth: AnnotationSet, detections: Sequence[Detection], view: View, grading: Grading) -> Iterator[Batch]:
-    """Images, annotations and detections as the evaluator takes them, some images at a time, in order of image ids.
+def batches(
+    truth: AnnotationSet, detections: Sequence[Detection], view: View, truth_numbers: np.ndarray
+) -> Iterator[Batch]:
+    """Images, annotations and detections that take part, some images at a time, in order of image ids.
 
-    An annotation's id is its place in `truth.annotations` plus 1, a detection's its place in `detections` plus 1.
+    An annotation's id is its place in `truth.annotations` plus 1.
     """
     truths, found = _places(a.image_id for a in truth.annotations), _places(d.image_id for d in detections)
     images = sorted(truth.images, key=lambda image: image.id)
-    truth_numbers, found_numbers = -grading.of_truth, np.zeros(len(detections))
-    if grading.of_detection is not None:
-        truth_numbers, found_numbers = grading.of_truth, grading.of_detection
     for start in range(0, len(images), IMAGES_PER_BATCH):
         batch = images[start : start + IMAGES_PER_BATCH]
         yield (
             [{"id": image.id, "height": image.height, "width": image.width} for image in batch],
             [
-                _record(place, annotation, mask, truth_numbers) | {"iscrowd": int(annotation.is_crowd)}
+                _record(place, annotation, mask, float(truth_numbers[place])) | {"iscrowd": int(annotation.is_crowd)}
                 for place, annotation in ((p, truth.annotations[p]) for i in batch for p in truths[i.id])
                 if (mask := view.of_truth(annotation)) is not None
             ],
             [
-                _record(place, detection, mask, found_numbers) | {"score": detection.score}
+                (place, detection, mask)
                 for place, detection in ((p, detections[p]) for i in batch for p in found[i.id])
                 if (mask := view.of_detection(detection)) is not None
             ],
@@ -250,12 +291,12 @@ def _places(image_ids: Iterable[int]) -> dict[int, list[int]]:
     return places
 
 
-def _record(place: int, instance: Annotation | Detection, mask: Mask, numbers: np.ndarray) -> dict[str, Any]:
+def _record(place: int, instance: Annotation | Detection, mask: Mask, number: float) -> dict[str, Any]:
     shape = {"segmentation": mask} if isinstance(mask, dict) else {"bbox": mask}
     return {
         "id": place + 1,
         "image_id": instance.image_id,
         "category_id": instance.category_id,
-        "area": float(numbers[place]),
+        "area": number,
         **shape,
     }

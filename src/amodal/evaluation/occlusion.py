@@ -13,6 +13,7 @@ Both keep the rest of COCO's matching: instances outside the range are ignored, 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from amodal.annotations import AnnotationSet, Detection
 from amodal.data import formats
 from amodal.data.records import Record
 from amodal.evaluation.coco import Grading
-from amodal.rle import areas, from_json, intersect
+from amodal.rle import areas, from_json, intersect, subtract
 
 OCCLUSION_RATES = (0.15, 0.25, 0.40)
 """Least occlusion rates of VRSP's evaluator, which names them small, medium and large."""
@@ -51,19 +52,45 @@ def predicted_visible_ratios(detections: Sequence[Detection]) -> np.ndarray:
     return ratios
 
 
+def invisible_parts(
+    truth: AnnotationSet, detections: Sequence[Detection], predicted_ratios: np.ndarray
+) -> tuple[AnnotationSet, list[Detection]]:
+    """The hidden parts of both, in place of their amodal masks; boxes and visible masks are dropped.
+
+    Instances and detections that hide nothing are left out: "nothing hidden" is neither asked for nor claimed, and a
+    hidden part predicted for a fully visible object is a false positive.
+
+    Args:
+        truth: The annotations.
+        detections: Each with both masks.
+        predicted_ratios: `predicted_visible_ratios` of the detections.
+    """
+    hidden = [
+        replace(a, amodal=subtract(a.amodal, a.visible))
+        for a, ratio in zip(truth.annotations, visible_ratios(truth), strict=True)
+        if ratio < 1
+    ]
+    claimed = [
+        replace(d, box=None, amodal=subtract(d.amodal, d.visible), visible=None)
+        for d, ratio in zip(detections, predicted_ratios, strict=True)
+        if ratio < 1 and d.amodal and d.visible
+    ]
+    return replace(truth, annotations=hidden), claimed
+
+
 def clean_grading(truth: AnnotationSet) -> Grading:
     """Instances graded by their true visible ratio; every unmatched detection is a false positive."""
     return Grading(visible_ratios(truth), None, _ranges())
 
 
 def vrsp_grading(
-    truth: AnnotationSet, detections: Sequence[Detection], stated: Mapping[int, float] | None = None
+    truth: AnnotationSet, predicted_ratios: np.ndarray, stated: Mapping[int, float] | None = None
 ) -> Grading:
     """Instances graded as VRSP's evaluator does it.
 
     Args:
         truth: The annotations.
-        detections: Each with both masks.
+        predicted_ratios: `predicted_visible_ratios` of the detections.
         stated: Visible ratio by annotation id as the data set's file states it, which the authors take before
             anything else (`stated_visible_ratios`). An annotation that is not in it is graded by its masks.
     """
@@ -71,7 +98,7 @@ def vrsp_grading(
     if stated:
         of_truth = np.array([stated.get(a.id, r) for a, r in zip(truth.annotations, of_truth, strict=True)])
     # The authors compare NaN (an empty amodal mask) with the limits, which is never outside; 0 is inside every range.
-    return Grading(of_truth, np.nan_to_num(predicted_visible_ratios(detections), nan=0.0), _ranges())
+    return Grading(of_truth, np.nan_to_num(predicted_ratios, nan=0.0), _ranges())
 
 
 def _ranges() -> dict[str, tuple[float, float]]:

@@ -30,7 +30,8 @@ def score(
     check(truth, detections)
     kinds = kinds_of_masks(detections)
     clean = occlusion.clean_grading(truth)
-    vrsp = occlusion.vrsp_grading(truth, detections, stated_ratios) if kinds == {"amodal", "visible"} else None
+    ratios = occlusion.predicted_visible_ratios(detections)
+    vrsp = occlusion.vrsp_grading(truth, ratios, stated_ratios) if kinds == {"amodal", "visible"} else None
     scores: dict[str, Scores] = {}
     rows: list[OcclusionScores] = []
     if "amodal" in kinds or all(d.box for d in detections):
@@ -44,7 +45,9 @@ def score(
         if vrsp:
             rows += _by_occlusion(truth, coco.run(truth, detections, view, vrsp), vrsp, (view.name, "vrsp"))
     if vrsp:
-        scores["invisible"] = _scores(truth, coco.run(truth, detections, coco.INVISIBLE, clean))
+        hidden, claimed = occlusion.invisible_parts(truth, detections, ratios)
+        grading = Grading(np.zeros(len(hidden.annotations)), None, {occlusion.ALL: (0.0, 1.0)})
+        scores["invisible"] = _scores(truth, coco.run(hidden, claimed, coco.AMODAL, grading))
     kinds_of_scores = (scores.get(kind) for kind in ("box", "amodal", "visible", "invisible"))
     return Report(_counts(truth, detections, clean), *kinds_of_scores, occlusion=rows)
 
