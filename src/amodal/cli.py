@@ -10,7 +10,11 @@ from amodal.errors import UserError
 
 def commands() -> dict[str, Callable[..., None]]:
     """The commands by name. Their modules import nothing heavy."""
-    return {}
+    from amodal.commands.evaluate import evaluate
+    from amodal.commands.synth import synth
+    from amodal.commands.train import train
+
+    return {"synth": synth, "train": train, "evaluate": evaluate}
 
 
 def main(arguments: list[str] | None = None) -> None:

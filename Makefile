@@ -1,0 +1,36 @@
+# Every task of the project. `make demo` and `make test` set up all they need in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+DEMO := runs/demo
+
+.PHONY: demo test check bench docs lock clean
+
+demo: $(INSTALLED)  ## drawn scenes, shape prior, training, numbers and pictures: under 20 minutes on 2 cores
+	$(BIN)/python examples/demo.py --out $(DEMO)
+
+test: check  ## everything that must hold
+	$(BIN)/python -m pytest -n auto -q
+
+check: $(INSTALLED)  ## style, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+bench: $(INSTALLED)  ## side-by-side timings, written to benchmarks/results
+	$(BIN)/python -m benchmarks
+
+$(INSTALLED): pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip uv
+	$(BIN)/python -m uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/python -m uv pip install --python $(BIN)/python --no-deps -e .
+	touch $@
+
+lock:  ## the exact versions of everything, with hashes
+	$(BIN)/python -m uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock
+
+clean:
+	rm -rf .venv build dist

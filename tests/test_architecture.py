@@ -1,0 +1,51 @@
+"""The shape of the code: layers, file sizes, what `amodal --help` may load, the public names."""
+
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+
+import amodal
+
+SOURCE = Path(amodal.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+MOST_LINES = 300
+
+
+def test_imports_run_one_way():
+    """The layers stand in pyproject.toml; import-linter reads them."""
+    from importlinter.cli import lint_imports
+
+    assert lint_imports(config_filename=str(SOURCE.parents[1] / "pyproject.toml")) == 0
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_files_stay_small(file: Path):
+    assert len(file.read_text().splitlines()) <= MOST_LINES
+
+
+def test_no_grab_bags():
+    assert not [file for file in FILES if file.stem in {"utils", "util", "helpers", "common", "misc"}]
+
+
+def test_help_answers_within_a_second_without_torch():
+    code = "import sys, amodal.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
+    seconds = []
+    for _ in range(3):  # the best of three: other tests share the machine
+        began = perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        seconds.append(perf_counter() - began)
+        assert done.stdout.rstrip().endswith("False"), done.stdout
+    assert min(seconds) < 1.0
+
+
+def test_public_names():
+    assert sorted(amodal.__all__) == ["Predictor", "Result", "UserError", "__version__", "load"]
+    for name in amodal.__all__:
+        assert getattr(amodal, name) is not None
+
+
+def test_every_module_says_what_it_is():
+    assert not [file for file in FILES if not file.read_text().lstrip().startswith(('"""', 'r"""'))]
