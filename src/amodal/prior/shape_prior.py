@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from amodal.prior.codebook import CodeBook
 KIND = "amodal shape prior"
 MAKE_ONE = "Make one with `amodal prior fit`"
 CACHE_BYTES = 256 * 2**20
-"""Code books whose decoded masks fit in this are decoded once: 83,000 shapes, more than COCO's 80 x 1024."""
+"""Code books whose decoded masks fit in this keep them: up to 85,598 shapes, so COCO's 80 x 1024 too."""
 CHUNK = 1024
 """Masks decoded at a time, so that the decoder's maps stay small."""
 
@@ -52,7 +52,7 @@ class ShapePrior(nn.Module):
         self.codebook = codebook
         self.categories = tuple(categories)
         self.details = dict(details or {})
-        self._decoded: Float[Tensor, "K*V 28 28"] | None = None
+        self._table: tuple[Float[Tensor, "K*V 28 28"], Bool[Tensor, " K*V"]] | None = None
         self.register_load_state_dict_post_hook(_forget)
 
     @classmethod
@@ -75,7 +75,6 @@ class ShapePrior(nn.Module):
         """K: classes that the code book has a place for."""
         return len(self.codebook.codes)
 
-    @torch.no_grad()
     def lookup(
         self, query: Float[Tensor, "R 28 28"], classes: Int64[Tensor, " R"], k: int
     ) -> Float[Tensor, "R {k} 28 28"]:
@@ -92,14 +91,12 @@ class ShapePrior(nn.Module):
             embeddings = self.autoencoder.encode(query[:, None].float())
             indices, distances = self.codebook.nearest(embeddings, classes, k)
             shapes = self._decode_codes(classes, indices)
-            lacking = distances[:, -1].isinf() if k else distances.new_zeros(len(distances)).bool()
-            if lacking.any():
-                own = self.autoencoder.decode(embeddings[lacking])
-                missing = distances[lacking].isinf()[:, :, None, None]
-                shapes[lacking] = torch.where(missing, own, shapes[lacking])
+            missing = distances.isinf()[:, :, None, None]
+            if missing.any():
+                own = self.autoencoder.decode(embeddings)
+                shapes = torch.where(missing, own, shapes)
         return shapes
 
-    @torch.no_grad()
     def distance(self, masks: Tensor, classes: Int64[Tensor, " R"]) -> Float[Tensor, " R"]:
         """How far each mask is from the nearest shape of its class: the share of pixels where they differ.
 
@@ -122,21 +119,26 @@ class ShapePrior(nn.Module):
         count = int(self.codebook.counts[index])
         indices = torch.arange(count, device=self.codebook.codes.device)
         classes = torch.full_like(indices, index)
-        with _exact(indices.device), torch.no_grad():
+        with _exact(indices.device):
             return self._decode_codes(classes, indices[:, None])[:, 0]
 
     def _decode_codes(
         self, classes: Int64[Tensor, " R"], indices: Int64[Tensor, "R {k}"]
     ) -> Float[Tensor, "R {k} 28 28"]:
-        """The masks of these codes: from the table of all of them where it fits in memory, as nothing in it changes."""
-        codes = self.codebook.codes
-        num_codes = codes.shape[1]
-        if codes.shape[0] * num_codes * 4 * MASK_SIDE**2 > CACHE_BYTES:
-            flat = codes[classes[:, None], indices].flatten(0, 1)
-            return self._decode(flat).unflatten(0, indices.shape)
-        if self._decoded is None or self._decoded.device != codes.device:
-            self._decoded = self._decode(codes.flatten(0, 1))
-        return self._decoded[classes[:, None] * num_codes + indices]
+        """The masks of these codes. Each code is decoded once and kept, as nothing in the prior changes."""
+        codes = self.codebook.codes.flatten(0, 1)
+        places = classes[:, None] * self.codebook.codes.shape[1] + indices
+        if len(codes) * 4 * MASK_SIDE**2 > CACHE_BYTES:
+            return self._decode(codes[places.flatten()]).unflatten(0, places.shape)
+        if self._table is None or self._table[0].device != codes.device:
+            empty = codes.new_empty(len(codes), MASK_SIDE, MASK_SIDE)
+            self._table = empty, torch.zeros(len(codes), dtype=torch.bool, device=codes.device)
+        decoded, is_decoded = self._table
+        new = places[~is_decoded[places]].unique()
+        if len(new):
+            decoded[new] = self._decode(codes[new])
+            is_decoded[new] = True
+        return decoded[places]
 
     def _decode(self, embeddings: Float[Tensor, "R D"]) -> Float[Tensor, "R 28 28"]:
         masks = embeddings.new_empty(len(embeddings), MASK_SIDE, MASK_SIDE)
@@ -172,11 +174,14 @@ class ShapePrior(nn.Module):
 
 @contextmanager
 def _exact(device: torch.device) -> Iterator[None]:
-    """Single precision inside a mixed-precision step: bfloat16 would confuse near shapes."""
-    with torch.autocast(device.type, enabled=False):
+    """No gradients, and single precision in a mixed-precision step too: bfloat16 would confuse near shapes.
+
+    Inference mode is left, since masks that are kept from there could not be added to in training.
+    """
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
         yield
 
 
 def _forget(prior: ShapePrior, _incompatible: object) -> None:
     """Drops the decoded masks after other weights were loaded."""
-    prior._decoded = None
+    prior._table = None

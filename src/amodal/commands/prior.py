@@ -1,0 +1,188 @@
+"""`amodal prior ...`: fit a shape prior to a data set, look at one, read the authors' released ones."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from amodal.prior.config import PriorConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from amodal.annotations import AnnotationSet
+    from amodal.inference.sheet import Tile
+    from amodal.prior.shape_prior import ShapePrior
+
+DEFAULTS = PriorConfig()
+
+
+def prior_fit(
+    data: tyro.conf.Positional[tuple[Path, ...]],
+    *,
+    out: Path = Path("prior.safetensors"),
+    validate: Path | None = None,
+    settings: Annotated[PriorConfig, tyro.conf.arg(name="")] = DEFAULTS,
+    seed: int = 0,
+    skip_cut: bool = False,
+) -> None:
+    """Learns the whole shapes of each category from annotations; their images are not needed.
+
+    Prints how well the shapes are known: the IoU of masks and their reconstructions, and of masks and the nearest
+    shape of their category.
+
+    Args:
+        data: Annotation files of any known format, all with the same categories.
+        out: The prior.
+        validate: Annotations to measure the prior on. Otherwise it is measured on the masks that it was fitted to.
+        settings: Sizes and training.
+        seed: Of the training.
+        skip_cut: Leave out objects that reach the image's border, where their shape may be cut.
+    """
+    from amodal.prior.collect import collect_masks
+    from amodal.prior.fit import fit, measure
+
+    annotations = _read(data)
+    masks, labels = collect_masks(annotations, skip_cut=skip_cut)
+    prior = fit(masks, labels, len(annotations.categories), settings, seed)
+    prior.categories = tuple(sorted(annotations.categories, key=lambda category: category.id))
+    if validate is not None:
+        masks, labels = collect_masks(_read((validate,), like=prior), skip_cut=skip_cut)
+    quality = measure(prior, masks, labels)
+    prior.details["quality"] = {"measured_on": str(validate or "the fitted masks"), **vars(quality)}
+    prior.save(out)
+    print(f"{out}: {int(prior.codebook.counts.sum()):,} shapes of {prior.num_classes} categories")
+    print(f"IoU of {quality.num_masks:,} {'fitted' if validate is None else 'new'} masks")
+    print(f"    with their reconstruction         {quality.reconstruction_iou:.3f}")
+    print(f"    with the nearest shape            {quality.nearest_iou:.3f}")
+    print(f"    with the best of the 16 nearest   {quality.best_iou:.3f}")
+
+
+def prior_show(
+    prior: tyro.conf.Positional[Path],
+    out: tyro.conf.Positional[Path] = Path("prior.png"),
+    *,
+    data: Path | None = None,
+    count: int = 10,
+) -> None:
+    """Draws a prior: each category's mean shape and its most typical ones, a row each.
+
+    Args:
+        prior: Made by `amodal prior fit`.
+        out: The picture.
+        data: Annotations: draws a mask of each category, its reconstruction and the nearest shapes instead.
+        count: Shapes in a row.
+    """
+    import numpy as np
+
+    from amodal.errors import UserError
+    from amodal.files import write_image
+    from amodal.inference.sheet import contact_sheet
+    from amodal.prior.shape_prior import ShapePrior
+
+    if count < 1:
+        raise UserError(f"{count} shapes are no row", remedy="Give --count 1 or more")
+    loaded = ShapePrior.load(prior)
+    if data is None:
+        tiles, headings = _typical_rows(loaded, count), ["mean", "typical shapes", *[""] * (count - 1)]
+    else:
+        tiles = _nearest_rows(loaded, _read((data,), like=loaded), count)
+        headings = ["mask", "reconstruction", *(f"{place}. nearest" for place in range(1, count + 1))]
+    write_image(out, np.asarray(contact_sheet(tiles, headings=headings, side=112)))
+    print(out)
+
+
+def prior_convert(
+    autoencoder: tyro.conf.Positional[Path],
+    codebook: tyro.conf.Positional[Path],
+    *,
+    out: Path = Path("prior.safetensors"),
+    categories: Path | None = None,
+) -> None:
+    """Reads the prior that the paper's authors released for a data set. Nothing in their files is executed.
+
+    Args:
+        autoencoder: Their auto-encoder, *_recon_net.pth.
+        codebook: Their code book, an .npy file.
+        out: The prior.
+        categories: Annotations of the data set, whose categories are written into the prior.
+    """
+    from amodal.prior.released import load_autoencoder, load_codebook
+    from amodal.prior.shape_prior import ShapePrior
+
+    known = sorted(_read((categories,)).categories, key=lambda c: c.id) if categories else []
+    book = load_codebook(codebook, len(known) or None)
+    details = {"released": [autoencoder.name, codebook.name]}
+    prior = ShapePrior(load_autoencoder(autoencoder), book, known, details)
+    prior.save(out)
+    print(f"{out}: {int(book.counts.sum()):,} shapes of {prior.num_classes} categories")
+
+
+def _read(paths: tuple[Path, ...], *, like: "ShapePrior | None" = None) -> "AnnotationSet":
+    """The annotations; UserError where their categories are not those of `like`."""
+    from amodal.data.config import FileSource
+    from amodal.data.sources import read_all
+    from amodal.errors import UserError
+
+    annotations = read_all(FileSource(tuple(str(path) for path in paths)))
+    names = [category.name for category in sorted(annotations.categories, key=lambda c: c.id)]
+    if not names:
+        raise UserError("lists no categories", file=paths[0], remedy="Give annotations with categories")
+    if like is not None:
+        known = [category.name for category in like.categories]
+        if len(names) != like.num_classes or (known and known != names):
+            problem = f"has {len(names)} categories {names}, the prior {like.num_classes} {known}"
+            raise UserError(problem, file=paths[0], remedy="Give annotations with the same categories")
+    return annotations
+
+
+def _typical_rows(prior: "ShapePrior", count: int) -> "list[Tile]":
+    """Of each class that has any shapes: their mean, and the shapes nearest to the centres of `count` groups."""
+    import numpy as np
+
+    from amodal.inference.sheet import Tile
+    from amodal.prior import kmeans
+
+    tiles = []
+    for index in range(prior.num_classes):
+        codes = prior.codebook.codes[index, : int(prior.codebook.counts[index])].cpu().numpy()
+        if len(codes) == 0:
+            continue
+        shapes = prior.shapes(index)
+        centres = kmeans.cluster(codes, count)
+        sizes = np.bincount(kmeans.assign(codes, centres), minlength=len(centres))
+        typical = kmeans.assign(centres, codes)[np.argsort(-sizes, kind="stable")]
+        tiles.append(Tile(_picture(shapes.mean(0)), f"{_name(prior, index)} ({len(codes)})"))
+        tiles += [Tile(_picture(shape)) for shape in shapes[typical.tolist()]]
+        tiles += [Tile(_picture(shapes.new_zeros(shapes.shape[1:])))] * (count - len(typical))
+    return tiles
+
+
+def _nearest_rows(prior: "ShapePrior", annotations: "AnnotationSet", count: int) -> "list[Tile]":
+    """Of each class that has any masks: one, its reconstruction, and the shapes nearest to it."""
+    from amodal.errors import UserError
+    from amodal.inference.sheet import Tile
+    from amodal.prior.collect import collect_masks
+
+    masks, labels = collect_masks(annotations)
+    if len(masks) == 0:
+        raise UserError("has no amodal masks", file=annotations.source, remedy="Give annotations with objects")
+    tiles = []
+    for label in labels.unique().tolist():
+        of_class = masks[labels == label]
+        mask = of_class[len(of_class) // 2][None].float()
+        rebuilt = prior.autoencoder(mask[None])[0]
+        nearest = prior.lookup(mask, labels.new_tensor([label - 1]), count)[0]
+        tiles.append(Tile(_picture(mask[0]), _name(prior, label - 1)))
+        tiles += [Tile(_picture(shape)) for shape in (*rebuilt, *nearest)]
+    return tiles
+
+
+def _picture(mask: "Tensor") -> "np.ndarray":
+    """Dark on light, with light grey for 0, so that tiles show their extent."""
+    return ((1 - mask.detach().cpu()) * 235 + 20).byte().numpy()
+
+
+def _name(prior: "ShapePrior", index: int) -> str:
+    return prior.categories[index].name if prior.categories else f"class {index + 1}"
