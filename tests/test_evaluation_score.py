@@ -10,7 +10,7 @@ from pycocotools.cocoeval import COCOeval
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
-from amodal.evaluation import occlusion
+from amodal.evaluation import coco, occlusion, records
 from amodal.evaluation.score import score
 
 SIZE = (40, 50)
@@ -104,3 +104,15 @@ def test_vrsp_mode_is_the_authors_evaluator_to_the_bit(seed: int, masks: str) ->
     stats = reference(truth, detections, masks, vrsp=True).stats
     assert [r.ap for r in rows] == [None if s < 0 else s for s in stats[[0, 3, 4, 5]]]
     assert [r.ar100 for r in rows] == [None if s < 0 else s for s in stats[[8, 9, 10, 11]]]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("column", ["all", occlusion.column(0.15)])
+def test_ap_from_match_records_is_the_evaluators(seed: int, column: str) -> None:
+    truth, detections = random_data(seed)
+    clean = occlusion.clean_grading(truth)
+    found = records.collect(truth, detections, coco.AMODAL, clean, column)
+    assert records.Records.from_text(found.to_text()).matched.tolist() == found.matched.tolist()
+    ours = np.nanmean(records.average_precisions(found, np.ones(len(truth.images))))
+    outcome = coco.run(truth, detections, coco.AMODAL, clean)
+    assert ours == pytest.approx(outcome.average_precision(column), abs=1e-12)
