@@ -19,6 +19,9 @@ COLOURS: list[str | tuple[int, int, int]] = [
     *("#42d4f4", "#f032e6", "#bfef45", "#ffe119", "#469990"),
 ]
 
+HEADLINES = ("amodal AP", "visible AP", "amodal AP occluded", "coarse amodal AP", "coarse amodal AP occluded")
+"""The scores that are told on the terminal."""
+
 
 class Journal:
     """Open while a run goes.
@@ -61,7 +64,7 @@ class Journal:
         known = {name: value for name, value in scores.items() if value is not None}
         for name, value in known.items():
             self._board.add_scalar(f"validation/{name}", value, step)
-        text = "  ".join(f"{name} {100 * value:.1f}" for name, value in known.items())
+        text = ", ".join(f"{name} {100 * known[name]:.1f}" for name in HEADLINES if name in known)
         self._bar.write(f"step {step}: {text}", file=sys.stderr)
 
     def picture(self, step: int, name: str, picture: UInt8[Tensor, "3 H W"]) -> None:

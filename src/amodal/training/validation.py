@@ -70,12 +70,10 @@ class Validation:
         predicted = predict(model, First(self.samples, count), reading=self.reading)
         if journal is None:
             return
-        scores: dict[str, float | None] = {}
-        for masks, detections in predicted.detections.items():
-            prefix = "" if masks == "refined" else f"{masks} "
-            scores |= {
-                f"{prefix}{name}": value for name, value in main_scores(score(predicted.truth, detections)).items()
-            }
+        scores = main_scores(score(predicted.truth, predicted.detections["refined"]))
+        if "coarse" in predicted.detections:
+            coarse = main_scores(score(predicted.truth, predicted.detections["coarse"]))
+            scores |= {f"coarse {name}": value for name, value in coarse.items() if not name.startswith("box")}
         journal.scores(step, scores)
         for index in range(min(self.config.pictures, count)):
             sample = self.samples[index]

@@ -1,0 +1,82 @@
+"""Two gloo processes under torchrun take the steps that one process takes, and evaluate what one evaluates."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from test_training import TINY, tiny_run
+from torch import Tensor, nn
+from torch.nn import functional
+
+from amodal import processes
+from amodal.training import loop
+from amodal.training.config import OptimiserConfig
+
+WEIGHTS = "weights.pt"
+BOX, MASK = torch.tensor([[0.0, 0.0, 64.0, 64.0]]), torch.ones(1, 64, 64, dtype=torch.bool)
+
+
+class PerImage(nn.Module):
+    """Its loss is a mean over images, as gradients are means over processes: who has which image must not matter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 2, 5, stride=4)
+
+    def forward(self, images: list[Tensor], targets: list[dict[str, Tensor]] | None = None) -> object:
+        if targets is None:
+            masks = {"amodal_masks": MASK, "visible_masks": MASK}
+            return [masks | {"boxes": BOX, "labels": torch.tensor([1]), "scores": torch.ones(1)} for _ in images]
+        kinds = ("amodal_masks", "visible_masks")
+        wanted = torch.stack([torch.stack([target[kind].any(0) for kind in kinds]) for target in targets])
+        logits = self.convolution(torch.stack(images))
+        return {"loss_masks": functional.binary_cross_entropy_with_logits(logits, wanted[:, :, 2:-2:4, 2:-2:4].float())}
+
+
+def train_per_image(folder: Path) -> None:
+    """Three steps of four images in all, with the parts that know the real model replaced."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.zoo, "build", lambda *_: PerImage())
+        patch.setattr(
+            loop.checkpoint, "save", lambda path, found: torch.save(found.model.state_dict(), path.parent / WEIGHTS)
+        )
+        optimiser = OptimiserConfig("sgd", lr=0.5, clip_norm=0.1)
+        loop.train(replace(tiny_run(3), batch_size=4, optimiser=optimiser), folder, device_name="cpu")
+
+
+def main(folder: Path) -> None:
+    """What each of the two processes does."""
+    torch.set_num_threads(1)
+    with processes.joined("cpu"):
+        assert processes.gather(processes.rank()) == [0, 1]
+        train_per_image(folder / "two")
+        # Every weight of the real model must get a gradient in every step, or the processes would wait for ever.
+        real = replace(tiny_run(2), model=replace(TINY, method="sln"))
+        loop.train(real, folder / "real", device_name="cpu")
+
+
+@pytest.mark.slow
+def test_two_processes_are_one(tmp_path: Path) -> None:
+    train_per_image(tmp_path / "one")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    answer = subprocess.run(
+        [*command, str(tmp_path)], capture_output=True, text=True, env=environment, check=False, timeout=300
+    )
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    first, second = (torch.load(tmp_path / name / WEIGHTS, weights_only=True) for name in ("one", "two"))
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-4, atol=1e-6)
+    scores = [(tmp_path / name / "scores.jsonl").read_text() for name in ("one", "two")]
+    assert scores[0] == scores[1]
+    assert json.loads((tmp_path / "two" / "metrics.json").read_text())["processes"] == 2
+    assert (tmp_path / "real" / "model.safetensors").is_file()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
