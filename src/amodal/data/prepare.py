@@ -1,0 +1,202 @@
+"""Public data sets made ready: what to download, unpacking, joining, checking against the known numbers."""
+
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import reduce
+from pathlib import Path
+
+from tqdm import tqdm
+
+from amodal.annotations import AnnotationSet, Category
+from amodal.data import coco, formats, image_folder
+from amodal.errors import UserError
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a data set.
+
+    Attributes:
+        files: The annotation files that make it up; each may go by one of several names.
+        num_images: How many images it is known to have; several where releases differ.
+        num_annotations: The same of annotations; empty where nobody states it.
+    """
+
+    files: tuple[tuple[str, ...], ...]
+    num_images: tuple[int, ...]
+    num_annotations: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A public data set.
+
+    Attributes:
+        downloads: What to get, from where, under which licence.
+        splits: Its parts by the name of the file that is written.
+        one_class: All regions are of one class `object` and stuff is left out, as the field trains on COCOA.
+        drop: Categories that are listed and have no instance.
+    """
+
+    downloads: tuple[str, ...]
+    splits: dict[str, Split]
+    one_class: bool = False
+    drop: tuple[str, ...] = ()
+
+
+_COCO_IMAGES = (
+    "images: http://images.cocodataset.org/zips/train2014.zip and val2014.zip (COCO; the photographs are under "
+    "Flickr's terms of use, see https://cocodataset.org/#termsofuse)"
+)
+
+DATA_SETS = {
+    "d2sa": DataSet(
+        (
+            "images and annotations: d2s_amodal_images_v1.tar.xz and d2s_amodal_annotations_v1.tar.xz, from "
+            "https://www.mvtec.com/company/research/datasets/mvtec-d2s (CC BY-NC-SA 4.0: no commercial use)",
+        ),
+        {
+            "train": Split(
+                (("D2S_amodal_augmented.json",), ("D2S_amodal_training_rot0.json",)), (1562 + 438,), (12376 + 690,)
+            ),
+            "val": Split((("D2S_amodal_validation.json",),), (3600,), (15654,)),
+        },
+    ),
+    "kins": DataSet(
+        (
+            "images: data_object_image_2.zip (the left colour images), from "
+            "https://www.cvlibs.net/datasets/kitti/eval_object.php (KITTI, CC BY-NC-SA 3.0: no commercial use)",
+            "annotations: update_train_2020.json and update_test_2020.json, or instances_train.json and "
+            "instances_val.json of 2019, from https://github.com/qqlu/Amodal-Instance-Segmentation-through-KINS-Dataset "
+            "(the authors state no licence: ask them before any use but research)",
+        ),
+        {
+            "train": Split((("instances_train.json", "update_train_2020.json"),), (7474, 7475)),
+            "val": Split((("instances_val.json", "update_test_2020.json"),), (7517,)),
+        },
+        drop=("rider",),
+    ),
+    "cocoa": DataSet(
+        (
+            _COCO_IMAGES,
+            "annotations: COCO_amodal_train2014.json and COCO_amodal_val2014.json, from "
+            "https://github.com/Wakeupbuddy/amodalAPI (the authors state no licence for them)",
+        ),
+        {
+            "train": Split((("COCO_amodal_train2014.json",),), (2500,)),
+            "val": Split((("COCO_amodal_val2014.json",),), (1323,)),
+        },
+        one_class=True,
+    ),
+    "cocoa-cls": DataSet(
+        (
+            _COCO_IMAGES,
+            "annotations: COCO_amodal_train2014_with_classes.json and COCO_amodal_val2014_with_classes.json; the "
+            "first address is dead, https://github.com/YihongSun/Bayesian-Amodal links a copy (no licence stated). Or "
+            "make their like: `amodal convert COCO_amodal_train2014.json FILE --to d2sa --instances "
+            "instances_train2014.json`",
+        ),
+        {
+            "train": Split((("COCO_amodal_train2014_with_classes.json",),), (2276,)),
+            "val": Split((("COCO_amodal_val2014_with_classes.json",),), (1223,)),
+        },
+    ),
+}
+
+
+def prepare(name: str, folder: Path) -> Iterator[str]:
+    """Writes `train.json` and `val.json` of a data set into `folder`, in D2SA's format; yields what to tell the user.
+
+    Args:
+        name: A key of DATA_SETS.
+        folder: Where its downloads lie, packed or not.
+
+    Raises:
+        UserError: Something is missing or damaged.
+    """
+    data_set = DATA_SETS[name]
+    wanted = [names for split in data_set.splits.values() for names in split.files]
+    if not folder.is_dir() or any(_find(folder, names) is None for names in wanted):
+        unpacked = _unpack(folder) if folder.is_dir() else 0
+        missing = [names for names in wanted if not folder.is_dir() or _find(folder, names) is None]
+        if missing:
+            yield f"{name} needs, in {folder} (as downloaded, or unpacked):"
+            yield from (f"  {download}" for download in data_set.downloads)
+            listed = ", ".join(" or ".join(names) for names in missing)
+            raise UserError(
+                f"not there: {listed}", file=folder, remedy="Download what is listed above and run this again"
+            )
+        yield f"unpacked {unpacked} archives"
+    for split_name, split in data_set.splits.items():
+        yield from _prepare_split(data_set, split, folder / f"{split_name}.json")
+    yield f"`amodal data check {folder / 'train.json'}` opens every image; recipes take `--data {folder}`"
+
+
+def _prepare_split(data_set: DataSet, split: Split, out: Path) -> Iterator[str]:
+    from amodal.data.sources import merge
+
+    files = [_find(out.parent, names) for names in split.files]
+    annotations = reduce(merge, (_read(file, out) for file in files if file is not None))
+    if data_set.one_class:
+        annotations = _as_one_class(annotations)
+    used = {annotation.category_id for annotation in annotations.annotations}
+    kept = [c for c in annotations.categories if c.name not in data_set.drop or c.id in used]
+    _require_images(annotations, data_set)
+    coco.write(replace(annotations, categories=kept), out)
+    known_images = _compared(len(annotations.images), split.num_images)
+    known_annotations = _compared(len(annotations.annotations), split.num_annotations)
+    yield f"{out}: {known_images} images, {known_annotations} annotations, {len(kept)} categories"
+    yield from (f"  mended: {kind}, {count:,}" for kind, count in annotations.repairs.items())
+
+
+def _read(file: Path, out: Path) -> AnnotationSet:
+    """The annotations, with the image folder that will be found from `out`."""
+    annotations = formats.read(file)
+    raw = [{"file_name": image.file_name} for image in annotations.images]
+    return replace(annotations, image_folder=image_folder.find(out, raw) or annotations.image_folder)
+
+
+def _as_one_class(annotations: AnnotationSet) -> AnnotationSet:
+    things = [replace(a, category_id=1) for a in annotations.annotations if not a.is_stuff]
+    return replace(annotations, annotations=things, categories=[Category(1, "object")])
+
+
+def _require_images(annotations: AnnotationSet, data_set: DataSet) -> None:
+    folder = annotations.image_folder
+    missing = [i.file_name for i in annotations.images if folder is None or not (folder / i.file_name).is_file()]
+    if missing:
+        where = f"in {folder}" if folder else "found"
+        problem = f"{len(missing):,} of {len(annotations.images):,} images are not {where}, the first {missing[0]}"
+        raise UserError(problem, file=annotations.source, remedy=f"Get {data_set.downloads[0]}")
+
+
+def _compared(count: int, known: tuple[int, ...]) -> str:
+    if not known:
+        return f"{count:,}"
+    expected = " or ".join(f"{number:,}" for number in known)
+    return f"{count:,} (as known)" if count in known else f"{count:,} (known are {expected}: another release?)"
+
+
+def _find(folder: Path, names: tuple[str, ...]) -> Path | None:
+    """The first file in the folder, however deep, of one of these names."""
+    return next((path for name in names for path in sorted(folder.rglob(name))), None)
+
+
+def _unpack(folder: Path) -> int:
+    """Unpacks the archives in the folder; returns how many. Raises UserError for a damaged one."""
+    archives = [p for p in sorted(folder.iterdir()) if p.name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz"))]
+    for archive in tqdm(archives, "unpacking", unit=" archives", disable=None):
+        try:
+            if archive.suffix == ".zip":
+                with zipfile.ZipFile(archive) as packed:
+                    packed.extractall(folder)  # keeps names inside the folder
+            else:
+                with tarfile.open(archive) as packed:
+                    packed.extractall(folder, filter="data")
+        except (zipfile.BadZipFile, tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as error:
+            raise UserError(f"the archive is damaged ({error})", file=archive, remedy="Download it again") from error
+    return len(archives)
