@@ -72,6 +72,7 @@ def evaluate(
 
     from amodal.errors import UserError
     from amodal.evaluation import results
+    from amodal.evaluation.analysis import analyse
     from amodal.files import write_json
 
     if len(sources) != (1 if scored.predictions else 2):
@@ -83,7 +84,8 @@ def evaluate(
         return
     report, detections = found
     about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": running.masks}
-    report = replace(report, about=about)
+    analysis = analyse(truth, detections) if "amodal" in results.kinds_of_masks(detections) else None
+    report = replace(report, analysis=analysis, about=about)
     Console().print(report.table())
     if written.out:
         write_json(written.out, report.to_json(), indent=1)

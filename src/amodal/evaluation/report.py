@@ -4,13 +4,15 @@ Fractions in [0, 1] everywhere but in the table, which shows them times 100 as p
 measure": no instance counts, or the detections lack that kind of mask.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from rich.console import Group
 from rich.table import Table
 
 from amodal.errors import UserError
+from amodal.evaluation.analysis import Analysis
+from amodal.evaluation.occlusion import column
 
 Number = float | None
 
@@ -70,19 +72,19 @@ class Report:
     visible: Scores | None
     invisible: Scores | None
     occlusion: list[OcclusionScores]
+    analysis: Analysis | None = None
     about: dict[str, Any] = field(default_factory=dict)
     """Where the numbers come from: data, checkpoint, command. Free for the caller to fill."""
 
     def ap_occluded(self, *, mode: Literal["clean", "vrsp"] = "clean", least_rate: float = 0.15) -> Number:
         """AP of amodal masks of instances hidden by at least `least_rate`. Mode "vrsp": the paper's AP(Occluded)."""
-        from amodal.evaluation.occlusion import column
-
         wanted = ("amodal", mode, column(least_rate))
         return next((s.ap for s in self.occlusion if (s.masks, s.mode, s.column) == wanted), None)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON's own types; `from_json` gives it back."""
-        return asdict(self)
+        content = asdict(replace(self, analysis=None))
+        return content | {"analysis": self.analysis.to_json() if self.analysis else None}
 
     @staticmethod
     def from_json(content: Any, *, file: str | None = None) -> "Report":
@@ -98,6 +100,7 @@ class Report:
                 visible,
                 invisible,
                 occlusion=[OcclusionScores(**one) for one in content["occlusion"]],
+                analysis=Analysis.from_json(content["analysis"]) if content["analysis"] else None,
                 about=content["about"],
             )
         except (KeyError, TypeError) as error:
@@ -107,7 +110,7 @@ class Report:
 
     def table(self) -> Group:
         """For rich's console: numbers times 100, as papers print them."""
-        return Group(self._standard(), self._by_occlusion())
+        return Group(self._standard(), self._by_occlusion(), *([self._beyond(self.analysis)] if self.analysis else []))
 
     def _standard(self) -> Table:
         c = self.counts
@@ -128,6 +131,20 @@ class Report:
             label = "any occlusion rate" if one.column == "all" else one.column
             numbers = map(percent, (one.ap, one.ap50, one.ar100))
             table.add_row(one.masks, one.mode, label, str(one.instances), *numbers)
+        return table
+
+    @staticmethod
+    def _beyond(analysis: Analysis) -> Table:
+        shapes, depth = analysis.shapes, analysis.depth
+        table = Table("beyond AP", "value", "of")
+        instances = f"{shapes.instances} instances, {shapes.missed} missed"
+        table.add_row("mIoU full", percent(shapes.mean_iou_full), instances)
+        table.add_row("mIoU occluded", percent(shapes.mean_iou_occluded), "instances with a hidden part")
+        table.add_row("boundary IoU", percent(shapes.mean_boundary_iou), instances)
+        table.add_row("depth order", percent(depth.accuracy), f"{depth.found} of {depth.pairs} overlapping pairs")
+        table.add_row("calibration error of scores", percent(analysis.calibration.error), "AP50's matches")
+        for name, one in analysis.recall.items():
+            table.add_row(f"class-agnostic AR100, {name}", percent(one.ar100), f"{one.instances} instances")
         return table
 
 

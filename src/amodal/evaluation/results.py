@@ -77,12 +77,13 @@ def write(detections: Sequence[Detection], path: str | Path) -> None:
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         separator = "["
         for detection in detections:
-            file.write(separator + "\n" + json.dumps(_to_json(detection)))
+            file.write(separator + "\n" + json.dumps(to_json(detection)))
             separator = ","
         file.write("\n]\n" if detections else "[]\n")
 
 
-def _to_json(detection: Detection) -> dict[str, Any]:
+def to_json(detection: Detection) -> dict[str, Any]:
+    """One detection as a COCO result dict."""
     record: dict[str, Any] = {
         "image_id": detection.image_id,
         "category_id": detection.category_id,

@@ -1,0 +1,129 @@
+"""What AP does not tell: shapes, order, calibration, confusions, and recall without categories."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from amodal.annotations import AnnotationSet, Detection
+from amodal.errors import UserError
+from amodal.evaluation import coco, occlusion
+from amodal.evaluation.boundary import mean_boundary_iou
+from amodal.evaluation.calibration import Calibration, calibrate_scores
+from amodal.evaluation.class_agnostic import Recall, recall
+from amodal.evaluation.depth import DepthOrder, depth_order
+from amodal.evaluation.miou import mean_iou_full, mean_iou_occluded
+from amodal.evaluation.pairs import Paired, assign
+from amodal.evaluation.records import Records, collect
+from amodal.evaluation.results import kinds_of_masks
+
+CONFUSED_IOU = 0.5
+"""Least overlap at which a detection is taken to mean an instance."""
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Of the pairs of `amodal.evaluation.pairs.assign`; the definitions stand with each function.
+
+    Attributes:
+        instances: How many there are; `missed`: for how many no detection stands.
+        mean_iou_full: Of amodal masks (C2F-Seg's mIoU_full).
+        mean_iou_occluded: Of hidden parts (C2F-Seg's mIoU_occ).
+        mean_boundary_iou: Of amodal masks.
+    """
+
+    instances: int
+    missed: int
+    mean_iou_full: float | None
+    mean_iou_occluded: float | None
+    mean_boundary_iou: float | None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Beyond COCO's numbers.
+
+    Attributes:
+        shapes: Mean IoUs.
+        depth: Which of two overlapping objects is in front.
+        recall: Without categories, by occlusion, of things and stuff.
+        calibration: Of scores.
+        confusion: Counts; rows are true categories in order of their ids, then "nothing"; columns predicted ones,
+            then "missed".
+        records: Match records by view and column, for confidence intervals; None from a report without them.
+    """
+
+    shapes: Shapes
+    depth: DepthOrder
+    recall: dict[str, Recall]
+    calibration: Calibration
+    confusion: list[list[int]]
+    records: dict[str, Records] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON's own types; `from_json` gives it back."""
+        plain = {name: asdict(getattr(self, name)) for name in ("shapes", "depth", "calibration")}
+        found = {name: asdict(one) for name, one in self.recall.items()}
+        kept = {name: one.to_text() for name, one in self.records.items()}
+        return plain | {"recall": found, "confusion": self.confusion, "records": kept}
+
+    @staticmethod
+    def from_json(content: Any) -> "Analysis":
+        """What `to_json` gave. Raises KeyError or TypeError for anything else, UserError for damaged records."""
+        return Analysis(
+            Shapes(**content["shapes"]),
+            DepthOrder(**content["depth"]),
+            {name: Recall(**one) for name, one in content["recall"].items()},
+            Calibration(**content["calibration"]),
+            content["confusion"],
+            {name: Records.from_text(text) for name, text in content["records"].items()},
+        )
+
+
+def analyse(truth: AnnotationSet, detections: Sequence[Detection]) -> Analysis:
+    """All of it. Raises UserError for detections without amodal masks, on which most of it rests."""
+    if "amodal" not in kinds_of_masks(detections):
+        raise UserError("the detections have no amodal masks", remedy="Only AP can be had of them")
+    clean = occlusion.clean_grading(truth)
+    occluded = occlusion.column(occlusion.OCCLUSION_RATES[0])
+    kept = {
+        "amodal": collect(truth, detections, coco.AMODAL, clean),
+        f"amodal, {occluded}": collect(truth, detections, coco.AMODAL, clean, occluded),
+    }
+    if "visible" in kinds_of_masks(detections):
+        kept["visible"] = collect(truth, detections, coco.VISIBLE, clean)
+    images = list(assign(truth, detections))
+    pairs = [pair for image in images for pair in image.pairs]
+    shapes = Shapes(
+        len(pairs),
+        sum(pair.detection is None for pair in pairs),
+        mean_iou_full(pairs),
+        mean_iou_occluded(pairs),
+        mean_boundary_iou(pairs),
+    )
+    depth = depth_order([image.pairs for image in images])
+    matrix = confusion(truth, images)
+    return Analysis(shapes, depth, recall(truth, detections), calibrate_scores(kept["amodal"]), matrix, kept)
+
+
+def confusion(truth: AnnotationSet, images: Sequence[Paired]) -> list[list[int]]:
+    """True against predicted categories of the pairs that overlap enough, as counts.
+
+    The last row is for detections of nothing, the last column for instances missed.
+    """
+    place = {label: number - 1 for label, number in truth.label_of.items()}
+    none = len(place)
+    counts = np.zeros((none + 1, none + 1), dtype=int)
+    for image in images:
+        for pair in image.pairs:
+            row = place[pair.truth.category_id]
+            if pair.detection and pair.overlap >= CONFUSED_IOU:
+                counts[row, place[pair.detection.category_id]] += 1
+            else:
+                counts[row, none] += 1
+                if pair.detection:
+                    counts[none, place[pair.detection.category_id]] += 1
+        for detection in image.spare:
+            counts[none, place[detection.category_id]] += 1
+    return counts.tolist()

@@ -1,0 +1,45 @@
+"""COCOA's recall: categories left out, by how much is hidden and by things and stuff."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from amodal.annotations import AnnotationSet, Detection
+from amodal.evaluation import coco
+from amodal.evaluation.coco import Grading
+from amodal.evaluation.occlusion import ALL, visible_ratios
+
+LIMITS = (10, 100, 1000)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """AR over IoU .50:.95 of amodal masks, with at most 10, 100 and 1000 detections an image."""
+
+    instances: int
+    ar10: float | None
+    ar100: float | None
+    ar1000: float | None
+
+
+def recall(truth: AnnotationSet, detections: Sequence[Detection]) -> dict[str, Recall]:
+    """Recall of amodal masks: all, by occlusion ("none", "partial", "heavy"), and of "things" and "stuff".
+
+    Occlusion rates: none [0, 1e-5], partial (1e-5, 0.25], heavy (0.25, 1]. Instances outside a group are ignored in
+    it. Source: Zhu et al., "Semantic Amodal Segmentation" (CVPR 2017), and its
+    amodalAPI.
+    """
+    rates = 1 - visible_ratios(truth)
+    levels = np.select([rates <= 1e-5, rates <= 0.25], [0, 1], 2)
+    stuff = np.array([a.is_stuff for a in truth.annotations], dtype=int)
+    single = np.array([not a.is_crowd for a in truth.annotations], dtype=bool)
+    found: dict[str, Recall] = {}
+    for numbers, names in ((levels, ("none", "partial", "heavy")), (stuff, ("things", "stuff"))):
+        ranges = {ALL: (0.0, 9.0)} | {name: (place - 0.5, place + 0.5) for place, name in enumerate(names)}
+        grading = Grading(numbers.astype(float), None, ranges)
+        outcome = coco.run(truth, detections, coco.AMODAL, grading, limits=LIMITS, class_agnostic=True)
+        for name, (low, high) in ranges.items():
+            count = int((single & (numbers >= low) & (numbers <= high)).sum())
+            found[name] = Recall(count, *(outcome.average_recall(name, limit=limit) for limit in LIMITS))
+    return found
