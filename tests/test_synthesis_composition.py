@@ -20,11 +20,11 @@ RED, GREEN = (200, 10, 20), (10, 180, 30)
 
 
 def square(colour: tuple[int, int, int], side: int = 4) -> CutOut:
-    return CutOut(np.full((side, side, 3), colour, np.uint8), np.full((side, side), 255, np.uint8), "square")
+    return CutOut.of(np.full((side, side, 3), colour, np.uint8), np.full((side, side), 255, np.uint8), "square")
 
 
 def put(cut_out: CutOut, left: int, top: int, label: int = 1) -> Placement:
-    return Placement(warp(cut_out, Pose(length=max(cut_out.alpha.shape))), left, top, label)
+    return Placement(warp(cut_out, Pose(length=max(cut_out.size))), left, top, label)
 
 
 def scenes(count: int = 20, **settings: object) -> list[Scene]:
@@ -95,8 +95,8 @@ def test_rendering_leaves_its_arguments_alone_and_a_shadow_changes_no_mask():
 
 
 def test_half_covered_edge_pixels_are_blended():
-    cut_out = square((255, 255, 255))
-    cut_out.alpha[0], cut_out.alpha[1] = 100, 128
+    alpha = np.repeat(np.array([[100], [128], [255], [255]], np.uint8), 4, axis=1)
+    cut_out = CutOut.of(np.full((4, 4, 3), 255, np.uint8), alpha, "square")
     scene = render(np.zeros((4, 4, 3), np.uint8), [put(cut_out, 0, 0)])
     assert scene.image[:, 0, 0].tolist() == pytest.approx([100, 128, 255, 255], abs=1)
     assert scene.amodal[0, :, 0].tolist() == [False, True, True, True]
@@ -117,7 +117,7 @@ def test_poses_turn_mirror_and_scale(pose: Pose, expected: list[list[int]]):
     blocks = np.array([[1, 2, 3], [4, 5, 6]]) * 40
     # Blocks of 8 pixels, so that filtering spares their middles.
     big = np.kron(blocks, np.ones((8, 8))).astype(np.uint8)
-    cut_out = CutOut(np.dstack([big] * 3), np.full(big.shape, 255, np.uint8), "blocks")
+    cut_out = CutOut.of(np.dstack([big] * 3), np.full(big.shape, 255, np.uint8), "blocks")
     sprite = warp(cut_out, Pose(pose.length * 8, pose.angle, pose.flipped))
     wanted = np.kron(np.array(expected) * 40, np.ones((8, 8), int))
     rows, columns = np.nonzero(sprite.mask)  # a blended pixel may surround the mask
@@ -130,7 +130,7 @@ def test_poses_turn_mirror_and_scale(pose: Pose, expected: list[list[int]]):
 
 def test_shrinking_keeps_area_and_mean_colour():
     rng = np.random.default_rng(0)
-    cut_out = CutOut(rng.integers(0, 256, (120, 200, 3), np.uint8), np.full((120, 200), 255, np.uint8), "noise")
+    cut_out = CutOut.of(rng.integers(0, 256, (120, 200, 3), np.uint8), np.full((120, 200), 255, np.uint8), "noise")
     sprite = warp(cut_out, Pose(20))
     assert sprite.area == pytest.approx(12 * 20, abs=8)
     inner = np.asarray(sprite.image)[2:-2, 2:-2, :3]

@@ -110,8 +110,8 @@ def test_a_file_that_breaks_later_is_named_when_it_is_read(folder: Path):
 
 
 def test_memory_of_decoded_cut_outs_is_bounded():
-    cut_out = CutOut(np.zeros((10, 10, 3), np.uint8), np.zeros((10, 10), np.uint8), "a")
-    recent = Recent[CutOut](num_bytes_of, limit=2 * cut_out.num_bytes)
+    cut_out = CutOut.of(np.zeros((10, 10, 3), np.uint8), np.zeros((10, 10), np.uint8), "a")
+    recent = Recent[CutOut](num_bytes_of, limit=2 * num_bytes_of(cut_out))
     made = []
 
     def make(key: str) -> CutOut:

@@ -12,7 +12,7 @@ from amodal.synthesis.backgrounds import Backgrounds
 from amodal.synthesis.config import SceneConfig
 from amodal.synthesis.cutouts import CutOut, CutOutSource
 from amodal.synthesis.placing import Placement, find_place
-from amodal.synthesis.warping import Pose, shadow_of, warp
+from amodal.synthesis.warping import Pose, cast_shadow, warp
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,7 @@ def render(background: np.ndarray, placements: Sequence[Placement], shadow: floa
     canvas = Image.fromarray(np.ascontiguousarray(background))
     for placement in reversed(placements):
         if shadow > 0:
-            darkness, offset_x, offset_y = shadow_of(placement.sprite, shadow)
-            canvas.paste((0, 0, 0), (placement.left + offset_x, placement.top + offset_y), darkness)
+            cast_shadow(canvas, placement.sprite, placement.left, placement.top, shadow)
         canvas.paste(placement.sprite.image, (placement.left, placement.top), placement.sprite.image)
     shape = (len(placements), height, width)
     amodal, visible = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)

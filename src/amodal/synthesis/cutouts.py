@@ -4,7 +4,6 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -20,29 +19,37 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class CutOut:
-    """An object without its background, no larger than itself.
+    """An object without its background.
 
     Attributes:
-        pixels: RGB, uint8 (h, w, 3), not multiplied by alpha.
-        alpha: Coverage, uint8 (h, w), 0 outside and 255 inside. The object's mask is alpha above one half.
+        premultiplied: Its pixels, mode RGBa: colours multiplied by alpha, the form in which averaging them is right.
         category: Name of its category.
         name: Which object of that category it is; pictures of one object share it.
     """
 
-    pixels: np.ndarray
-    alpha: np.ndarray
+    premultiplied: Image.Image
     category: str
     name: str = ""
 
-    @cached_property
-    def premultiplied(self) -> Image.Image:
-        """The cut-out with colours multiplied by alpha: the form in which averaging pixels is right."""
-        return Image.fromarray(np.dstack([self.pixels, self.alpha])).convert("RGBa")
+    @staticmethod
+    def of(pixels: np.ndarray, alpha: np.ndarray, category: str, name: str = "") -> "CutOut":
+        """A cut-out from RGB pixels, uint8 (h, w, 3), and alpha, uint8 (h, w), from 0 outside to 255 inside."""
+        return CutOut(Image.fromarray(np.dstack([pixels, alpha])).convert("RGBa"), category, name)
 
     @property
-    def num_bytes(self) -> int:
-        """Memory that it takes, with its premultiplied form."""
-        return 8 * self.alpha.size
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.premultiplied.height, self.premultiplied.width
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """RGB, uint8 (h, w, 3), not multiplied by alpha."""
+        return np.asarray(self.premultiplied.convert("RGBA"))[..., :3]
+
+    @property
+    def alpha(self) -> np.ndarray:
+        """Coverage, uint8 (h, w). The object's mask is alpha above one half."""
+        return np.asarray(self.premultiplied.getchannel(3))
 
 
 class CutOutSource(Protocol):
@@ -65,8 +72,8 @@ def tight(rgba: np.ndarray, category: str, name: str = "") -> CutOut | None:
     if box is None or rgba[..., 3].max() < 128:
         return None
     left, top, right, bottom = box
-    inside = np.ascontiguousarray(rgba[top:bottom, left:right])
-    return CutOut(inside[..., :3], inside[..., 3], category, name)
+    inside = rgba[top:bottom, left:right]
+    return CutOut.of(inside[..., :3], inside[..., 3], category, name)
 
 
 @dataclass
@@ -74,7 +81,7 @@ class Recent(Generic[Value]):
     """The values used last, up to a number of bytes, so that a file is decoded once and memory stays bounded."""
 
     size_of: Callable[[Value], int]
-    limit: int = 128 << 20
+    limit: int = 256 << 20
     _values: OrderedDict[Hashable, Value] = field(default_factory=OrderedDict, repr=False)
     _bytes: int = 0
 
@@ -91,8 +98,8 @@ class Recent(Generic[Value]):
 
 
 def num_bytes_of(cut_out: CutOut) -> int:
-    """`cut_out.num_bytes`, as a function that can be sent to another process."""
-    return cut_out.num_bytes
+    """Memory that a cut-out takes."""
+    return 4 * cut_out.premultiplied.width * cut_out.premultiplied.height
 
 
 class FolderCutOuts:

@@ -5,7 +5,7 @@ from functools import cached_property
 from math import ceil, cos, radians, sin
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 
 from amodal.synthesis.cutouts import CutOut
 
@@ -56,10 +56,10 @@ class Sprite:
 def warp(cut_out: CutOut, pose: Pose) -> Sprite:
     """The cut-out in a pose.
 
-    One affine map leads from the cut-out's pixels to the final ones. A strong reduction first takes block means, so
-    that the bilinear filter never skips pixels. Colours are averaged multiplied by alpha: no dark or foreign seams.
+    A strong reduction first takes block means, so that no pixels are skipped; one affine map then leads to the final
+    pixels. Colours are averaged multiplied by alpha: no dark or foreign seams.
     """
-    height, width = cut_out.alpha.shape
+    height, width = cut_out.size
     scale = pose.length / max(height, width)
     factor = max(int(1 / scale), 1)
     image = cut_out.premultiplied.reduce(factor) if factor > 1 else cut_out.premultiplied
@@ -68,19 +68,27 @@ def warp(cut_out: CutOut, pose: Pose) -> Sprite:
     # The rounding of a quarter turn's sine must not add a pixel: the object would lie between pixels, and blur.
     out_width = ceil(scale * (width * abs(cosine) + height * abs(sine)) - 1e-6) + 2
     out_height = ceil(scale * (width * abs(sine) + height * abs(cosine)) - 1e-6) + 2
-    step = 1 / (scale * factor)  # output pixels to pixels of the reduced image
-    a, b, d, e = cosine * step, -sine * step, sine * step, cosine * step
-    if pose.flipped:
-        a, b = -a, -b
-    centre_x, centre_y = width / factor / 2 + 1, height / factor / 2 + 1
-    c = centre_x - a * out_width / 2 - b * out_height / 2
-    f = centre_y - d * out_width / 2 - e * out_height / 2
-    image = image.transform(
-        (out_width, out_height), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR
-    )
-    image = image.convert("RGBA")
+    step = 1 / (scale * factor)  # from output pixels to pixels of the reduced image
+    across = -step if pose.flipped else step
+    a, b, d, e = cosine * across, -sine * across, sine * step, cosine * step
+    c = width / factor / 2 + 1 - a * out_width / 2 - b * out_height / 2
+    f = height / factor / 2 + 1 - d * out_width / 2 - e * out_height / 2
+    image = _resample(image, (out_width, out_height), (a, b, c, d, e, f)).convert("RGBA")
     image = image.crop(image.getbbox())
     return Sprite(image if pose.gains == (1.0, 1.0, 1.0) else recolour(image, pose.gains), cut_out.category)
+
+
+def _resample(image: Image.Image, size: tuple[int, int], matrix: tuple[float, ...]) -> Image.Image:
+    """The image under an affine map (a, b, c, d, e, f) from output coordinates to its own.
+
+    Where pixels become no larger, means of 2 x 2 nearest samples look the same as bilinear ones in half the time.
+    """
+    a, b, c, d, e, f = matrix
+    if a * a + d * d < 1:
+        return image.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    finer = (a / 2, b / 2, c, d / 2, e / 2, f)
+    double = (2 * size[0], 2 * size[1])
+    return image.transform(double, Image.Transform.AFFINE, finer, Image.Resampling.NEAREST).reduce(2)
 
 
 def recolour(image: Image.Image, gains: tuple[float, float, float]) -> Image.Image:
@@ -90,17 +98,17 @@ def recolour(image: Image.Image, gains: tuple[float, float, float]) -> Image.Ima
     return image.point(b"".join(tables))
 
 
-def shadow_of(sprite: Sprite, strength: float) -> tuple[Image.Image, int, int]:
-    """The soft shadow that a sprite casts: darkness (h, w) from 0 to 255, and its offset from the sprite in pixels.
+def cast_shadow(canvas: Image.Image, sprite: Sprite, left: int, top: int, strength: float) -> None:
+    """Darkens the canvas where a sprite at (left, top) casts its soft shadow, by up to the share `strength`.
 
     Blurred at a quarter of the resolution: it is smooth, so nothing is lost.
     """
     width, height = sprite.image.size
     margin = max(min(width, height) // 8, 2)
-    shape = (width + 2 * margin, height + 2 * margin)
-    small = (max(shape[0] // 4, 1), max(shape[1] // 4, 1))
-    alpha = sprite.image.getchannel("A").point([round(level * strength) for level in range(256)])
-    alpha = alpha.crop((-margin, -margin, width + margin, height + margin)).resize(small, Image.Resampling.BOX)
-    blurred = alpha.filter(ImageFilter.BoxBlur(margin / 8)).filter(ImageFilter.BoxBlur(margin / 8))
-    drop = margin // 3
-    return blurred.resize(shape, Image.Resampling.BILINEAR), drop - margin, drop - margin
+    alpha = sprite.image.getchannel("A").crop((-margin, -margin, width + margin, height + margin))
+    blur = ImageFilter.BoxBlur(margin / 8)
+    light = alpha.reduce(4).filter(blur).filter(blur).point([round(255 - strength * level) for level in range(256)])
+    light = light.resize(alpha.size, Image.Resampling.BILINEAR)
+    left, top = left - margin + margin // 3, top - margin + margin // 3
+    behind = canvas.crop((left, top, left + alpha.width, top + alpha.height))
+    canvas.paste(ImageChops.multiply(behind, Image.merge("RGB", (light, light, light))), (left, top))
