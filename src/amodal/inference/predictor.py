@@ -1,0 +1,216 @@
+"""From a model file to answers: `amodal.load("model.safetensors").predict("photograph.jpg")`. No torch here."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, overload
+
+import numpy as np
+from jaxtyping import Float32, Int64, UInt8
+
+from amodal.annotations import Category
+from amodal.errors import UserError
+from amodal.inference.found import Found
+from amodal.inference.pixels import as_pixels
+from amodal.inference.result import Result
+
+if TYPE_CHECKING:
+    from amodal.inference.pixels import ImageLike
+
+Pixels = UInt8[np.ndarray, "H W 3"]
+BoxKind = Literal["visible", "amodal"]
+PACKAGED = Path(__file__).parents[1] / "weights"
+"""Models that come with the package: `NAME.safetensors` is loaded as "NAME"."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Objects of one image that someone else has found.
+
+    Attributes:
+        boxes: xyxy in pixels of the image.
+        labels: From 1; None lets the model name them.
+        box_kind: What the boxes surround: the seen parts, as ordinary detectors give them, or the whole objects.
+    """
+
+    boxes: Float32[np.ndarray, "N 4"]
+    labels: Int64[np.ndarray, " N"] | None
+    box_kind: BoxKind
+
+
+class Model(Protocol):
+    """What a predictor runs: a checkpoint in torch, an exported model, or anybody's own."""
+
+    @property
+    def categories(self) -> Sequence[Category]:
+        """Label l stands for `categories[l - 1]`."""
+        ...
+
+    def find(self, images: Sequence[Pixels]) -> list[Found]:
+        """The objects of each image, best score first."""
+        ...
+
+    def complete(self, image: Pixels, prompts: Prompts) -> Found:
+        """The objects at the prompts, in their order. Raises UserError if the model cannot be prompted."""
+        ...
+
+
+class Predictor:
+    """A model behind a plain interface: images in any form to `Result`s.
+
+    >>> predictor = amodal.load("model.safetensors")  # doctest: +SKIP
+    >>> result = predictor.predict("table.jpg")  # doctest: +SKIP
+    >>> result.draw("table.jpg").save("seen.png")  # doctest: +SKIP
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """The categories that the model knows: a result's label l stands for `categories[l - 1]`."""
+        return tuple(self.model.categories)
+
+    @overload
+    def predict(
+        self, images: "ImageLike", *, score_threshold: float = 0.5, batch_size: int = 4
+    ) -> Result: ...  # fmt: skip
+
+    @overload
+    def predict(
+        self, images: "Sequence[ImageLike]", *, score_threshold: float = 0.5, batch_size: int = 4
+    ) -> list[Result]: ...
+
+    def predict(
+        self, images: "ImageLike | Sequence[ImageLike]", *, score_threshold: float = 0.5, batch_size: int = 4
+    ) -> Result | list[Result]:
+        """The objects of an image, or of each of a list.
+
+        Args:
+            images: A path, PIL image, uint8 or float array (H, W, 3) or tensor (3, H, W), RGB; or a list of them.
+            score_threshold: Objects that score less are left out.
+            batch_size: Images that the model sees at a time.
+
+        Raises:
+            UserError: An image cannot be read.
+        """
+        if isinstance(images, list | tuple):
+            return list(self.stream(images, score_threshold=score_threshold, batch_size=batch_size))
+        return next(self.stream([images], score_threshold=score_threshold))  # type: ignore[list-item]
+
+    def stream(
+        self, images: "Iterable[ImageLike]", *, score_threshold: float = 0.5, batch_size: int = 1
+    ) -> Iterator[Result]:
+        """As `predict` for a list, one result after the other: no more than a batch is held in memory."""
+        remaining = iter(images)
+        while batch := [as_pixels(image) for image in islice(remaining, batch_size)]:
+            for pixels, found in zip(batch, self.model.find(batch), strict=True):
+                yield found.result(pixels.shape[:2], self.categories, score_threshold)
+
+    def complete(
+        self,
+        image: "ImageLike",
+        boxes: np.ndarray | Sequence[Sequence[float]] | None = None,
+        *,
+        labels: Sequence[int | str] | np.ndarray | None = None,
+        visible_masks: np.ndarray | None = None,
+        box_kind: BoxKind = "visible",
+    ) -> Result:
+        """The whole shapes of objects that another detector or a person has found; this model's detector is not used.
+
+        Args:
+            image: The image, in any form that `predict` takes.
+            boxes: (N, 4), xyxy in pixels; None takes the tight boxes of the visible masks.
+            labels: Each object's class from 1, or its category's name; None lets the model name them.
+            visible_masks: The seen parts, bool (N, H, W). They are kept as given, within the completed masks.
+            box_kind: What the boxes surround. Boxes of seen parts are grown to where the model expects the whole.
+
+        Returns:
+            The objects in the order of the boxes.
+
+        Raises:
+            UserError: Boxes, labels and masks do not fit each other, the image or the model.
+        """
+        pixels = as_pixels(image)
+        masks = None if visible_masks is None else _checked_masks(visible_masks, pixels.shape[:2])
+        prompts = Prompts(_checked_boxes(boxes, masks), self._labels(labels), box_kind)
+        if prompts.labels is not None and len(prompts.labels) != len(prompts.boxes):
+            raise UserError(f"{len(prompts.boxes)} objects, {len(prompts.labels)} labels")
+        result = self.model.complete(pixels, prompts).result(pixels.shape[:2], self.categories)
+        if masks is None or result.amodal_masks is None:
+            return result
+        whole = result.amodal_masks | masks
+        return replace(result, amodal_masks=whole, visible_masks=masks, boxes=_tight(whole))
+
+    def _labels(self, labels: Sequence[int | str] | np.ndarray | None) -> np.ndarray | None:
+        if labels is None:
+            return None
+        label_of: dict[int | str, int] = {c.name: label for label, c in enumerate(self.categories, start=1)}
+        label_of |= {label: label for label in range(1, len(self.categories) + 1)}
+        unknown = [label for label in np.asarray(labels).tolist() if label not in label_of]
+        if unknown:
+            names = ", ".join(category.name for category in self.categories[:5])
+            raise UserError(f"the model knows no class '{unknown[0]}'", remedy=f"It knows {names}, ...")
+        return np.asarray([label_of[label] for label in np.asarray(labels).tolist()], dtype=np.int64)
+
+
+def load(path: str | Path, device: str | None = None) -> Predictor:
+    """A predictor from a model file.
+
+    Args:
+        path: A checkpoint (`.safetensors`), an exported model (`.onnx`, which needs no torch), the name of a model
+            that comes with the package ("demo"), or `hf://USER/MODEL` on the Hugging Face hub.
+        device: "cpu", "cuda", "cuda:1"; the GPU where there is one by default.
+
+    Raises:
+        UserError: No such file, or no model in it, or no such device.
+    """
+    if str(path).startswith("hf://"):
+        from amodal.inference.hub import download
+
+        path = download(str(path))
+    packaged = PACKAGED / f"{path}.safetensors"
+    path = packaged if packaged.is_file() else Path(path)
+    if path.suffix == ".onnx":
+        from amodal.inference.onnx import OnnxModel
+
+        return Predictor(OnnxModel(path, device))
+    from amodal.inference.eager import TorchModel
+
+    return Predictor(TorchModel.load(path, device))
+
+
+def _checked_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    masks = np.asarray(masks)
+    if masks.ndim != 3 or masks.shape[1:] != size or masks.dtype != bool:
+        shape = f"{masks.dtype} {masks.shape}"
+        raise UserError(f"visible masks are {shape}", remedy=f"Give bool (N, {size[0]}, {size[1]})")
+    return masks
+
+
+def _checked_boxes(boxes: np.ndarray | Sequence[Sequence[float]] | None, masks: np.ndarray | None) -> np.ndarray:
+    if boxes is None and masks is None:
+        raise UserError("nothing to complete", remedy="Give boxes, visible masks or both")
+    if boxes is None:
+        assert masks is not None
+        return _tight(masks)
+    array = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) if len(boxes) == 0 else np.asarray(boxes, np.float32)
+    if array.ndim != 2 or array.shape[1] != 4 or not np.isfinite(array).all():
+        raise UserError(f"boxes of shape {array.shape} or with no finite numbers", remedy="Give (N, 4), xyxy in pixels")
+    if (array[:, 2:] <= array[:, :2]).any():
+        index = int((array[:, 2:] <= array[:, :2]).any(axis=1).argmax())
+        raise UserError(f"box {index} is {array[index].tolist()}: empty, or not xyxy", remedy="x0 < x1 and y0 < y1")
+    if masks is not None and len(masks) != len(array):
+        raise UserError(f"{len(array)} boxes, {len(masks)} visible masks")
+    return array
+
+
+def _tight(masks: np.ndarray) -> Float32[np.ndarray, "N 4"]:
+    """Tight boxes, xyxy; zeros for an empty mask."""
+    boxes = np.zeros((len(masks), 4), dtype=np.float32)
+    for box, mask in zip(boxes, masks, strict=True):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if len(rows):
+            box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return boxes

@@ -1,0 +1,176 @@
+"""Pictures of results: what is seen is tinted, what is hidden is hatched. NumPy and Pillow, no torch.
+
+Everything is drawn through signed distances to the masks' edges, so that lines, hatching and tints are smooth at any
+size, and in each object's own window, so that hundreds of objects cost no more than their pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+from PIL import Image
+from scipy import ndimage
+
+from amodal.inference.colours import Colour, colour
+from amodal.inference.labels import Label, draw_labels
+from amodal.inference.result import Result
+
+READABLE = 640
+"""Images with a shorter short side than this are enlarged, so that names can be read."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """What to draw."""
+
+    show: Literal["both", "visible", "hidden"] = "both"
+    """Seen and hidden parts, or one of them."""
+    labels: bool = True
+    """Names and scores."""
+    scale: float | None = None
+    """Output pixels for each image pixel; None enlarges small images until names can be read."""
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """One object's paint: opacities in its window of the output."""
+
+    window: tuple[slice, slice]
+    tint: Float32[np.ndarray, "h w"]
+    hatching: Float32[np.ndarray, "h w"]
+    outline: Float32[np.ndarray, "h w"]
+    """The line around the whole object, or around the part of it that is shown."""
+    seam: Float32[np.ndarray, "h w"]
+    """The line where the seen part ends."""
+
+
+def draw(
+    image: UInt8[np.ndarray, "H W 3"], result: Result, style: Style, identities: Sequence[int] | None = None
+) -> Image.Image:
+    """The image with the result drawn over it.
+
+    Args:
+        image: The image that was predicted.
+        result: Its objects.
+        style: What to draw.
+        identities: A number for each object that its colour follows; its place in the result by default.
+
+    Returns:
+        An RGB image, `style.scale` times as large.
+    """
+    height, width = image.shape[:2]
+    if (height, width) != result.size:
+        raise ValueError(f"image {height}x{width}, masks {result.size[0]}x{result.size[1]}")
+    scale = style.scale or max(1.0, READABLE / min(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    pixels = np.array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    colours = [colour(identity) for identity in (range(len(result)) if identities is None else identities)]
+    _paint(pixels, result, colours, style.show)
+    picture = Image.fromarray(pixels)
+    if style.labels:
+        draw_labels(picture, _labels(result, colours, (size[0] / width, size[1] / height), style.show))
+    return picture
+
+
+def _paint(pixels: UInt8[np.ndarray, "h w 3"], result: Result, colours: Sequence[Colour], show: str) -> None:
+    """Draws the objects back to front, in place: every tint first, then what must not be covered by one."""
+    order = np.argsort(-result.depth_order) if result.has_both_masks else np.arange(len(result))[::-1]
+    painted = [(colours[i], layers) for i in order if (layers := _layers(result, int(i), pixels.shape[:2], show))]
+    for paint, layers in painted:
+        _blend(pixels, layers.window, layers.tint, paint)
+    for paint, layers in painted:
+        _blend(pixels, layers.window, layers.hatching, paint)
+    for paint, layers in painted:
+        _blend(pixels, layers.window, layers.seam, (255, 255, 255))
+        _blend(pixels, layers.window, layers.outline, paint)
+
+
+def _blend(pixels: np.ndarray, window: tuple[slice, slice], opacity: np.ndarray, paint: Colour) -> None:
+    under = pixels[window].astype(np.float32)
+    mixed = under + opacity[:, :, None] * (np.asarray(paint, dtype=np.float32) - under)
+    pixels[window] = mixed.round().astype(np.uint8)
+
+
+def _layers(result: Result, index: int, size: tuple[int, int], show: str) -> _Layers | None:
+    """The paint of one object on an output of `size` (height, width); None where nothing of it is shown."""
+    seen = (result.masks if result.visible_masks is None else result.visible_masks)[index]
+    whole = seen if show == "visible" else result.masks[index] | seen
+    rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
+    if not len(rows):
+        return None
+    line = max(1.2, min(size) / 320)
+    source = np.s_[max(0, rows[0] - 2) : rows[-1] + 3, max(0, columns[0] - 2) : columns[-1] + 3]
+    window = _scaled(source, result.size, size)
+    to_edge = _distance_inside(whole[source], window, result.size, size)
+    to_seam = _distance_inside(seen[source], window, result.size, size)
+    hidden = np.minimum(_coverage(to_edge), 1 - _coverage(to_seam))
+    is_seen_shown = show != "hidden"
+    return _Layers(
+        window=window,
+        tint=_coverage(to_seam) * (0.42 * is_seen_shown),
+        hatching=hidden * (0.28 + 0.64 * _stripes(window, 7 * line, rising=index % 2 == 0)),
+        outline=_line(to_edge, line) * (1.0 if is_seen_shown else hidden),
+        seam=_line(to_seam, 0.6 * line) * _coverage(to_edge - 2 * line) * (0.85 * is_seen_shown),
+    )
+
+
+def _scaled(window: tuple[slice, slice], image: tuple[int, int], output: tuple[int, int]) -> tuple[slice, slice]:
+    """An image's window in output pixels."""
+    bounds = [
+        (round(part.start * to / of), max(round(part.start * to / of) + 1, round(min(part.stop, of) * to / of)))
+        for part, of, to in zip(window, image, output, strict=True)
+    ]
+    return slice(*bounds[0]), slice(*bounds[1])
+
+
+def _distance_inside(
+    mask: Bool[np.ndarray, "h w"], window: tuple[slice, slice], image: tuple[int, int], output: tuple[int, int]
+) -> Float32[np.ndarray, "h w"]:
+    """Output pixels from the mask's edge, positive inside, smoothed over the mask's own pixel steps."""
+    shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
+    far = float(sum(mask.shape))
+    if not mask.any() or mask.all():
+        return np.full(shape, far if mask.any() else -far, dtype=np.float32)
+    inside, outside = (np.asarray(ndimage.distance_transform_edt(side)) for side in (mask, ~mask))
+    distance = np.where(mask, inside - 0.5, 0.5 - outside).astype(np.float32)  # the edge runs between two pixels
+    distance = ndimage.gaussian_filter(distance, sigma=0.8)
+    resized = Image.fromarray(distance).resize(shape[::-1], Image.Resampling.BICUBIC)
+    return np.asarray(resized) * np.float32(output[0] / image[0])
+
+
+def _coverage(distance: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Share of each pixel that lies inside, from the distance of its centre."""
+    return (distance + 0.5).clip(0, 1)
+
+
+def _line(distance: Float32[np.ndarray, "h w"], width: float) -> Float32[np.ndarray, "h w"]:
+    """Opacity of a line of `width` pixels along the inner side of the edge."""
+    return np.minimum(_coverage(distance), 1 - _coverage(distance - width))
+
+
+def _stripes(window: tuple[slice, slice], period: float, *, rising: bool) -> Float32[np.ndarray, "h w"]:
+    """Diagonal stripes with smooth edges, half of the area, in step over the whole picture."""
+    row = np.arange(window[0].start, window[0].stop, dtype=np.float32)[:, None]
+    column = np.arange(window[1].start, window[1].stop, dtype=np.float32)[None, :]
+    phase = (column + row if rising else column - row) * np.float32(0.5**0.5) % period
+    return _coverage(period / 4 - np.abs(phase - period / 2))
+
+
+def _labels(result: Result, colours: Sequence[Colour], scale: tuple[float, float], show: str) -> list[Label]:
+    """Name and score of each object of which something is shown, at its place in the output."""
+    shown = result.masks
+    if result.visible_masks is not None and show == "visible":
+        shown = result.visible_masks
+    elif result.has_both_masks and show == "hidden":
+        shown = result.invisible_masks
+    labels = []
+    for mask, name, score, paint in zip(shown, result.names, result.scores, colours, strict=True):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if len(rows):
+            across, down = scale
+            box = (columns[0] * across, rows[0] * down, (columns[-1] + 1) * across, (rows[-1] + 1) * down)
+            top = (np.flatnonzero(mask[rows[0]]).mean() + 0.5) * across
+            labels.append(Label(name if np.isnan(score) else f"{name} {score:.2f}", paint, box, float(top)))
+    return labels
