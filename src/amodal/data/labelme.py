@@ -162,12 +162,13 @@ def write(annotation_set: AnnotationSet, folder: Path) -> None:
         shapes = [
             shape
             for group, annotation in enumerate(annotation_set.by_image[image.id], start=1)
-            for shape in _shapes(annotation, names[annotation.category_id], group)
+            for shape in shapes_of(annotation, names[annotation.category_id], group)
         ]
-        write_json(path, _page(image, Path(image_path).as_posix(), shapes), indent=1)
+        write_json(path, page(image, Path(image_path).as_posix(), shapes), indent=1)
 
 
-def _page(image: ImageRecord, image_path: str, shapes: list[dict[str, Any]]) -> dict[str, Any]:
+def page(image: ImageRecord, image_path: str, shapes: list[dict[str, Any]]) -> dict[str, Any]:
+    """The content of one image's file; `image_path` is relative to that file."""
     return {
         "version": "5.5.0",
         "flags": {},
@@ -179,7 +180,8 @@ def _page(image: ImageRecord, image_path: str, shapes: list[dict[str, Any]]) -> 
     }
 
 
-def _shapes(annotation: Annotation, category: Category, group: int) -> list[dict[str, Any]]:
+def shapes_of(annotation: Annotation, category: Category, group: int) -> list[dict[str, Any]]:
+    """The polygons of one object, whole and as far as it is seen; `group` pairs them."""
     flags = {} if rle.areas([annotation.visible])[0] else {"hidden": True}
     return [
         {
