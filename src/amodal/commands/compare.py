@@ -1,0 +1,40 @@
+"""`amodal compare`: reports of two or more runs side by side."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def compare(
+    reports: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    out: Path | None = None,
+) -> None:
+    """Puts reports of the same data set side by side and says which differences are real.
+
+    Each run is compared with the first one named, by a paired bootstrap over the images: a difference is real where
+    its 95 % interval leaves out 0. It tells the luck of the images from a difference, not the luck of a training run.
+
+    Args:
+        reports: JSON files that `amodal evaluate --out` wrote, the one to compare with first.
+        resamples: How often the images are drawn anew.
+        seed: Of the draws.
+        out: Write the differences here as JSON (fractions, not percent).
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from amodal.evaluation.compare import compare as compare_reports
+    from amodal.evaluation.compare import table
+    from amodal.evaluation.report import Report
+    from amodal.files import read_json, write_json
+
+    read = {str(path): Report.from_json(read_json(path), file=str(path)) for path in reports}
+    differences = compare_reports(read, resamples=resamples, seed=seed, progress=True)
+    Console().print(table(differences))
+    if out:
+        write_json(out, [asdict(one) | {"is_real": one.is_real} for one in differences], indent=1)
