@@ -9,11 +9,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torchvision.models.detection import maskrcnn_resnet50_fpn
 
+from amodal.annotations import Category
 from amodal.data.config import AugmentConfig, DataConfig, FileSource, SceneSource
 from amodal.errors import UserError
 from amodal.models import checkpoint
 from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, ModelConfig, VRSPConfig
+from amodal.models.zoo import build
 from amodal.prior.config import PriorConfig
 from amodal.settings import from_json, to_json
 from amodal.synthesis.config import SceneConfig
@@ -28,6 +31,7 @@ from amodal.training.config import (
     with_seed,
 )
 from amodal.training.schedule import START, build_optimiser, rate_at
+from amodal.training.start import rename, start_from, take
 
 SCENES = SceneSource(
     backgrounds="plain", scenes=SceneConfig(size=(64, 64), num_objects=(1, 3), scale=(0.4, 0.8), min_visible_area=16)
@@ -163,6 +167,7 @@ def test_a_folder_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run to resume"):
         run_folder.enter(tmp_path, config, resume=True)
     run_folder.enter(tmp_path, config, resume=False)
+    run_folder.begin(tmp_path, config)
     with pytest.raises(UserError, match=r"holds a run already.*--resume"):
         run_folder.enter(tmp_path, config, resume=False)
     run_folder.enter(tmp_path, replace(config, workers=5, checkpoint_every=9), resume=True)
@@ -195,6 +200,7 @@ def test_missing_data_is_named(tmp_path: Path) -> None:
     config = replace(tiny_run(), data=DataConfig(FileSource((str(tmp_path / "none.json"),))))
     with pytest.raises(UserError, match=r"none.json: no such file"):
         loop.train(config, tmp_path / "run", device_name="cpu")
+    assert not (tmp_path / "run").exists()  # so that the same command works once the data are there
 
 
 def test_training_and_validation_must_list_the_same_categories(tmp_path: Path) -> None:
@@ -246,3 +252,33 @@ def test_a_shortened_run_keeps_its_shape() -> None:
     assert to_json(config)["schedule"]["iterations"] == 1000
     with pytest.raises(UserError, match="0 steps are no training"):
         with_iterations(config, 0)
+
+
+def test_a_run_starts_from_what_fits_of_another_model(tmp_path: Path) -> None:
+    source, target = (
+        build(replace(TINY, method=method), number) for method, number in (("orcnn", 3), ("mask_rcnn", 4))
+    )
+    categories = [Category(i, str(i)) for i in (1, 2, 3)]
+    file = tmp_path / "model.safetensors"
+    checkpoint.save(file, checkpoint.Checkpoint(source, TINY, categories))
+    own = target.boxes.predictor.cls_score.weight.clone()
+    start_from(str(file), target, [*categories, Category(4, "4")])
+    assert torch.equal(target.backbone.fpn.inner_blocks[0][0].weight, source.backbone.fpn.inner_blocks[0][0].weight)
+    assert torch.equal(target.boxes.predictor.cls_score.weight, own)  # of other classes
+    with pytest.raises(UserError, match="no such file"):
+        start_from(str(tmp_path / "none"), target, categories)
+
+
+def test_torchvisions_detector_gives_its_boxes_for_the_categories_it_knows() -> None:
+    detector = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None).state_dict()
+    categories = [Category(1, "person"), Category(90, "toothbrush")]
+    found = rename(detector, categories)
+    row = detector["roi_heads.box_predictor.cls_score.bias"]
+    assert torch.equal(found["boxes.predictor.cls_score.bias"], row[[0, 1, 90]])
+    assert found["boxes.predictor.bbox_pred.weight"].shape == (12, 1024)
+    config = ModelConfig(method="mask_rcnn", backbone=BackboneConfig(weights="none"))
+    model = build(config, 2)
+    taken = take(model, found)
+    names = {name.split(".")[0] for name in model.state_dict()} - {"branch"}
+    assert taken == {name for name in model.state_dict() if name.split(".")[0] in names}
+    assert "boxes.predictor.cls_score.weight" not in rename(detector, [Category(1, "unknown to COCO")])

@@ -21,6 +21,8 @@ class Changes:
     """Of all random numbers but those of the validation scenes."""
     prior: Path | None = None
     """A shape prior made by `amodal prior fit`; otherwise a VRSP run fits its own."""
+    start_from: str | None = None
+    """A model.safetensors to start from, of which all that fits is taken; or `coco`, torchvision's detector."""
     validate_every: int | None = None
     """Steps between validations; 0 validates only in the end."""
     checkpoint_every: int | None = None
@@ -76,6 +78,7 @@ def changed(config: Any, changes: Changes) -> Any:
         optimiser=_replaced(config.optimiser, lr=changes.lr),
         prior=_replaced(config.prior, file=prior),
         validation=_replaced(config.validation, every=changes.validate_every),
+        start_from=changes.start_from,
         batch_size=changes.batch_size,
         checkpoint_every=changes.checkpoint_every,
         workers=changes.workers,

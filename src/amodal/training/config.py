@@ -78,6 +78,9 @@ class TrainConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     prior: PriorSource = field(default_factory=PriorSource)
+    start_from: str | None = None
+    """A model to start from: `coco` (torchvision's Mask R-CNN, downloaded; its backbone, proposals and boxes), or a
+    model.safetensors, of which every tensor that fits is taken. None starts from the backbone's weights."""
     batch_size: int = 2
     """Images of a step, in all processes together."""
     seed: int = 0

@@ -33,12 +33,13 @@ from amodal.training.config import TrainConfig
 from amodal.training.journal import Journal
 from amodal.training.prior import prepare_prior
 from amodal.training.schedule import build_optimiser, rate_at, set_rate
+from amodal.training.start import start_from
 from amodal.training.validation import Validation
 
 
 @dataclass
 class Run:
-    """A run in progress. `step` counts the steps done, `seconds` the time they took."""
+    """A run in progress. `step` counts the steps done, `seconds` the time they took, validation apart."""
 
     config: TrainConfig
     folder: Path
@@ -78,7 +79,8 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False, device_nam
 def optimise(run: Run, journal: Journal | None) -> None:
     """The loop. Losses that are noted are the lead process's own; gradients are the mean over processes."""
     config, world_size = run.config, processes.world_size()
-    parallel = DistributedDataParallel(run.model) if world_size > 1 else run.model
+    # Buffers (frozen statistics, the shape prior) are the same in all processes: nothing to send round.
+    parallel = DistributedDataParallel(run.model, broadcast_buffers=False) if world_size > 1 else run.model
     mixed = config.mixed_precision and run.device.type == "cuda"
     began, seconds_before = perf_counter(), run.seconds
     for batch in stream(run):
@@ -101,9 +103,10 @@ def optimise(run: Run, journal: Journal | None) -> None:
         run.step += 1
         if journal:
             journal.step(run.step, numbers, rate)
+        run.seconds = seconds_before + perf_counter() - began
         if run.validation and run.validation.is_due(run.step):
             run.validation.run(run.model, run.step, journal)
-        run.seconds = seconds_before + perf_counter() - began
+            began = perf_counter() - (run.seconds - seconds_before)
         if run.step % config.checkpoint_every == 0 or run.step == config.schedule.iterations:
             save(run)
 
@@ -122,9 +125,14 @@ def open_run(config: TrainConfig, folder: Path, device: torch.device, *, resume:
         processes.world_size(),
     )
     validation = Validation.open(config, samples.categories, device)
+    if processes.is_lead():
+        run_folder.begin(folder, config)
     prior = prepare_prior(config, samples, folder)
     torch.manual_seed(config.seed)
-    model = zoo.build(config.model, len(samples.categories), prior).to(device)
+    model = zoo.build(config.model, len(samples.categories), prior)
+    if config.start_from is not None and not resume:
+        start_from(config.start_from, model, samples.categories)
+    model.to(device)
     optimiser = build_optimiser(model, config.optimiser)
     items = StepBatches(samples, plan, config.data.augment)
     run = Run(config, folder, device, items, samples.categories, validation, model, optimiser)

@@ -74,6 +74,7 @@ def eth80_small(data: Path) -> TrainConfig:
         validation=ValidationConfig(every=0),
         batch_size=8,
         checkpoint_every=50,
+        workers=1,
     )
 
 
@@ -161,6 +162,7 @@ def cocoa_cls(data: Path) -> TrainConfig:
         schedule=ScheduleConfig(10_000, "steps", milestones=(8_000,)),
         optimiser=OptimiserConfig("sgd", lr=0.0005),
         validation=ValidationConfig(every=2_000, images=500),
+        start_from="coco",
     )
 
 

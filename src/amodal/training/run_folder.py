@@ -45,7 +45,7 @@ class TrainingState(TypedDict):
 
 
 def enter(folder: Path, config: TrainConfig, *, resume: bool) -> None:
-    """Makes the folder ready for a run of these settings.
+    """Checks that the folder is ready for a run of these settings. Nothing is written yet.
 
     Raises:
         UserError: It holds a run already and `resume` is false; or `resume` is true and it holds none, or one of
@@ -59,7 +59,11 @@ def enter(folder: Path, config: TrainConfig, *, resume: bool) -> None:
         raise UserError("is a file, not a folder", file=folder, remedy="Choose another --out")
     elif path.exists():
         raise UserError("holds a run already", file=folder, remedy="Pass --resume to go on with it, or another --out")
-    write_json(path, to_json(config), indent=2)
+
+
+def begin(folder: Path, config: TrainConfig) -> None:
+    """Writes the settings: from here on the folder holds a run."""
+    write_json(folder / CONFIG, to_json(config), indent=2)
 
 
 def _check_same(path: Path, before: Any, now: dict[str, Any]) -> None:
