@@ -40,15 +40,14 @@ def prior_fit(
         seed: Of the training.
         skip_cut: Leave out objects that reach the image's border, where their shape may be cut.
     """
-    from amodal.prior.collect import collect_masks
     from amodal.prior.fit import fit, measure
 
     annotations = _read(data)
-    masks, labels = collect_masks(annotations, skip_cut=skip_cut)
+    masks, labels = _masks(annotations, skip_cut=skip_cut)
     prior = fit(masks, labels, len(annotations.categories), settings, seed)
     prior.categories = tuple(sorted(annotations.categories, key=lambda category: category.id))
     if validate is not None:
-        masks, labels = collect_masks(_read((validate,), like=prior), skip_cut=skip_cut)
+        masks, labels = _masks(_read((validate,), like=prior), skip_cut=skip_cut)
     quality = measure(prior, masks, labels)
     prior.details["quality"] = {"measured_on": str(validate or "the fitted masks"), **vars(quality)}
     prior.save(out)
@@ -137,6 +136,17 @@ def _read(paths: tuple[Path, ...], *, like: "ShapePrior | None" = None) -> "Anno
     return annotations
 
 
+def _masks(annotations: "AnnotationSet", *, skip_cut: bool = False) -> "tuple[Tensor, Tensor]":
+    """What `collect_masks` finds; UserError if that is nothing."""
+    from amodal.errors import UserError
+    from amodal.prior.collect import collect_masks
+
+    masks, labels = collect_masks(annotations, skip_cut=skip_cut)
+    if len(masks) == 0:
+        raise UserError("has no amodal masks", file=annotations.source, remedy="Give annotations with objects")
+    return masks, labels
+
+
 def _typical_rows(prior: "ShapePrior", count: int) -> "list[Tile]":
     """Of each class that has any shapes: their mean, and the shapes nearest to the centres of `count` groups."""
     import numpy as np
@@ -161,13 +171,9 @@ def _typical_rows(prior: "ShapePrior", count: int) -> "list[Tile]":
 
 def _nearest_rows(prior: "ShapePrior", annotations: "AnnotationSet", count: int) -> "list[Tile]":
     """Of each class that has any masks: one, its reconstruction, and the shapes nearest to it."""
-    from amodal.errors import UserError
     from amodal.inference.sheet import Tile
-    from amodal.prior.collect import collect_masks
 
-    masks, labels = collect_masks(annotations)
-    if len(masks) == 0:
-        raise UserError("has no amodal masks", file=annotations.source, remedy="Give annotations with objects")
+    masks, labels = _masks(annotations)
     tiles = []
     for label in labels.unique().tolist():
         of_class = masks[labels == label]

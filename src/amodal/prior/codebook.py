@@ -7,13 +7,15 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from amodal.errors import UserError
+
 
 class CodeBook(nn.Module):
     """For each class, up to V embeddings of size D ("codes"); classes count from 0 (label - 1).
 
     Args:
         codes: All classes' codes, each class padded to the longest with anything finite.
-        counts: How many of a class's codes are real. May be 0.
+        counts: How many of a class's codes are real. May be 0, but not for all classes.
     """
 
     codes: Float[Tensor, "K V D"]
@@ -22,6 +24,8 @@ class CodeBook(nn.Module):
 
     def __init__(self, codes: Float[Tensor, "K V D"], counts: Int64[Tensor, " K"]) -> None:
         super().__init__()
+        if codes.shape[1] == 0:
+            raise UserError("a code book needs a code of at least one class")
         self.register_buffer("codes", codes)
         self.register_buffer("counts", counts)
         self.register_buffer("norms", codes.square().sum(2), persistent=False)
