@@ -45,6 +45,8 @@ class Written:
 
     out: Path | None = None
     """The report as JSON: fractions, not percent."""
+    html: Path | None = None
+    """The report as one web page: tables, charts and the worst failures."""
     detections: Path | None = None
     """The checkpoint's detections as COCO results."""
 
@@ -71,7 +73,7 @@ def evaluate(
     from rich.console import Console
 
     from amodal.errors import UserError
-    from amodal.evaluation import results
+    from amodal.evaluation import html, results
     from amodal.evaluation.analysis import analyse
     from amodal.files import write_json
 
@@ -89,6 +91,8 @@ def evaluate(
     Console().print(report.table())
     if written.out:
         write_json(written.out, report.to_json(), indent=1)
+    if written.html:
+        html.write(report, truth, detections, written.html)
     if written.detections:
         results.write(detections, written.detections)
 

@@ -1,0 +1,124 @@
+"""The worst of each kind of failure, as pictures: truth beside prediction."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import binary_dilation
+
+from amodal import rle
+from amodal.annotations import Annotation, AnnotationSet, Detection
+from amodal.evaluation.depth import in_front
+from amodal.evaluation.pairs import Pair, Paired
+from amodal.files import read_image
+
+PICTURE_SIDE = 300
+"""Longest side of a picture in pixels."""
+COLOURS = np.array([[47, 111, 222], [217, 72, 15], [43, 138, 62]], dtype=np.float64)
+KINDS = {
+    "misses": "Missed: the largest instances that no detection stands for",
+    "false_hidden": "False hidden parts: predicted behind others, where the object is not",
+    "swapped": "Swapped orders: which of two objects is in front is predicted wrongly",
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failure: what is true and what was predicted of the objects it is about. `badness` ranks it in its kind."""
+
+    kind: str
+    image_id: int
+    caption: str
+    badness: float
+    truths: list[Annotation]
+    detections: list[Detection]
+
+
+def worst(truth: AnnotationSet, images: Sequence[Paired], *, count: int = 12) -> dict[str, list[Failure]]:
+    """Up to `count` failures of each kind in KINDS, the worst first."""
+    names = {category.id: category.name for category in truth.categories}
+    found: dict[str, list[Failure]] = {kind: [] for kind in KINDS}
+    for image in images:
+        for pair in image.pairs:
+            failure = _miss(image.image_id, pair, names) or _false_hidden(image.image_id, pair, names)
+            if failure:
+                found[failure.kind].append(failure)
+        found["swapped"] += _swapped(image, names)
+    return {kind: sorted(failures, key=lambda f: -f.badness)[:count] for kind, failures in found.items()}
+
+
+def _miss(image_id: int, pair: Pair, names: dict[int, str]) -> Failure | None:
+    visible = int(rle.areas([pair.truth.visible])[0])
+    if pair.detection or not visible:
+        return None
+    caption = f"{names[pair.truth.category_id]}, {visible} visible pixels"
+    return Failure("misses", image_id, caption, visible, [pair.truth], [])
+
+
+def _false_hidden(image_id: int, pair: Pair, names: dict[int, str]) -> Failure | None:
+    found = pair.detection
+    if not (found and found.amodal and found.visible):
+        return None
+    hidden = rle.subtract(found.amodal, found.visible)
+    wrong = int(rle.areas([rle.subtract(hidden, pair.truth.amodal)])[0])
+    if not wrong:
+        return None
+    caption = f"{names[pair.truth.category_id]}, {wrong} of {int(rle.areas([hidden])[0])} hidden pixels are wrong"
+    return Failure("false_hidden", image_id, caption, wrong, [pair.truth], [found])
+
+
+def _swapped(image: Paired, names: dict[int, str]) -> list[Failure]:
+    failures: list[Failure] = []
+    for first, second in combinations(image.pairs, 2):
+        overlap = int(rle.areas([rle.intersect(first.truth.amodal, second.truth.amodal)])[0])
+        if not (overlap and first.detection and second.detection):
+            continue
+        if in_front(first.truth, second.truth) * in_front(first.detection, second.detection) < 0:
+            front, back = (first, second) if in_front(first.truth, second.truth) > 0 else (second, first)
+            caption = f"{names[front.truth.category_id]} is in front of {names[back.truth.category_id]}"
+            detections = [pair.detection for pair in (front, back) if pair.detection]
+            failures.append(Failure("swapped", image.image_id, caption, overlap, [front.truth, back.truth], detections))
+    return failures
+
+
+def picture(failure: Failure, truth: AnnotationSet, instances: Sequence[Annotation | Detection]) -> str:
+    """The image with some instances drawn in, as a data address for HTML.
+
+    Visible parts are filled, hidden parts hatched, whole shapes outlined. The ground is grey where the image file is
+    not there.
+    """
+    record = next(image for image in truth.images if image.id == failure.image_id)
+    pixels = _ground(truth, record.file_name, (record.height, record.width))
+    for place, instance in enumerate(instances):
+        whole = instance.amodal or instance.visible
+        if whole:
+            masks = rle.decode([whole, instance.visible or whole], (record.height, record.width))
+            _draw(pixels, masks[0], masks[1], COLOURS[place % len(COLOURS)])
+    shown = Image.fromarray(pixels.round().astype(np.uint8))
+    shown.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    buffer = io.BytesIO()
+    shown.save(buffer, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _ground(truth: AnnotationSet, file_name: str, size: tuple[int, int]) -> np.ndarray:
+    """The image's pixels, float64 (H, W, 3)."""
+    path = Path(truth.image_folder) / file_name if truth.image_folder and file_name else None
+    if path is None or not path.is_file():
+        return np.full((*size, 3), 128.0)
+    pixels = read_image(path).astype(np.float64)
+    return pixels if pixels.shape[:2] == size else np.full((*size, 3), 128.0)
+
+
+def _draw(pixels: np.ndarray, amodal: np.ndarray, visible: np.ndarray, colour: np.ndarray) -> None:
+    width = max(1, max(amodal.shape) // PICTURE_SIDE)  # of lines, so that they survive the thumbnail
+    rows, columns = np.indices(amodal.shape)
+    hatch = ((rows + columns) // (3 * width)) % 2 == 0
+    pixels[visible] = 0.55 * pixels[visible] + 0.45 * colour
+    pixels[amodal & ~visible & hatch] = colour
+    pixels[binary_dilation(amodal, iterations=width) & ~amodal] = colour

@@ -1,0 +1,166 @@
+"""The report as one web page: numbers, charts and the worst failures, with nothing beside the file."""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from amodal.annotations import AnnotationSet, Detection
+from amodal.evaluation import charts, gallery
+from amodal.evaluation.analysis import Analysis
+from amodal.evaluation.occlusion import ALL, OCCLUSION_RATES, column
+from amodal.evaluation.pairs import assign
+from amodal.evaluation.report import Report, Scores, percent
+from amodal.files import replacing
+
+STYLE = """
+:root{color-scheme:light dark;--line:#8884;--soft:#8882}
+body{font:15px/1.5 system-ui,sans-serif;max-width:1060px;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid var(--line)}
+table{border-collapse:collapse;margin:.7rem 0}
+td,th{padding:.2rem .7rem;border-bottom:1px solid var(--line);text-align:right}
+td:first-child,th:first-child{text-align:left}th{font-weight:600}
+.row{display:flex;flex-wrap:wrap;gap:1.5rem}figure{margin:.4rem 0}figcaption{font-size:.85rem;opacity:.8}
+svg{max-width:100%;height:auto}svg text{font-size:11px;fill:currentColor}svg .grid{stroke:var(--line);fill:none}
+.pair{display:flex;gap:4px}.pair img{max-width:240px;height:auto;border-radius:3px}.scroll{overflow-x:auto}
+.note{opacity:.75;font-size:.9rem}
+"""
+
+
+def write(report: Report, truth: AnnotationSet, detections: Sequence[Detection], path: str | Path) -> None:
+    """Writes the page.
+
+    Args:
+        report: What `score` gave, with an analysis for charts of more than AP.
+        truth: The annotations; pictures of failures need its image folder.
+        detections: What was scored.
+        path: The file to write.
+    """
+    c = report.counts
+    body = [
+        f"<h1>Amodal evaluation</h1><p>{c.instances:,} instances ({c.occluded:,} hidden by 15 % or more) of "
+        f"{c.categories} categories in {c.images:,} images; {c.detections:,} detections.</p>",
+        "".join(f"<p class=note>{escape(key)}: {escape(str(value))}</p>" for key, value in report.about.items()),
+        _standard(report),
+        _by_occlusion(report),
+        _curves(report),
+    ]
+    if report.analysis:
+        body += [_beyond(report.analysis), _confusion(report.analysis, truth), _failures(truth, detections)]
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Amodal evaluation</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<style>{STYLE}</style></head><body>{''.join(body)}</body></html>\n"
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _named(report: Report) -> dict[str, Scores]:
+    named = {"amodal masks": report.amodal, "visible masks": report.visible, "invisible masks": report.invisible}
+    return {name: scores for name, scores in ({"boxes": report.box} | named).items() if scores}
+
+
+def _standard(report: Report) -> str:
+    rows = [[name, *map(percent, (s.ap, s.ap50, s.ap75, s.ar1, s.ar10, s.ar100))] for name, s in _named(report).items()]
+    return "<h2>Average precision and recall</h2>" + _table(
+        ["percent", "AP", "AP50", "AP75", "AR1", "AR10", "AR100"], rows
+    )
+
+
+def _by_occlusion(report: Report) -> str:
+    rows = [
+        [f"{s.masks}, {s.mode}", "any" if s.column == ALL else s.column, f"{s.instances:,}"]
+        + [percent(value) for value in (s.ap, s.ap50, s.ar100)]
+        for s in report.occlusion
+    ]
+    rates = dict(zip((ALL, *map(column, OCCLUSION_RATES)), (0.0, *OCCLUSION_RATES), strict=True))
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for s in report.occlusion:
+        if s.ap is not None:
+            curves.setdefault(f"{s.masks}, {s.mode}", []).append((rates[s.column], s.ap))
+    chart = charts.lines(curves, x_label="least occlusion rate, %", y_label="AP, %", x_max=0.5)
+    note = (
+        "<p class=note>clean: instances are chosen by their true masks and every unmatched detection is a false "
+        "positive. vrsp: as the authors of VRSP count it; an unmatched detection that claims to be less hidden does "
+        "not count.</p>"
+    )
+    head = ["masks, mode", "occlusion rate", "instances", "AP", "AP50", "AR100"]
+    return f"<h2>By occlusion rate</h2>{note}<div class=row>{_table(head, rows)}<div>{chart}</div></div>"
+
+
+def _curves(report: Report) -> str:
+    figures: list[str] = []
+    for name, scores in _named(report).items():
+        curves = {
+            f"IoU {iou}": [(place / 100, value) for place, value in enumerate(values)]
+            for iou, values in scores.curves.items()
+            if values
+        }
+        if curves:
+            chart = charts.lines(curves, x_label="recall, %", y_label="precision, %")
+            figures.append(f"<figure>{chart}<figcaption>{name}</figcaption></figure>")
+    parts = [f"<h2>Precision and recall</h2><div class=row>{''.join(figures)}</div>"]
+    if report.amodal:
+        ranked = dict(sorted(report.amodal.by_category.items(), key=lambda item: -(item[1] or -1.0)))
+        parts.append(f"<h2>Categories</h2>{charts.bars(ranked, x_label='AP of amodal masks, %')}")
+    return "".join(parts)
+
+
+def _beyond(analysis: Analysis) -> str:
+    s, d = analysis.shapes, analysis.depth
+    rows = [
+        ["mIoU of amodal masks", percent(s.mean_iou_full)],
+        ["mIoU of hidden parts", percent(s.mean_iou_occluded)],
+        ["boundary IoU of amodal masks", percent(s.mean_boundary_iou)],
+        ["instances missed", f"{s.missed:,} of {s.instances:,}"],
+        [f"depth order, {d.found:,} of {d.pairs:,} overlapping pairs found", percent(d.accuracy)],
+        ["calibration error of scores", percent(analysis.calibration.error)],
+    ]
+    groups = [
+        [name, f"{one.instances:,}", percent(one.ar10), percent(one.ar100), percent(one.ar1000)]
+        for name, one in analysis.recall.items()
+    ]
+    c = analysis.calibration
+    points = [(x, y) for x, y, count in zip(c.confidence, c.accuracy, c.counts, strict=True) if count]
+    diagram = charts.lines(
+        {"perfect": [(0.0, 0.0), (1.0, 1.0)], "scores": points}, x_label="score, %", y_label="right at IoU 0.5, %"
+    )
+    recall = _table(["recall without categories", "instances", "AR10", "AR100", "AR1000"], groups)
+    return f"<h2>Beyond AP</h2><div class=row><div>{_table(['', 'percent'], rows)}{recall}</div>{diagram}</div>"
+
+
+def _confusion(analysis: Analysis, truth: AnnotationSet) -> str:
+    names = [category.name for category in sorted(truth.categories, key=lambda category: category.id)]
+    largest = max((max(row) for row in analysis.confusion), default=0) or 1
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td>"
+        + "".join(
+            f'<td style="background:rgb(47 111 222/{0.75 * value / largest:.2f})">{value or ""}</td>' for value in row
+        )
+        + "</tr>"
+        for name, row in zip([*names, "nothing"], analysis.confusion, strict=True)
+    )
+    head = "".join(f"<th>{escape(name)}</th>" for name in ["true \\ predicted", *names, "missed"])
+    return f"<h2>Confusions</h2><div class=scroll><table><tr>{head}</tr>{rows}</table></div>"
+
+
+def _failures(truth: AnnotationSet, detections: Sequence[Detection]) -> str:
+    parts: list[str] = []
+    for kind, failures in gallery.worst(truth, list(assign(truth, detections))).items():
+        figures = "".join(
+            f'<figure><div class=pair><img alt="truth" src="{gallery.picture(f, truth, f.truths)}">'
+            f'<img alt="prediction" src="{gallery.picture(f, truth, f.detections)}"></div>'
+            f"<figcaption>image {f.image_id}: {escape(f.caption)}</figcaption></figure>"
+            for f in failures
+        )
+        parts.append(f"<h2>{gallery.KINDS[kind]}</h2><div class=row>{figures or '<p>None.</p>'}</div>")
+    return (
+        "<p class=note>Failures: truth on the left, prediction on the right; hidden parts are hatched.</p>"
+        + "".join(parts)
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    titles = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{titles}</tr>{body}</table>"
