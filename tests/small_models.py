@@ -1,0 +1,65 @@
+"""Models small enough for tests: random weights, a few channels; and scenes of rectangles."""
+
+from dataclasses import replace
+
+import torch
+
+from amodal import masks
+from amodal.instances import Target
+from amodal.models.amodal_rcnn import AmodalRCNN
+from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, ModelConfig, VRSPConfig
+from amodal.models.zoo import build, needs_prior
+from amodal.prior.autoencoder import MaskAutoencoder
+from amodal.prior.codebook import CodeBook
+from amodal.prior.shape_prior import ShapePrior
+
+NUM_CLASSES = 3
+SMALL = ModelConfig(
+    backbone=BackboneConfig("resnet18", "none", 0, 8),
+    detector=DetectorConfig(
+        min_size=(64,),
+        max_size=96,
+        anchor_sizes=(8, 16, 32, 64, 96),
+        proposals_training=50,
+        proposals_inference=30,
+        regions_per_image=16,
+        box_width=16,
+        score_threshold=0.01,
+        detections_per_image=10,
+    ),
+    mask=MaskConfig(width=8),
+    vrsp=VRSPConfig(num_shapes=4, reclassification_width=8),
+)
+
+
+def small_prior() -> ShapePrior:
+    return ShapePrior(MaskAutoencoder(3), CodeBook.from_classes([torch.randn(6, 128) for _ in range(NUM_CLASSES)]))
+
+
+def small_model(config: ModelConfig, seed: int = 0) -> AmodalRCNN:
+    torch.manual_seed(seed)
+    return build(config, NUM_CLASSES, small_prior() if needs_prior(config) else None)
+
+
+def with_method(method: str, **vrsp) -> ModelConfig:
+    return replace(SMALL, method=method, vrsp=replace(SMALL.vrsp, **vrsp))
+
+
+def scene(num_objects: int = 3, height: int = 64, width: int = 80, seed: int = 0) -> tuple[torch.Tensor, Target]:
+    """Noise with rectangles in depth order, the first in front."""
+    generator = torch.Generator().manual_seed(seed)
+    amodal = torch.zeros(num_objects, height, width, dtype=torch.bool)
+    for layer in amodal:
+        top, left = torch.randint(0, 30, (2,), generator=generator).tolist()
+        layer[top : top + 24, left : left + 30] = True
+    visible = amodal.clone()
+    for i in range(1, num_objects):
+        visible[i] &= ~amodal[:i].any(0)
+    labels = torch.randint(1, NUM_CLASSES + 1, (num_objects,), generator=generator)
+    target: Target = {
+        "boxes": masks.boxes(amodal),
+        "labels": labels,
+        "amodal_masks": amodal,
+        "visible_masks": visible,
+    }
+    return torch.rand(3, height, width, generator=generator), target
