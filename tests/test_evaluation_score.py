@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ from pycocotools.cocoeval import COCOeval
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
+from amodal.errors import UserError
 from amodal.evaluation import coco, occlusion, records
+from amodal.evaluation.analysis import analyse
+from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 
 SIZE = (40, 50)
@@ -116,3 +121,124 @@ def test_ap_from_match_records_is_the_evaluators(seed: int, column: str) -> None
     ours = np.nanmean(records.average_precisions(found, np.ones(len(truth.images))))
     outcome = coco.run(truth, detections, coco.AMODAL, clean)
     assert ours == pytest.approx(outcome.average_precision(column), abs=1e-12)
+
+
+def one_image(*annotations: Annotation) -> AnnotationSet:
+    return AnnotationSet(
+        [ImageRecord(1, "1.jpg", *SIZE)], list(annotations), [Category(1, "carrot"), Category(2, "mug")]
+    )
+
+
+WHOLE, SEEN = rectangle(10, 10, 10, 20, hidden=8)  # occlusion rate 0.4
+ELSEWHERE = rectangle(30, 35, 5, 5)[0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_without_occlusion_amodal_visible_and_pycocotools_agree(seed: int) -> None:
+    truth, detections = random_data(seed, occluded=False)
+    report = score(truth, detections)
+    assert report.amodal == report.visible
+    assert report.amodal and report.amodal.ap == pytest.approx(
+        reference(truth, detections, "amodal").stats[0], abs=1e-12
+    )
+    assert report.invisible and report.invisible.ap is None
+    assert report.ap_occluded() is None
+    assert report.counts.occluded == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_images_and_annotations_is_irrelevant(seed: int) -> None:
+    truth, detections = random_data(seed)
+    distinct = [replace(d, score=d.score + 1e-4 * place) for place, d in enumerate(detections)]
+    turned = replace(truth, images=truth.images[::-1], annotations=truth.annotations[::-1])
+    assert score(turned, distinct[::-1]) == score(truth, distinct)
+
+
+def test_the_rounding_of_rates_at_the_limits() -> None:
+    truth = one_image(Annotation(1, 1, 1, WHOLE, SEEN))  # 0.40 exactly belongs to ">= 0.40"
+    report = score(truth, [Detection(1, 1, 0.9, amodal=WHOLE, visible=SEEN)])
+    assert [s.ap for s in report.occlusion] == pytest.approx([1.0] * 16)
+
+
+def test_an_unmatched_detection_counts_in_clean_mode_and_hides_in_vrsp_mode() -> None:
+    truth = one_image(Annotation(1, 1, 1, WHOLE, SEEN))
+    # A false positive that claims to be fully visible stands above the true one.
+    detections = [
+        Detection(1, 1, 0.9, amodal=ELSEWHERE, visible=ELSEWHERE), Detection(1, 1, 0.5, amodal=WHOLE, visible=SEEN),
+    ]  # fmt: skip
+    report = score(truth, detections)
+    assert report.amodal and report.amodal.ap == pytest.approx(0.5)
+    assert report.ap_occluded(mode="clean") == pytest.approx(0.5)
+    assert report.ap_occluded(mode="vrsp") == pytest.approx(1.0)
+    # Claimed to be half hidden, it is a false positive in both.
+    half = replace(detections[0], visible=rle.encode(np.zeros((1, *SIZE), bool))[0])
+    assert score(truth, [half, detections[1]]).ap_occluded(mode="vrsp") == pytest.approx(0.5)
+
+
+def test_an_empty_predicted_mask_is_never_ignored_in_vrsp_mode() -> None:
+    truth = one_image(Annotation(1, 1, 1, WHOLE, SEEN))
+    empty = rle.encode(np.zeros((1, *SIZE), bool))[0]
+    detections = [Detection(1, 1, 0.9, amodal=empty, visible=empty), Detection(1, 1, 0.5, amodal=WHOLE, visible=SEEN)]
+    assert np.isnan(occlusion.predicted_visible_ratios(detections)).tolist() == [True, False]
+    assert score(truth, detections).ap_occluded(mode="vrsp") == pytest.approx(0.5)
+
+
+def test_stated_ratios_above_one_count_nowhere_in_vrsp_mode() -> None:
+    truth = one_image(Annotation(7, 1, 1, WHOLE, SEEN))
+    report = score(truth, [Detection(1, 1, 0.9, amodal=WHOLE, visible=SEEN)], stated_ratios={7: 1.004})
+    assert {s.ap for s in report.occlusion if s.mode == "vrsp"} == {None}
+    assert report.ap_occluded(mode="clean") == pytest.approx(1.0)
+
+
+def test_a_duplicate_is_a_false_positive_below_the_first() -> None:
+    truth = one_image(Annotation(1, 1, 1, WHOLE, SEEN), Annotation(2, 1, 1, ELSEWHERE, ELSEWHERE))
+    found = Detection(1, 1, 0.9, amodal=WHOLE, visible=SEEN)
+    last = Detection(1, 1, 0.7, amodal=ELSEWHERE, visible=ELSEWHERE)
+    report = score(truth, [found, replace(found, score=0.8), last])
+    # Precision 1 up to recall 0.5 (51 of 101 points), then 2/3.
+    assert report.amodal and report.amodal.ap == pytest.approx((51 * 1 + 50 * 2 / 3) / 101)
+    assert report.amodal.by_category == {"carrot": report.amodal.ap, "mug": None}
+    assert report.amodal.ar1 == 0.5
+
+
+def test_a_crowd_takes_any_number_and_is_not_missed() -> None:
+    crowd = Annotation(1, 1, 1, WHOLE, WHOLE, is_crowd=True)
+    single = Annotation(2, 1, 1, ELSEWHERE, ELSEWHERE)
+    part = rectangle(10, 10, 5, 5)[0]
+    detections = [Detection(1, 1, s, amodal=m, visible=m) for s, m in ((0.9, part), (0.8, part), (0.7, ELSEWHERE))]
+    report = score(one_image(crowd, single), detections)
+    assert report.amodal and report.amodal.ap == pytest.approx(1.0)
+    assert report.counts.instances == 1
+
+
+def test_no_detections_and_no_instances() -> None:
+    missed = score(one_image(Annotation(1, 1, 1, WHOLE, SEEN)), [])
+    assert missed.amodal and (missed.amodal.ap, missed.amodal.ar100) == (0.0, 0.0)
+    nothing = score(one_image(), [Detection(1, 1, 0.9, amodal=WHOLE, visible=SEEN)])
+    assert nothing.amodal and nothing.amodal.ap is None
+    assert score(one_image(), []).counts.instances == 0
+
+
+def test_amodal_masks_alone_give_amodal_numbers_alone() -> None:
+    report = score(one_image(Annotation(1, 1, 1, WHOLE, SEEN)), [Detection(1, 1, 0.9, amodal=WHOLE)])
+    assert (
+        report.amodal and report.amodal.ap == pytest.approx(1.0) and report.visible is None and report.invisible is None
+    )
+    assert report.ap_occluded() == pytest.approx(1.0) and report.ap_occluded(mode="vrsp") is None
+
+
+def test_invisible_parts_of_visible_objects_are_false_positives() -> None:
+    truth = one_image(Annotation(1, 1, 1, WHOLE, SEEN), Annotation(2, 1, 1, ELSEWHERE, ELSEWHERE))
+    right = Detection(1, 1, 0.5, amodal=WHOLE, visible=SEEN)
+    wrong = Detection(1, 1, 0.9, amodal=ELSEWHERE, visible=rectangle(30, 35, 5, 5, hidden=2)[1])
+    report = score(truth, [right, wrong])
+    assert report.invisible and report.invisible.ap == pytest.approx(0.5)
+
+
+def test_report_survives_json() -> None:
+    truth, detections = random_data(0)
+    report = replace(score(truth, detections), analysis=analyse(truth, detections), about={"data": "val.json"})
+    text = json.dumps(report.to_json())
+    assert json.dumps(Report.from_json(json.loads(text)).to_json()) == text
+    with pytest.raises(UserError, match="not a report"):
+        Report.from_json({"counts": {}}, file="x.json")

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 WIDTH, HEIGHT = 380, 260
-LEFT, TOP, RIGHT, BOTTOM = 46, 12, 12, 44
+LEFT, TOP, RIGHT, BOTTOM = 46, 24, 12, 44
 COLOURS = ("#2f6fde", "#d9480f", "#2b8a3e", "#9c36b5", "#868e96")
 
 Points = Sequence[tuple[float, float]]
 
 
 def lines(curves: Mapping[str, Points], *, x_label: str, y_label: str, x_max: float = 1.0, y_max: float = 1.0) -> str:
-    """Curves over [0, x_max] x [0, y_max] with a legend; up to five."""
+    """Curves over [0, x_max] x [0, y_max] with a legend above; up to five."""
     parts = [_axes(x_label, y_label, x_max, y_max)]
-    for place, (name, points) in enumerate(curves.items()):
+    for place, points in enumerate(curves.values()):
         colour = COLOURS[place % len(COLOURS)]
         path = " ".join(f"{_x(x, x_max):.1f},{_y(y, y_max):.1f}" for x, y in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
@@ -21,11 +21,16 @@ def lines(curves: Mapping[str, Points], *, x_label: str, y_label: str, x_max: fl
             parts += [
                 f'<circle cx="{_x(x, x_max):.1f}" cy="{_y(y, y_max):.1f}" r="3" fill="{colour}"/>' for x, y in points
             ]
-        parts.append(
-            f'<text x="{WIDTH - RIGHT - 4}" y="{TOP + 14 + 15 * place}" fill="{colour}" text-anchor="end">'
-            f"{escape(name)}</text>"
-        )
-    return _svg(parts, WIDTH, HEIGHT)
+    return _svg([*parts, _legend(list(curves))], WIDTH, HEIGHT)
+
+
+def _legend(names: Sequence[str]) -> str:
+    """Names above the plot, side by side."""
+    step = (WIDTH - LEFT - RIGHT) / max(len(names), 1)
+    return "".join(
+        f'<text x="{LEFT + step * place:.0f}" y="14" style="fill:{COLOURS[place % len(COLOURS)]}">{escape(name)}</text>'
+        for place, name in enumerate(names)
+    )
 
 
 def bars(values: Mapping[str, float | None], *, x_label: str) -> str:

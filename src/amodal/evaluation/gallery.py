@@ -19,7 +19,7 @@ from amodal.files import read_image
 
 PICTURE_SIDE = 300
 """Longest side of a picture in pixels."""
-COLOURS = np.array([[47, 111, 222], [217, 72, 15], [43, 138, 62]], dtype=np.float64)
+COLOURS = np.array([[255, 0, 140], [0, 190, 255]], dtype=np.float64)
 KINDS = {
     "misses": "Missed: the largest instances that no detection stands for",
     "false_hidden": "False hidden parts: predicted behind others, where the object is not",

@@ -1,5 +1,6 @@
 """The report as one web page: numbers, charts and the worst failures, with nothing beside the file."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -78,7 +79,9 @@ def _by_occlusion(report: Report) -> str:
     for s in report.occlusion:
         if s.ap is not None:
             curves.setdefault(f"{s.masks}, {s.mode}", []).append((rates[s.column], s.ap))
-    chart = charts.lines(curves, x_label="least occlusion rate, %", y_label="AP, %", x_max=0.5)
+    highest = max((ap for points in curves.values() for _, ap in points), default=1.0)
+    top = max(0.1, math.ceil(10 * highest) / 10)
+    chart = charts.lines(curves, x_label="least occlusion rate, %", y_label="AP, %", x_max=0.5, y_max=top)
     note = (
         "<p class=note>clean: instances are chosen by their true masks and every unmatched detection is a false "
         "positive. vrsp: as the authors of VRSP count it; an unmatched detection that claims to be less hidden does "
