@@ -2,36 +2,77 @@
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import tyro
 
+from amodal.commands.compare import compare
+from amodal.commands.convert import convert
+from amodal.commands.data import data_check, data_prepare, data_show
+from amodal.commands.evaluate import evaluate
+from amodal.commands.predict import predict
+from amodal.commands.prior import prior_convert, prior_fit, prior_show
+from amodal.commands.synth import synth
+from amodal.commands.train import train
 from amodal.errors import UserError
 
+Commands = dict[str, Callable[..., Any]]
 
-def commands() -> dict[str, Callable[..., None]]:
-    """The commands by name. Their modules import nothing heavy."""
-    from amodal.commands.evaluate import evaluate
-    from amodal.commands.synth import synth
-    from amodal.commands.train import train
+COMMANDS: Commands = {
+    "synth": synth,
+    "train": train,
+    "evaluate": evaluate,
+    "compare": compare,
+    "predict": predict,
+    "convert": convert,
+}
 
-    return {"synth": synth, "train": train, "evaluate": evaluate}
+GROUPS: dict[str, tuple[str, Commands]] = {
+    "data": (
+        "Check annotations, look at a data set, get a public one ready.",
+        {"check": data_check, "show": data_show, "prepare": data_prepare},
+    ),
+    "prior": (
+        "Fit the shape prior, look at it, read the authors' files.",
+        {"fit": prior_fit, "show": prior_show, "convert": prior_convert},
+    ),
+}
+"""Commands of two words: `amodal data check`."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command that the arguments name; a mistake of the user's is one line on standard error, status 2."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            commands(),
-            prog="amodal",
-            description="Amodal instance segmentation: whole objects, and which part of them is seen.",
-            args=arguments,
-        )
+        if given and given[0] in GROUPS:
+            description, commands = GROUPS[given[0]]
+            _run(commands, f"amodal {given[0]}", description, given[1:])
+        else:
+            headings = {name: _heading(description) for name, (description, _) in GROUPS.items()}
+            description = "Amodal instance segmentation: whole objects, and which part of them is seen."
+            _run(COMMANDS | headings, "amodal", description, given)
     except UserError as error:
+        print(f"amodal: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:  # a full disk, a folder that may not be written
         print(f"amodal: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("amodal: stopped", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _run(commands: Commands, prog: str, description: str, arguments: list[str]) -> None:
+    tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=description, args=arguments)
+
+
+def _heading(description: str) -> Callable[[], None]:
+    """Stands for a group in the list of commands; `main` has taken the group's own arguments before."""
+
+    def group() -> None: ...
+
+    group.__doc__ = description
+    return group
 
 
 if __name__ == "__main__":
