@@ -99,7 +99,7 @@ def grow_boxes(
     Box and seen part lie within the whole object, so that the result holds the given box.
     """
     _, deltas = model.boxes.predictor(model.boxes.head(model.boxes.pool(features, all_regions([boxes]))))
-    decoded = model.boxes.coder.decode(deltas.float(), [boxes])
+    decoded = model.boxes.coder.decode(deltas.float(), [boxes]).reshape(len(boxes), deltas.shape[1] // 4, 4)
     own = clip_boxes_to_image(decoded[torch.arange(len(boxes), device=boxes.device), labels], size)
     return torch.cat([torch.minimum(boxes[:, :2], own[:, :2]), torch.maximum(boxes[:, 2:], own[:, 2:])], 1)
 

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from amodal.inference.colours import Colour, ink_on
 
 Rectangle = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels of the picture."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,15 @@ def draw_labels(picture: Image.Image, labels: Sequence[Label]) -> None:
     where it covers no earlier label; one that finds no free place is left out, since neither of the two could be read.
     """
     draw = ImageDraw.Draw(picture)
-    letters = max(10, min(picture.size) / 42)
+    letters = max(10, round(min(picture.size) / 42))
     font = ImageFont.load_default(letters)
-    padding, height = letters * 0.35, letters * 1.45
+    padding, height = round(letters * 0.35), round(letters * 1.45)
     taken: list[Rectangle] = []
     for label in labels:
-        place = _free_place(label, (font.getlength(label.text) + 2 * padding, height), picture.size, taken)
+        place = _free_place(label, (round(font.getlength(label.text)) + 2 * padding, height), picture.size, taken)
         if place is not None:
             taken.append(place)
-            draw.rounded_rectangle(place, radius=padding, fill=label.colour)
+            draw.rounded_rectangle((*place[:2], place[2] - 1, place[3] - 1), padding, label.colour)  # ends are painted
             middle = (place[1] + place[3]) / 2
             draw.text((place[0] + padding, middle), label.text, ink_on(label.colour), font, anchor="lm")
 
@@ -52,7 +53,7 @@ def _free_place(
     places = [(above, y1 - height), (above, y1), (centre, (y1 + y2 - height) / 2), (centre, y2 - height), (centre, y2)]
     places += [(x1, y1 - height), (x2 - width, y1 - height), (x1, y2), (x2 - width, y2)]
     for x, y in places:
-        left, top = max(0.0, min(x, limits[0] - width)), max(0.0, min(y, limits[1] - height))
+        left, top = max(0, round(min(x, limits[0] - width))), max(0, round(min(y, limits[1] - height)))
         place = (left, top, left + width, top + height)
         if not any(_overlap(place, other) for other in taken):
             return place

@@ -146,13 +146,13 @@ class Predictor:
     def _labels(self, labels: Sequence[int | str] | np.ndarray | None) -> np.ndarray | None:
         if labels is None:
             return None
-        label_of: dict[int | str, int] = {c.name: label for label, c in enumerate(self.categories, start=1)}
-        label_of |= {label: label for label in range(1, len(self.categories) + 1)}
-        unknown = [label for label in np.asarray(labels).tolist() if label not in label_of]
-        if unknown:
-            names = ", ".join(category.name for category in self.categories[:5])
-            raise UserError(f"the model knows no class '{unknown[0]}'", remedy=f"It knows {names}, ...")
-        return np.asarray([label_of[label] for label in np.asarray(labels).tolist()], dtype=np.int64)
+        label_of = {category.name: label for label, category in enumerate(self.categories, start=1)}
+        known = [label_of.get(label, 0) if isinstance(label, str) else int(label) for label in labels]
+        for label, given in zip(known, labels, strict=True):
+            if not 1 <= label <= len(self.categories):
+                names = ", ".join(category.name for category in self.categories[:5])
+                raise UserError(f"the model knows no class '{given}'", remedy=f"It knows {names}, ...")
+        return np.asarray(known, dtype=np.int64)
 
 
 def load(path: str | Path, device: str | None = None) -> Predictor:

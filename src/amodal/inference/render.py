@@ -105,7 +105,7 @@ def _layers(result: Result, index: int, size: tuple[int, int], show: str) -> _La
     window = _scaled(source, result.size, size)
     to_edge = _distance_inside(whole[source], window, result.size, size)
     to_seam = _distance_inside(seen[source], window, result.size, size)
-    hidden = np.minimum(_coverage(to_edge), 1 - _coverage(to_seam))
+    hidden = (_coverage(to_edge) - _coverage(to_seam)).clip(min=0)
     is_seen_shown = show != "hidden"
     return _Layers(
         window=window,
