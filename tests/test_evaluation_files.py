@@ -1,0 +1,163 @@
+"""Results files, their errors, the commands and the page."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_evaluation_metrics import FRONT, LEFT, LEFT_SEEN, RIGHT, TRUTH, found
+
+from amodal import rle
+from amodal.annotations import AnnotationSet, Detection
+from amodal.commands.compare import compare
+from amodal.commands.evaluate import Running, Scored, Written, evaluate
+from amodal.data import coco
+from amodal.errors import UserError
+from amodal.evaluation import gallery, html, results
+from amodal.evaluation.occlusion import stated_visible_ratios
+from amodal.evaluation.pairs import assign
+from amodal.evaluation.report import Report
+from amodal.evaluation.score import score
+
+DETECTIONS = [
+    Detection(1, 3, 0.9, (0.0, 0.0, 4.0, 2.0), LEFT, LEFT_SEEN, depth_order=1),
+    Detection(1, 5, 0.8, (2.0, 0.0, 6.0, 2.0), RIGHT, RIGHT, depth_order=0),
+    Detection(1, 5, 0.1, amodal=LEFT, visible=LEFT),
+]
+
+
+def test_results_survive_a_file(tmp_path: Path) -> None:
+    for detections in (DETECTIONS, []):
+        results.write(detections, tmp_path / "results.json")
+        assert results.read(tmp_path / "results.json", TRUTH) == detections
+
+
+def test_results_are_cocos(tmp_path: Path) -> None:
+    results.write(DETECTIONS[:1], tmp_path / "results.json")
+    [record] = json.loads((tmp_path / "results.json").read_text())
+    assert record["bbox"] == [0, 0, 4, 2]
+    assert record["segmentation"] == {"size": [2, 6], "counts": LEFT["counts"].decode()}
+
+
+def test_ordinary_instance_segmentation_is_read_as_visible(tmp_path: Path) -> None:
+    polygon = [[0.0, 0, 2, 0, 2, 2, 0, 2]]
+    record = {"image_id": 1, "category_id": 3, "score": 1, "segmentation": polygon}
+    (tmp_path / "results.json").write_text(json.dumps([record]))
+    [detection] = results.read(tmp_path / "results.json", TRUTH, segmentation="visible")
+    assert detection.amodal is None and detection.visible
+    report = score(TRUTH, [detection])
+    assert report.amodal is None and report.box is None and report.visible and report.visible.by_category["carrot"]
+
+
+GOOD: dict[str, Any] = {"image_id": 1, "category_id": 3, "score": 0.5, "segmentation": rle.to_json(LEFT)}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"annotations": []}, "not COCO results"),
+        ([GOOD, {**GOOD, "image_id": 9}], "detection 1: image 9 is not in the data set"),
+        ([{**GOOD, "category_id": 9}], "detection 0: category 9 is not in the data set"),
+        ([{k: v for k, v in GOOD.items() if k != "score"}], "detection 0: no 'score'"),
+        ([{**GOOD, "score": float("nan")}], "its score is not a number"),
+        ([{**GOOD, "score": "high"}], "could not convert"),
+        ([{**GOOD, "segmentation": {"size": [6, 2], "counts": "0"}}], r"mask size \[6, 2\] is not the image's"),
+        ([{**GOOD, "segmentation": {"size": [2, 6], "counts": "damaged"}}], "detection 0"),
+        ([{k: v for k, v in GOOD.items() if k != "segmentation"}], "neither a box nor a mask"),
+        ([GOOD, {**GOOD, "segmentation": None, "bbox": [0, 0, 1, 1]}], "detection 1: no amodal mask, while other"),
+        ([5], "detection 0"),
+        ([{**GOOD, "image_id": [1]}], "detection 0"),
+        ([{**GOOD, "bbox": [1, 2]}], "detection 0"),
+    ],
+)
+def test_bad_results_are_named(tmp_path: Path, content: Any, message: str) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=message) as error:
+        results.read(path, TRUTH)
+    assert str(error.value).startswith(str(path)) and error.value.remedy
+
+
+def test_a_mask_of_another_size_and_an_empty_data_set_are_refused() -> None:
+    small = rle.encode(np.ones((1, 2, 2), dtype=bool))[0]
+    with pytest.raises(UserError, match="detection 0: its mask is 2 x 2, its image 2 x 6"):
+        score(TRUTH, [found(small, None)])
+    with pytest.raises(UserError, match="no images"):
+        score(AnnotationSet([], [], []), [])
+
+
+def test_visible_ratios_are_taken_as_the_file_states_them(tmp_path: Path) -> None:
+    records = [
+        {"id": 1, "occlude_rate": 0.25}, {"id": 2, "inmodal_seg": rle.to_json(LEFT_SEEN), "area": 3.5},
+        {"id": 3, "area": 8},
+    ]  # fmt: skip
+    common = {"image_id": 1, "category_id": 3, "segmentation": rle.to_json(LEFT), "bbox": [0, 0, 4, 2]}
+    image = {"id": 1, "file_name": "1.png", "height": 2, "width": 6}
+    content = {"images": [image], "categories": [{"id": 3, "name": "carrot"}]}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(content | {"annotations": [common | record for record in records]}))
+    assert stated_visible_ratios(path) == {1: 0.75, 2: 4 / 3.5}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """TRUTH as files, with its image, and detections beside it."""
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.full((2, 6, 3), 200, np.uint8)).save(tmp_path / "images" / "1.jpg")
+    coco.write(TRUTH, tmp_path / "annotations.json")
+    results.write(DETECTIONS, tmp_path / "good.json")
+    results.write(DETECTIONS[1:], tmp_path / "worse.json")
+    return tmp_path
+
+
+def test_evaluate_and_compare_from_files(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("good", "worse"):
+        written = Written(out=data / f"{name}-report.json", html=data / f"{name}.html", detections=data / "again.json")
+        evaluate((data / "annotations.json",), Scored(predictions=data / f"{name}.json"), Running(), written)
+    assert results.read(data / "again.json", TRUTH) == DETECTIONS[1:]
+    report = Report.from_json(json.loads((data / "good-report.json").read_text()))
+    assert report.amodal and report.amodal.by_category == pytest.approx({"carrot": 1.0, "mug": 1.0})
+    assert "amodal masks" in capsys.readouterr().out
+    reports = (data / "good-report.json", data / "worse-report.json")
+    compare(reports, resamples=10, out=data / "differences.json")
+    assert json.loads((data / "differences.json").read_text())[0]["difference"] == pytest.approx(-0.5)
+
+
+def test_the_commands_name_what_is_missing(data: Path) -> None:
+    with pytest.raises(UserError, match="0 paths given"):
+        evaluate(())
+    with pytest.raises(UserError, match=r"2 paths given.*DATA alone"):
+        evaluate((data, data), Scored(predictions=data / "good.json"))
+    with pytest.raises(UserError, match="no such file"):
+        evaluate((data / "annotations.json",), Scored(predictions=data / "none.json"))
+    with pytest.raises(UserError, match="not a report"):
+        compare((data / "annotations.json", data / "good.json"))
+
+
+def test_the_page_holds_all_and_refers_to_nothing(data: Path) -> None:
+    from amodal.evaluation.analysis import analyse
+
+    named = replace(TRUTH, categories=[replace(c, name=f"<{c.name}>") for c in TRUTH.categories])
+    report = replace(score(named, DETECTIONS), analysis=analyse(named, DETECTIONS))
+    html.write(report, named, DETECTIONS[1:], data / "page.html")
+    page = (data / "page.html").read_text()
+    for part in ("By occlusion rate", "Precision and recall", "&lt;carrot&gt;", "Confusions", "Missed", "<svg", "<img"):
+        assert part in page
+    assert "<carrot>" not in page
+    assert "http" not in page and "<script" not in page and 'src="data:image/jpeg' in page
+
+
+def test_the_worst_failures() -> None:
+    swapped = [found(LEFT, LEFT), Detection(1, 5, 0.9, amodal=RIGHT, visible=rle.subtract(RIGHT, LEFT))]
+    assert [f.caption for f in gallery.worst(TRUTH, list(assign(TRUTH, swapped)))["swapped"]] == [
+        "mug is in front of carrot"
+    ]
+    missed = gallery.worst(TRUTH, list(assign(TRUTH, [])))["misses"]
+    assert [f.truths[0].id for f in missed] == [FRONT.id, 1]  # the larger visible part first
+    whole = rle.encode(np.ones((1, 2, 6), dtype=bool))[0]
+    [hidden] = gallery.worst(TRUTH, list(assign(TRUTH, [found(whole, LEFT_SEEN)])))["false_hidden"]
+    assert hidden.badness == 4
+    assert gallery.picture(hidden, TRUTH, hidden.detections).startswith("data:image/jpeg;base64,")
