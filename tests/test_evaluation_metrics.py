@@ -8,7 +8,7 @@ import pytest
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
 from amodal.errors import UserError
-from amodal.evaluation import class_agnostic, coco, occlusion
+from amodal.evaluation import class_agnostic, occlusion
 from amodal.evaluation.analysis import Analysis, analyse, confusion
 from amodal.evaluation.boundary import boundary, boundary_iou, mean_boundary_iou
 from amodal.evaluation.calibration import calibrate, calibrate_hidden_pixels, calibrate_scores
@@ -19,6 +19,7 @@ from amodal.evaluation.pairs import Pair, assign
 from amodal.evaluation.records import average_precisions, collect
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
+from amodal.evaluation.views import AMODAL
 
 
 def mask(*rows: str) -> rle.Rle:
@@ -125,7 +126,7 @@ def test_calibration_error_by_hand() -> None:
 
 def test_calibration_of_scores_takes_matches_at_iou_one_half() -> None:
     clean = occlusion.clean_grading(TRUTH)
-    records = collect(TRUTH, [found(LEFT, None, confidence=0.8), found(RIGHT, None, 3, 0.7)], coco.AMODAL, clean)
+    records = collect(TRUTH, [found(LEFT, None, confidence=0.8), found(RIGHT, None, 3, 0.7)], AMODAL, clean)
     assert calibrate_scores(records).error == pytest.approx((0.2 + 0.7) / 2)
 
 
@@ -164,7 +165,7 @@ def report_of(right: list[bool]) -> Report:
 
 def test_weights_are_repetitions_of_images() -> None:
     truth, detections = three_images([True, False, True])
-    records = collect(truth, detections, coco.AMODAL, occlusion.clean_grading(truth))
+    records = collect(truth, detections, AMODAL, occlusion.clean_grading(truth))
     ap = average_precisions(records, np.array([2, 1, 0]))  # two of three are found, none is wrong
     assert ap[0] == pytest.approx(67 / 101)
     assert np.isnan(ap[1])

@@ -8,7 +8,7 @@ import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.errors import UserError
-from amodal.evaluation import coco, occlusion
+from amodal.evaluation import occlusion
 from amodal.evaluation.boundary import mean_boundary_iou
 from amodal.evaluation.calibration import Calibration, calibrate_scores
 from amodal.evaluation.class_agnostic import Recall, recall
@@ -17,6 +17,7 @@ from amodal.evaluation.miou import mean_iou_full, mean_iou_occluded
 from amodal.evaluation.pairs import Paired, assign
 from amodal.evaluation.records import Records, collect
 from amodal.evaluation.results import kinds_of_masks
+from amodal.evaluation.views import AMODAL, VISIBLE
 
 CONFUSED_IOU = 0.5
 """Least overlap at which a detection is taken to mean an instance."""
@@ -88,11 +89,11 @@ def analyse(truth: AnnotationSet, detections: Sequence[Detection]) -> Analysis:
     clean = occlusion.clean_grading(truth)
     occluded = occlusion.column(occlusion.OCCLUSION_RATES[0])
     kept = {
-        "amodal": collect(truth, detections, coco.AMODAL, clean),
-        f"amodal, {occluded}": collect(truth, detections, coco.AMODAL, clean, occluded),
+        "amodal": collect(truth, detections, AMODAL, clean),
+        f"amodal, {occluded}": collect(truth, detections, AMODAL, clean, occluded),
     }
     if "visible" in kinds_of_masks(detections):
-        kept["visible"] = collect(truth, detections, coco.VISIBLE, clean)
+        kept["visible"] = collect(truth, detections, VISIBLE, clean)
     images = list(assign(truth, detections))
     pairs = [pair for image in images for pair in image.pairs]
     shapes = Shapes(

@@ -7,8 +7,8 @@ import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.evaluation import coco
-from amodal.evaluation.coco import Grading
 from amodal.evaluation.occlusion import ALL, visible_ratios
+from amodal.evaluation.views import AMODAL, Grading
 
 LIMITS = (10, 100, 1000)
 
@@ -38,7 +38,7 @@ def recall(truth: AnnotationSet, detections: Sequence[Detection]) -> dict[str, R
     for numbers, names in ((levels, ("none", "partial", "heavy")), (stuff, ("things", "stuff"))):
         ranges = {ALL: (0.0, 9.0)} | {name: (place - 0.5, place + 0.5) for place, name in enumerate(names)}
         grading = Grading(numbers.astype(float), None, ranges)
-        outcome = coco.run(truth, detections, coco.AMODAL, grading, limits=LIMITS, class_agnostic=True)
+        outcome = coco.run(truth, detections, AMODAL, grading, limits=LIMITS, class_agnostic=True)
         for name, (low, high) in ranges.items():
             count = int((single & (numbers >= low) & (numbers <= high)).sum())
             found[name] = Recall(count, *(outcome.average_recall(name, limit=limit) for limit in LIMITS))

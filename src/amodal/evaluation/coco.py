@@ -2,78 +2,21 @@
 
 Images are fed one batch at a time and only their match records stay, so memory does not grow with the masks. What is
 compared (amodal masks, visible masks, boxes) is a `View`; which instances count in each column of the result is a
-`Grading`. The evaluator's own names for columns ("area", "small") never leave this file.
+`Grading` (`views`). The evaluator's own names for columns ("area", "small") never leave this file.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
-from typing import Any
 
 import hotcoco
 import numpy as np
 
-from amodal.annotations import Annotation, AnnotationSet, Detection
-from amodal.rle import Rle, boxes
-
-Mask = Rle | list[float]
-"""What is compared: a mask, or a box as xywh in pixels."""
+from amodal.annotations import AnnotationSet, Detection
+from amodal.evaluation.views import Batch, Grading, View, batches, record
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """IoU .50:.05:.95, as COCO has them."""
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
-IMAGES_PER_BATCH = 64
-
-Records = list[dict[str, Any]]
-Batch = tuple[Records, Records, list[tuple[int, Detection, Mask]]]
-"""Images and annotations in the evaluator's form; detections with their place in the list and what is compared."""
-
-
-@dataclass(frozen=True)
-class View:
-    """Which masks of truth and detections are compared; None leaves an instance out.
-
-    Attributes:
-        name: What reports call it.
-        of_truth: An annotation's mask, or its box as xywh in pixels.
-        of_detection: The same of a detection.
-    """
-
-    name: str
-    of_truth: Callable[[Annotation], Mask | None]
-    of_detection: Callable[[Detection], Mask | None]
-
-
-def _box(detection: Detection) -> list[float] | None:
-    if detection.box is not None:
-        left, top, right, bottom = detection.box
-        return [left, top, right - left, bottom - top]
-    return None if detection.amodal is None else boxes([detection.amodal])[0].tolist()
-
-
-AMODAL = View("amodal", lambda a: a.amodal, lambda d: d.amodal)
-VISIBLE = View("visible", lambda a: a.visible, lambda d: d.visible)
-BOX = View("box", lambda a: boxes([a.amodal])[0].tolist(), _box)
-
-
-@dataclass(frozen=True)
-class Grading:
-    """A number for each instance, and the closed ranges of it that make the columns of a result.
-
-    An annotation outside a column's range is ignored there, and so is the detection that matches it. An unmatched
-    detection is ignored where its own number is outside the range, otherwise it is a false positive.
-
-    Attributes:
-        of_truth: One number per annotation, (number of annotations,).
-        of_detection: One number per detection, (number of detections,); None puts every detection in every range
-            that begins at 0, so that an unmatched one is always a false positive there.
-        ranges: Column name -> (lowest, highest), both included.
-    """
-
-    of_truth: np.ndarray
-    of_detection: np.ndarray | None
-    ranges: dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -152,13 +95,14 @@ def run(
 
     Source: Lin et al., "Microsoft COCO", ECCV 2014, and its reference implementation, whose numbers this equals.
     """
-    parameters = hotcoco.Params("bbox" if view is BOX else "segm")
+    parameters = hotcoco.Params("bbox" if view.as_boxes else "segm")
     parameters.area_rng = [_limits(closed_range, grading) for closed_range in grading.ranges.values()]
     parameters.area_rng_lbl = list(grading.ranges)
     parameters.max_dets = list(limits)
     parameters.use_cats = not class_agnostic
     if grading.of_detection is None:
-        precision, recall = _streamed(truth, batches(truth, detections, view, -grading.of_truth), parameters)
+        loaded = batches(truth, detections, view, -grading.of_truth)
+        precision, recall = _streamed(truth, detections, loaded, parameters)
     else:
         precision, recall = _by_categories(truth, detections, view, grading, parameters)
     ids = [-1] if class_agnostic else sorted(c.id for c in truth.categories)
@@ -166,21 +110,22 @@ def run(
 
 
 def _streamed(
-    truth: AnnotationSet, batches: Iterable[Batch], parameters: hotcoco.Params
+    truth: AnnotationSet, detections: Sequence[Detection], batches: Iterable[Batch], parameters: hotcoco.Params
 ) -> tuple[np.ndarray, np.ndarray]:
     """Matches batch by batch and forgets the masks."""
     categories = [{"id": c.id, "name": c.name} for c in truth.categories]
     engine = hotcoco.StreamingEval(categories, parameters.iou_type, params=parameters)
-    for images, truths, found in batches:
-        rows, masks = np.zeros((len(found), 7)), [mask for _, _, mask in found]
-        rows[:, 0] = [d.image_id for _, d, _ in found]
-        rows[:, 5] = [d.score for _, d, _ in found]
-        rows[:, 6] = [d.category_id for _, d, _ in found]
-        if parameters.iou_type == "bbox":
-            rows[:, 1:5] = np.asarray(masks, np.float64).reshape(-1, 4)
-            engine.update(images, truths, rows)
+    columns = np.zeros((len(detections), 7))  # image, box, score, category
+    columns[:, 0] = [d.image_id for d in detections]
+    columns[:, 5] = [d.score for d in detections]
+    columns[:, 6] = [d.category_id for d in detections]
+    for batch in batches:
+        rows = columns[batch.found]
+        if isinstance(batch.masks, np.ndarray):
+            rows[:, 1:5] = batch.masks
+            engine.update(batch.images, batch.truths, rows)
         else:
-            engine.update(images, truths, rows, segmentation=masks)  # type: ignore[arg-type]
+            engine.update(batch.images, batch.truths, rows, segmentation=batch.masks)  # type: ignore[arg-type]
     return _accumulated(engine.finalize())
 
 
@@ -204,7 +149,8 @@ def _by_categories(
         part = replace(truth, annotations=[truth.annotations[p] for p in places])
         chosen = [detections[int(p)] for p in found_places]
         loaded = batches(part, chosen, view, grading.of_truth[places])
-        parts.append(_at_once(group, loaded, grading.of_detection[found_places], parameters))
+        numbers = grading.of_detection[found_places]
+        parts.append(_at_once(group, chosen, numbers, loaded, parameters))
     precision, recall = zip(*parts, strict=True)
     return np.concatenate(precision, axis=2), np.concatenate(recall, axis=1)
 
@@ -218,14 +164,21 @@ def _groups(truth: AnnotationSet, of_found: np.ndarray) -> list[list[int]]:
 
 
 def _at_once(
-    category_ids: list[int], batches: Iterable[Batch], numbers: np.ndarray, parameters: hotcoco.Params
+    category_ids: list[int],
+    detections: Sequence[Detection],
+    numbers: np.ndarray,
+    batches: Iterable[Batch],
+    parameters: hotcoco.Params,
 ) -> tuple[np.ndarray, np.ndarray]:
-    images, truths, found = (list(chain.from_iterable(parts)) for parts in zip(*batches, strict=True))
-    shared = {"images": images, "categories": [{"id": i, "name": str(i)} for i in category_ids]}
+    loaded = list(batches)
+    images = [image for batch in loaded for image in batch.images]
+    truths = [truth for batch in loaded for truth in batch.truths]
     records = [
-        _record(place, detection, mask, float(numbers[place])) | {"score": detection.score}
-        for place, detection, mask in found
+        record(place, detections[place], mask, numbers[place]) | {"score": detections[place].score}
+        for batch in loaded
+        for place, mask in zip(batch.found, batch.masks, strict=True)
     ]
+    shared = {"images": images, "categories": [{"id": i, "name": str(i)} for i in category_ids]}
     evaluation = hotcoco.COCOeval(
         hotcoco.COCO(shared | {"annotations": truths}),
         hotcoco.COCO(shared | {"annotations": records}),
@@ -255,48 +208,3 @@ def _limits(closed_range: tuple[float, float], grading: Grading) -> list[float]:
     if grading.of_detection is not None:
         return [low, high]
     return [-high, 1e10 if low == 0 else -low]
-
-
-def batches(
-    truth: AnnotationSet, detections: Sequence[Detection], view: View, truth_numbers: np.ndarray
-) -> Iterator[Batch]:
-    """Images, annotations and detections that take part, some images at a time, in order of image ids.
-
-    An annotation's id is its place in `truth.annotations` plus 1.
-    """
-    truths, found = _places(a.image_id for a in truth.annotations), _places(d.image_id for d in detections)
-    images = sorted(truth.images, key=lambda image: image.id)
-    for start in range(0, len(images), IMAGES_PER_BATCH):
-        batch = images[start : start + IMAGES_PER_BATCH]
-        yield (
-            [{"id": image.id, "height": image.height, "width": image.width} for image in batch],
-            [
-                _record(place, annotation, mask, float(truth_numbers[place])) | {"iscrowd": int(annotation.is_crowd)}
-                for place, annotation in ((p, truth.annotations[p]) for i in batch for p in truths[i.id])
-                if (mask := view.of_truth(annotation)) is not None
-            ],
-            [
-                (place, detection, mask)
-                for place, detection in ((p, detections[p]) for i in batch for p in found[i.id])
-                if (mask := view.of_detection(detection)) is not None
-            ],
-        )
-
-
-def _places(image_ids: Iterable[int]) -> dict[int, list[int]]:
-    """The places at which each image id stands."""
-    places: dict[int, list[int]] = defaultdict(list)
-    for place, image_id in enumerate(image_ids):
-        places[image_id].append(place)
-    return places
-
-
-def _record(place: int, instance: Annotation | Detection, mask: Mask, number: float) -> dict[str, Any]:
-    shape = {"segmentation": mask} if isinstance(mask, dict) else {"bbox": mask}
-    return {
-        "id": place + 1,
-        "image_id": instance.image_id,
-        "category_id": instance.category_id,
-        "area": number,
-        **shape,
-    }

@@ -21,7 +21,7 @@ import numpy as np
 from amodal.annotations import AnnotationSet, Detection
 from amodal.data import formats
 from amodal.data.records import Record
-from amodal.evaluation.coco import Grading
+from amodal.evaluation.views import Grading
 from amodal.rle import areas, from_json, intersect, subtract
 
 OCCLUSION_RATES = (0.15, 0.25, 0.40)

@@ -6,15 +6,18 @@ a whole data set's fit in a few bytes a detection.
 
 import base64
 import io
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hotcoco import primitives
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.errors import UserError
-from amodal.evaluation.coco import IOU_THRESHOLDS, RECALL_POINTS, Grading, View, batches
+from amodal.evaluation.coco import IOU_THRESHOLDS, RECALL_POINTS
+from amodal.evaluation.views import Batch, Grading, View, batches
 from amodal.rle import Rle
 
 MOST = 100
@@ -87,8 +90,8 @@ def collect(
     wanted = np.zeros((len(category_place), len(image_place)), np.int32)
     rows: list[tuple[int, int, float]] = []
     flags: list[np.ndarray] = []
-    for _, truths, found in batches(truth, detections, view, grading.of_truth):
-        for (image_id, category_id), (objects, answers) in _cells(truths, found).items():
+    for batch in batches(truth, detections, view, grading.of_truth):
+        for (image_id, category_id), (objects, answers) in _cells(batch, detections).items():
             cell = category_place[category_id], image_place[image_id]
             crowd = np.array([t["iscrowd"] for t in objects], dtype=bool)
             graded = np.array([t["area"] for t in objects])
@@ -102,13 +105,17 @@ def collect(
     return _sorted_records(rows, flags, wanted)
 
 
-def _cells(truths: list[dict], found: list) -> dict[tuple[int, int], tuple[list[dict], list[tuple[float, Rle]]]]:
+Cell = tuple[list[dict[str, Any]], list[tuple[float, Rle]]]
+
+
+def _cells(batch: Batch, detections: Sequence[Detection]) -> dict[tuple[int, int], Cell]:
     """The annotations, and the scores and masks of the detections, of each image and category."""
-    cells: dict[tuple[int, int], tuple[list[dict], list[tuple[float, Rle]]]] = {}
-    for one in truths:
-        cells.setdefault((one["image_id"], one["category_id"]), ([], []))[0].append(one)
-    for _, detection, mask in found:
-        cells.setdefault((detection.image_id, detection.category_id), ([], []))[1].append((detection.score, mask))
+    cells: defaultdict[tuple[int, int], Cell] = defaultdict(lambda: ([], []))
+    for one in batch.truths:
+        cells[one["image_id"], one["category_id"]][0].append(one)
+    for place, mask in zip(batch.found, batch.masks, strict=True):
+        one = detections[place]
+        cells[one.image_id, one.category_id][1].append((one.score, mask))
     return cells
 
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.evaluation import coco, occlusion
-from amodal.evaluation.coco import Grading, Outcome
+from amodal.evaluation.coco import Outcome
 from amodal.evaluation.report import Counts, OcclusionScores, Report, Scores
 from amodal.evaluation.results import check, kinds_of_masks
+from amodal.evaluation.views import AMODAL, BOX, VISIBLE, Grading
 
 
 def score(
@@ -35,8 +36,8 @@ def score(
     scores: dict[str, Scores] = {}
     rows: list[OcclusionScores] = []
     if "amodal" in kinds or all(d.box for d in detections):
-        scores["box"] = _scores(truth, coco.run(truth, detections, coco.BOX, clean))
-    for view in (coco.AMODAL, coco.VISIBLE):
+        scores["box"] = _scores(truth, coco.run(truth, detections, BOX, clean))
+    for view in (AMODAL, VISIBLE):
         if view.name not in kinds:
             continue
         outcome = coco.run(truth, detections, view, clean)
@@ -47,7 +48,7 @@ def score(
     if vrsp:
         hidden, claimed = occlusion.invisible_parts(truth, detections, ratios)
         grading = Grading(np.zeros(len(hidden.annotations)), None, {occlusion.ALL: (0.0, 1.0)})
-        scores["invisible"] = _scores(truth, coco.run(hidden, claimed, coco.AMODAL, grading))
+        scores["invisible"] = _scores(truth, coco.run(hidden, claimed, AMODAL, grading))
     kinds_of_scores = (scores.get(kind) for kind in ("box", "amodal", "visible", "invisible"))
     return Report(_counts(truth, detections, clean), *kinds_of_scores, occlusion=rows)
 
