@@ -103,7 +103,10 @@ def runs(rle: Rle) -> np.ndarray:
 
 def from_runs(counts: Any, size: Sequence[int]) -> Rle:
     """Uncompressed run lengths (R,), background first, as an Rle. Raises ValueError where they do not fill `size`."""
-    counts = np.asarray(counts)
+    try:
+        counts = np.asarray(counts)
+    except ValueError:  # lists in lists
+        raise ValueError("uncompressed run lengths must be whole numbers") from None
     if counts.ndim != 1 or (counts.dtype.kind not in "iu" and counts.size):
         raise ValueError("uncompressed run lengths must be whole numbers")
     _check_runs(counts, size)
@@ -135,7 +138,7 @@ def from_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> tuple[Rle, 
     except (TypeError, ValueError, OverflowError):
         raise ValueError("a polygon holds something that is no number") from None
     kept = [p for p in points if len(p) >= 6 and len(p) % 2 == 0]
-    side = max(size)
+    side = max(*size, 1000)
     # Written so that NaN fails too; the rasteriser's memory grows with the length of the outline.
     if not all(p.min() >= -side and p.max() <= 2 * side for p in kept):
         raise ValueError("a polygon lies far outside the image or holds NaN")

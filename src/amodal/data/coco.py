@@ -14,7 +14,7 @@ from amodal.annotations import Annotation, AnnotationSet
 from amodal.data import image_folder, json_stream
 from amodal.data.json_stream import JsonDocument
 from amodal.data.problems import Problem
-from amodal.data.records import Contents, Record
+from amodal.data.records import Contents, Record, called
 from amodal.errors import UserError
 
 
@@ -76,14 +76,14 @@ def _records(raw_records: Iterable[Any]) -> Iterator[Record | Problem]:
     """Each annotation of a file as a Record, whatever its dialect."""
     for place, raw in enumerate(raw_records):
         if not isinstance(raw, dict):
-            yield Problem("bad_record", f"annotation at place {place}", "not a JSON object")
+            yield Problem("bad_record", called("annotation", raw, place), "not a JSON object")
             continue
         keys = dialect_of(raw)
         order = raw.get(keys.order)
         if keys.order_from and isinstance(order, int):
             order = max(order - keys.order_from, 0)
         yield Record(
-            f"annotation {raw['id']}" if "id" in raw else f"annotation at place {place}",
+            called("annotation", raw, place),
             raw.get("id"),
             raw.get("image_id"),
             raw.get("category_id"),

@@ -13,7 +13,7 @@ from amodal.annotations import Annotation, AnnotationSet, ImageRecord
 from amodal.data import image_folder, json_stream, outlines
 from amodal.data.json_stream import JsonDocument
 from amodal.data.problems import Problem
-from amodal.data.records import Contents, Record
+from amodal.data.records import Contents, Record, called
 from amodal.files import IMAGE_SUFFIXES
 
 Walk = Callable[[], Iterable[Any]]
@@ -77,7 +77,7 @@ def _records(raw_records: Iterable[Any], number_of: dict[str, int]) -> Iterator[
     seen: set[Any] = set()
     number = 0
     for place, raw in enumerate(raw_records):
-        where = f"annotation {raw['id'] if isinstance(raw, dict) and 'id' in raw else f'at place {place}'}"
+        where = called("annotation", raw, place)
         if not isinstance(raw, dict) or not isinstance(raw.get("regions"), list):
             yield Problem("bad_record", where, "no list 'regions'")
             continue

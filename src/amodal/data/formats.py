@@ -61,7 +61,9 @@ def contents(path: str | Path, images: str | Path | None = None) -> Contents:
     if "regions" in document.members:
         return cocoa.contents_of_single(path, [document], images)
     first = next(document.annotations(), None)
-    if isinstance(first, dict) and "regions" in first:
+    # COCOA lists no categories, which is all that tells a file without any annotation.
+    nothing = document.has_annotations and first is None and "categories" not in document.members
+    if nothing or (isinstance(first, dict) and "regions" in first):
         return cocoa.contents(document, images)
     return coco.contents(document, images)
 

@@ -156,7 +156,7 @@ def write(annotation_set: AnnotationSet, folder: Path) -> None:
     names = {category.id: category for category in annotation_set.categories}
     for image in annotation_set.images:
         path = folder / inside(image.file_name).with_suffix(".json")
-        image_path = image.file_name
+        image_path = inside(image.file_name).name  # beside it, where nobody knows better
         if annotation_set.image_folder is not None:
             image_path = os.path.relpath(annotation_set.image_folder / image.file_name, path.parent)
         shapes = [

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from amodal import rle
-from amodal.data.problems import Refused
+from amodal.data.problems import Refused, shortened
 from amodal.rle import Rle
 
 
@@ -19,15 +19,22 @@ def parse(shape: Any, size: tuple[int, int]) -> tuple[str, Rle]:
         raise Refused("bad_record", "no 'label'")
     kind = shape.get("shape_type", "polygon")
     try:
-        points = [(float(x), float(y)) for x, y in shape.get("points", ())]
+        points = _points(shape.get("points"))
         if kind == "mask":
             return shape["label"], _pixels(shape.get("mask"), points, size)
         mask, dropped = rle.from_polygons([_polygon(kind, points)], size)
-    except (TypeError, ValueError, OverflowError) as error:
+    except ValueError as error:
         raise Refused("bad_mask", str(error)) from None
     if dropped:
         raise Refused("bad_mask", f"a polygon of {len(points)} points")
     return shape["label"], mask
+
+
+def _points(raw: Any) -> list[tuple[float, float]]:
+    try:
+        return [(float(x), float(y)) for x, y in raw]
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("its points are not pairs of numbers") from None
 
 
 def _polygon(kind: Any, points: list[tuple[float, float]]) -> list[float]:
@@ -40,7 +47,7 @@ def _polygon(kind: Any, points: list[tuple[float, float]]) -> list[float]:
         turns = [2 * math.pi * step / 72 for step in range(72)]
         points = [(x0 + radius * math.cos(turn), y0 + radius * math.sin(turn)) for turn in turns]
     elif kind not in ("polygon", "rectangle", None):
-        raise ValueError(f"shape type '{kind}' encloses no area; draw a polygon")
+        raise ValueError(f"shape type {shortened(kind)} encloses no area; draw a polygon")
     return [coordinate for point in points for coordinate in point]
 
 
@@ -49,9 +56,9 @@ def _pixels(text: Any, points: list[tuple[float, float]], size: tuple[int, int])
     try:
         with Image.open(io.BytesIO(base64.b64decode(text, validate=True))) as image:
             drawn = np.asarray(image.convert("L")) > 0
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"its mask is no image ({error})") from None
-    left, top = (round(value) for value in points[0]) if points else (0, 0)
+        left, top = (round(value) for value in points[0])
+    except (OSError, SyntaxError, TypeError, ValueError, IndexError, OverflowError, Image.DecompressionBombError):
+        raise ValueError("its mask is no image with a place") from None
     height, width = drawn.shape
     if left < 0 or top < 0 or top + height > size[0] or left + width > size[1]:
         raise ValueError("its mask leaves the image")

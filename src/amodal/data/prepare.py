@@ -71,7 +71,8 @@ DATA_SETS = {
             "images: data_object_image_2.zip (the left colour images), from "
             "https://www.cvlibs.net/datasets/kitti/eval_object.php (KITTI, CC BY-NC-SA 3.0: no commercial use)",
             "annotations: update_train_2020.json and update_test_2020.json, or instances_train.json and "
-            "instances_val.json of 2019, from https://github.com/qqlu/Amodal-Instance-Segmentation-through-KINS-Dataset "
+            "instances_val.json of 2019, from "
+            "https://github.com/qqlu/Amodal-Instance-Segmentation-through-KINS-Dataset "
             "(the authors state no licence: ask them before any use but research)",
         ),
         {

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from amodal import rle
 from amodal.annotations import Annotation, Category, ImageRecord
-from amodal.data.problems import Problem, Refused, Report
+from amodal.data.problems import Problem, Refused, Report, shortened
 from amodal.errors import UserError
 from amodal.rle import Rle
 
@@ -67,7 +67,7 @@ def images(contents: Contents, report: Report) -> list[ImageRecord]:
     """The images that are usable; the others are reported."""
     found: dict[int, ImageRecord] = {}
     for index, raw in enumerate(contents.images):
-        name = f"image {raw.get('id', f'at place {index}') if isinstance(raw, dict) else f'at place {index}'}"
+        name = called("image", raw, index)
         try:
             image = _image(raw, contents.image_folder)
         except Refused as refused:
@@ -88,6 +88,12 @@ def _image(raw: Any, folder: Path | None) -> ImageRecord:
         raise Refused("bad_record", "no 'file_name'")
     height, width = size_of(raw, folder)
     return ImageRecord(whole(raw.get("id"), "id"), file_name, height, width)
+
+
+def called(kind: str, raw: Any, place: int) -> str:
+    """How messages call a record of a file's lists: by its id if it has a usable one, else by its place from 0."""
+    identity = raw.get("id") if isinstance(raw, dict) else None
+    return f"{kind} {identity}" if type(identity) is int else f"{kind} at place {place}"
 
 
 def size_of(raw: dict[str, Any], folder: Path | None) -> tuple[int, int]:
@@ -118,7 +124,7 @@ def categories(contents: Contents, report: Report) -> list[Category]:
     """The categories that are usable; the others are reported."""
     found: dict[int, Category] = {}
     for index, raw in enumerate(contents.categories):
-        name = f"category {raw.get('id') if isinstance(raw, dict) else f'at place {index}'}"
+        name = called("category", raw, index)
         try:
             if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
                 raise Refused("bad_record", "no 'name'")
@@ -183,7 +189,9 @@ def _annotation(
     if size is None:
         raise Refused("unknown_image", f"image_id {image_id} is not in 'images'")
     if category_id not in known:
-        raise Refused("unknown_category", f"category_id {category_id} is not in 'categories'")
+        raise Refused(
+            "unknown_category", f"category_id {category_id} is not in 'categories'; list it there, or correct it"
+        )
     if record.amodal is None:
         raise Refused("bad_record", "no amodal mask ('segmentation')")
     amodal = _mask(record.amodal, size, record.name, report)
@@ -214,7 +222,9 @@ def _visible(record: Record, amodal: Rle, size: tuple[int, int], report: Report)
 
 def _mask(mask: Any, size: tuple[int, int], name: str, report: Report) -> Rle:
     if isinstance(mask, dict) and mask.get("size") != list(size):
-        raise Refused("mask_size", f"mask size {mask.get('size')}, but the image is {list(size)} (height, width)")
+        raise Refused(
+            "mask_size", f"mask size {shortened(mask.get('size'))}, but the image is {list(size)} (height, width)"
+        )
     try:
         parsed, dropped = rle.from_json(mask, size)
     except ValueError as error:
@@ -233,5 +243,5 @@ def whole(value: Any, key: str) -> int:
         except (TypeError, ValueError, OverflowError):
             number = None
     if number is None or abs(number) >= 2**63:
-        raise Refused("bad_record", f"'{key}' is {str(value)[:40]!r}, not a whole number")
+        raise Refused("bad_record", f"'{key}' is {shortened(value)}, not a whole number")
     return number

@@ -1,0 +1,94 @@
+"""2,000 damaged annotation files: each is read, or gives one clear line; nothing else ever happens."""
+
+import copy
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from annotation_files import aistron, cocoa, d2sa, kins, kins2020, labelme, save_image
+
+from amodal import rle
+from amodal.annotations import AnnotationSet
+from amodal.data import check, formats
+from amodal.errors import UserError
+
+FILES = 2000
+SINGLE = {"id": 1, "image_id": 10, "url": "http://x/a.png", "regions": cocoa()["annotations"][0]["regions"]}
+WHOLE: list[Any] = [d2sa(), kins(), kins2020(), aistron(), cocoa(), labelme(), SINGLE]
+JUNK = [
+    *(None, True, False, 0, -1, 3, 3.5, 1e300, float("nan"), float("inf"), 10**30, -(2**63), "", "x", "7", "\u0000"),
+    *("0" * 40, "~~~", "é", [], [[]], {}, [1, 2, 3], ["a"], [None], [1e9] * 8, [[0, 0, 1e12, 0, 5, 5]], [[1, 2], [3]]),
+    *({"size": [6, 8], "counts": []}, {"size": [2**40, 2**40], "counts": "0"}, {"counts": [48], "size": [6, 8]}),
+    *(
+        {"size": [6, 8], "counts": [-5, 53]},
+        {"size": [6, 8], "counts": "PPPPPPPPPPPPPPPP"},
+        {"size": None, "counts": ""},
+    ),
+]
+
+
+def places(tree: Any) -> list[tuple[Any, Any]]:
+    """Every (container, key) of a JSON tree."""
+    pairs = list(tree.items()) if isinstance(tree, dict) else list(enumerate(tree)) if isinstance(tree, list) else []
+    return [place for key, value in pairs for place in [(tree, key), *places(value)]]
+
+
+def damage(tree: Any, rng: random.Random) -> None:
+    """Changes one place: another value, taken away, twice, or a character of its text."""
+    container, key = rng.choice(places(tree))
+    value, act = container[key], rng.random()
+    if act < 0.15:
+        del container[key]
+    elif act < 0.25 and isinstance(container, list):
+        container.append(copy.deepcopy(value))
+    elif act < 0.5 and isinstance(value, str) and value:
+        at = rng.randrange(len(value))
+        container[key] = value[:at] + rng.choice(["", chr(rng.randrange(32, 127)), "o" * 9]) + value[at + 1 :]
+    else:
+        container[key] = copy.deepcopy(rng.choice(JUNK))
+
+
+def damaged_text(rng: random.Random) -> str:
+    """A damaged file: usually whole JSON with wrong content, sometimes cut or with a wrong character."""
+    tree = copy.deepcopy(rng.choice(WHOLE))
+    for _ in range(rng.choice([1, 1, 1, 2, 5])):
+        if places(tree):
+            damage(tree, rng)
+    text = json.dumps(tree)
+    at = rng.randrange(len(text))
+    return rng.choices([text, text[:at], text[:at] + rng.choice('{}[],:"x0') + text[at + 1 :]], [8, 1, 1])[0]
+
+
+def assert_sound(result: AnnotationSet) -> None:
+    images = {image.id: image for image in result.images}
+    assert len({a.id for a in result.annotations}) == len(result.annotations)
+    assert {a.category_id for a in result.annotations} <= {c.id for c in result.categories}
+    for annotation in result.annotations:
+        size = (images[annotation.image_id].height, images[annotation.image_id].width)
+        amodal, visible = rle.decode([annotation.amodal, annotation.visible], size)
+        assert amodal.any()
+        assert not (visible & ~amodal).any()
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_damaged_files_are_read_or_give_one_line(tmp_path: Path, part: int):
+    save_image(tmp_path / "a.png")
+    path, outcomes = tmp_path / "file.json", Counter()
+    for seed in range(part, FILES, 4):
+        text = damaged_text(random.Random(seed))
+        path.write_text(text, encoding="utf-8", errors="surrogatepass")
+        for act in (lambda: formats.read(path), lambda: check.check(path).repaired):
+            try:
+                assert_sound(act())
+                outcomes["read"] += 1
+            except UserError as error:
+                assert "\n" not in str(error), (seed, str(error))
+                assert str(error).startswith(str(path)), (seed, str(error))
+                outcomes["refused"] += 1
+            except Exception as error:
+                raise AssertionError(f"seed {seed}: {text}") from error
+    # Both happen often, so that neither half of the test is idle.
+    assert min(outcomes["read"], outcomes["refused"]) > FILES / 4 / 5

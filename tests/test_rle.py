@@ -1,0 +1,131 @@
+"""Run lengths: the codec, its laws, and every damaged form that files hold."""
+
+import numpy as np
+import pytest
+from annotation_files import CUP, CUP_POLYGON, CUP_SEEN, JUG, JUG_POLYGON, SIZE, pixels, text_rle
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from amodal import rle
+
+MASKS = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12).flatmap(lambda shape: arrays(bool, shape))
+PAIRS = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12).flatmap(
+    lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape))
+)
+
+
+def encode(mask: np.ndarray) -> rle.Rle:
+    return rle.encode(mask[None])[0]
+
+
+def decode(mask: rle.Rle) -> np.ndarray:
+    return rle.decode([mask], (mask["size"][0], mask["size"][1]))[0]
+
+
+def column_runs(mask: np.ndarray) -> list[int]:
+    """Run lengths by definition: counted pixel by pixel down the columns, background first."""
+    counts, value = [0], False
+    for pixel in mask.T.ravel():
+        if pixel != value:
+            counts.append(0)
+            value = not value
+        counts[-1] += 1
+    return counts
+
+
+@given(MASKS)
+def test_runs_are_those_of_the_pixels(mask: np.ndarray):
+    assert rle.runs(encode(mask)).tolist() == column_runs(mask)
+
+
+@given(MASKS)
+def test_runs_there_and_back(mask: np.ndarray):
+    compressed = encode(mask)
+    assert rle.from_runs(rle.runs(compressed), mask.shape) == compressed
+    assert (decode(compressed) == mask).all()
+
+
+@given(PAIRS)
+def test_set_operations_are_those_of_the_pixels(pair: tuple[np.ndarray, np.ndarray]):
+    first, second = map(encode, pair)
+    assert (decode(rle.complement(first)) == ~pair[0]).all()
+    assert (decode(rle.subtract(first, second)) == (pair[0] & ~pair[1])).all()
+    assert (decode(rle.intersect(first, second)) == (pair[0] & pair[1])).all()
+    assert (decode(rle.union([first, second])) == (pair[0] | pair[1])).all()
+
+
+def test_long_runs_need_several_characters():
+    mask = np.zeros((1440, 1920), dtype=bool)
+    mask[700:, 1000:] = True
+    assert rle.runs(encode(mask)).tolist() == column_runs(mask)
+
+
+@given(MASKS)
+def test_every_form_of_run_lengths_is_the_same_mask(mask: np.ndarray):
+    compressed, size = encode(mask), list(mask.shape)
+    text = compressed["counts"].decode()
+    for counts in (compressed["counts"], text, column_runs(mask)):
+        assert rle.from_json({"size": size, "counts": counts}, mask.shape) == (compressed, 0)
+
+
+def test_polygons_flat_or_listed_are_the_same_mask():
+    both = [CUP_POLYGON, JUG_POLYGON]
+    assert (decode(rle.from_json([CUP_POLYGON], SIZE)[0]) == CUP).all()
+    assert (decode(rle.from_json(CUP_POLYGON, SIZE)[0]) == CUP).all()
+    assert (decode(rle.from_json(both, SIZE)[0]) == (CUP | JUG)).all()
+
+
+def test_polygons_that_enclose_nothing_are_left_out_and_counted():
+    mask, dropped = rle.from_json([CUP_POLYGON, [1, 1, 2, 2], [0, 0, 4, 0, 4, 4, 1]], SIZE)
+    assert dropped == 2
+    assert (decode(mask) == CUP).all()
+    mask, dropped = rle.from_json([], SIZE)
+    assert (decode(mask).sum(), dropped) == (0, 0)
+
+
+def test_what_leaves_the_image_is_cut_off():
+    mask, _ = rle.from_json([[-3, -2, 3, -2, 3, 4, -3, 4]], SIZE)
+    assert (decode(mask) == pixels("###", "###", "###", "###")).all()
+
+
+GOOD = text_rle(CUP_SEEN)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (None, "neither run lengths nor polygons"),
+        ("text", "neither run lengths nor polygons"),
+        ({"size": [6, 8]}, "neither run lengths nor polygons"),
+        ({"size": [6, 9], "counts": GOOD["counts"]}, "not the image's"),
+        ({"counts": GOOD["counts"]}, "not the image's"),
+        ({"size": [6, 8], "counts": ""}, "cut short"),
+        ({"size": [6, 8], "counts": GOOD["counts"][:-1]}, "cut short|do not add up"),
+        ({"size": [6, 8], "counts": GOOD["counts"] + "1"}, "do not add up"),
+        ({"size": [6, 8], "counts": "P"}, "cut short"),
+        ({"size": [6, 8], "counts": "é"}, "do not add up"),
+        ({"size": [6, 8], "counts": "~~"}, "do not belong"),
+        ({"size": [6, 8], "counts": "P" * 20 + "0"}, "longer than any image"),
+        ({"size": [6, 8], "counts": [40, 7]}, "do not add up"),
+        ({"size": [6, 8], "counts": [50, -2]}, "do not add up"),
+        ({"size": [6, 8], "counts": [40.5, 7.5]}, "whole numbers"),
+        ({"size": [6, 8], "counts": [[40], 8]}, "whole numbers"),
+        ({"size": [6, 8], "counts": ["40", "8"]}, "whole numbers"),
+        ([[0, 0, 4, 0, 4, "x"]], "no number"),
+        ([[0, 0, 4, 0, 4, None]], "NaN|no number"),
+        ([[0, 0, 4, 0, 4, float("nan")]], "NaN"),
+        ([[0, 0, 4, 0, 4, 1e12]], "far outside"),
+        ([{"x": 1}], "no number"),
+    ],
+)
+def test_damaged_masks_are_refused_before_the_codec_sees_them(mask: object, message: str):
+    with pytest.raises(ValueError, match=message):
+        rle.from_json(mask, SIZE)
+
+
+def test_empty_lists():
+    assert rle.encode(np.zeros((0, 3, 4), dtype=bool)) == []
+    assert rle.decode([], (3, 4)).shape == (0, 3, 4)
+    assert rle.areas([]).shape == (0,)
+    assert rle.ious([], [encode(CUP)]).shape == (0, 1)
