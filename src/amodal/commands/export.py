@@ -1,0 +1,31 @@
+"""`amodal export`: a checkpoint as an ONNX file."""
+
+from pathlib import Path
+
+import tyro
+
+
+def export(checkpoint: tyro.conf.Positional[str], out: tyro.conf.Positional[Path]) -> None:
+    """Writes a checkpoint as ONNX, for images of any size.
+
+    `amodal predict OUT.onnx IMAGE` runs it with ONNX Runtime alone, without torch. The graph takes `image`, float32
+    (3, H, W), RGB in [0, 1], and gives `boxes` (xyxy in its pixels), `labels` (from 1), `scores`, and the masks
+    `amodal` and `visible` as probabilities over the boxes.
+
+    Args:
+        checkpoint: A checkpoint, the name of a model in the package, or hf://USER/MODEL.
+        out: The .onnx file to write.
+    """
+    from amodal.errors import UserError
+
+    if out.suffix != ".onnx":
+        raise UserError("an exported model's name ends in .onnx", file=out)
+    from amodal.inference.eager import TorchModel
+    from amodal.inference.export import export_onnx
+    from amodal.inference.predictor import load
+
+    model = load(checkpoint, "cpu").model
+    if not isinstance(model, TorchModel):
+        raise UserError("is exported already", file=checkpoint, remedy="Give a checkpoint")
+    export_onnx(model.model, model.categories, out)
+    print(f"{out}: {out.stat().st_size / 2**20:.1f} MB")

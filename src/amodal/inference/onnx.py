@@ -1,0 +1,67 @@
+"""An exported model run by ONNX Runtime behind the predictor. No torch here."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from amodal.annotations import Category
+from amodal.errors import UserError
+from amodal.files import require_file
+from amodal.inference.found import Found
+from amodal.inference.predictor import Pixels, Prompts
+
+KIND = "amodal exported model"
+INPUT = "image"
+REMEDY = "Give a file that `amodal export` wrote"
+
+
+class OnnxModel:
+    """The graph of `amodal export`, as `amodal.inference.predictor.Model`."""
+
+    def __init__(self, path: str | Path, device: str | None = None) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise UserError("onnxruntime is not installed", remedy="pip install 'amodal[onnx]'") from error
+        path = require_file(path, remedy=REMEDY)
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), providers=_providers(device))
+        except Exception as error:  # ONNX Runtime's own errors have no common public base
+            reason = str(error).splitlines()[0]
+            raise UserError(f"cannot be read as an ONNX model ({reason})", file=path, remedy=REMEDY) from error
+        about = self.session.get_modelmeta().custom_metadata_map
+        if about.get("kind") != KIND:
+            raise UserError("is an ONNX model, but none of this toolkit", file=path, remedy=REMEDY)
+        self.categories = [Category(**category) for category in json.loads(about["categories"])]
+        self._outputs = [output.name for output in self.session.get_outputs()]
+
+    def find(self, images: Sequence[Pixels]) -> list[Found]:
+        """The objects of each image, best score first."""
+        return [self._find(image) for image in images]
+
+    def complete(self, image: Pixels, prompts: Prompts) -> Found:
+        """Not possible: the graph begins with the detector."""
+        raise UserError("an exported model finds its own objects", remedy="Complete given ones with the checkpoint")
+
+    def _find(self, image: Pixels) -> Found:
+        pixels = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
+        values = [np.asarray(value) for value in self.session.run(None, {INPUT: pixels})]
+        outputs = dict(zip(self._outputs, values, strict=True))
+        return Found(
+            outputs["boxes"], outputs["labels"], outputs["scores"], outputs.get("amodal"), outputs.get("visible")
+        )
+
+
+def _providers(device: str | None) -> list[str | tuple[str, dict[str, str]]]:
+    """ONNX Runtime's names for a device; the GPU where there is one if none is named. Raises UserError."""
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
+    kind, _, index = (device or "auto").partition(":")
+    if kind == "cpu" or (kind == "auto" and "CUDAExecutionProvider" not in available):
+        return ["CPUExecutionProvider"]
+    if kind not in ("auto", "cuda") or "CUDAExecutionProvider" not in available:
+        raise UserError(f"device '{device}' cannot be used by this ONNX Runtime", remedy="Pass --device cpu")
+    return [("CUDAExecutionProvider", {"device_id": index or "0"}), "CPUExecutionProvider"]

@@ -1,0 +1,75 @@
+"""The same number for the same object from frame to frame, so that its colour stays. No torch here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int64
+from scipy.optimize import linear_sum_assignment
+
+from amodal.inference.result import Result
+
+LEAST_IOU = 0.3
+"""Objects of two frames that overlap less are two objects."""
+PATIENCE = 15
+"""Frames for which an object that is lost keeps its number."""
+
+
+@dataclass
+class _Track:
+    identity: int
+    label: int
+    box: tuple[slice, slice]
+    mask: Bool[np.ndarray, "h w"]
+    """The amodal mask within the box."""
+    missed: int = 0
+
+
+class Tracker:
+    """Matches objects of one class by the IoU of their amodal masks, which go on behind what covers them."""
+
+    def __init__(self) -> None:
+        self._tracks: list[_Track] = []
+        self._next = 0
+
+    def update(self, result: Result) -> Int64[np.ndarray, " N"]:
+        """The number of each object of the next frame; an object seen for the first time gets a new one."""
+        found = [
+            _Track(-1, int(label), *_window(mask)) for label, mask in zip(result.labels, result.masks, strict=True)
+        ]
+        overlaps = np.zeros((len(self._tracks), len(found)))
+        for row, old in zip(overlaps, self._tracks, strict=True):
+            row[:] = [_iou(old, new) for new in found]
+        for track in self._tracks:
+            track.missed += 1
+        for old, new in zip(*linear_sum_assignment(overlaps, maximize=True), strict=True):
+            if overlaps[old, new] >= LEAST_IOU:
+                found[new].identity = self._tracks[old].identity
+        for track in found:
+            if track.identity < 0:
+                track.identity, self._next = self._next, self._next + 1
+        seen = {track.identity for track in found}
+        lost = [track for track in self._tracks if track.identity not in seen and track.missed <= PATIENCE]
+        self._tracks = found + lost
+        return np.array([track.identity for track in found], dtype=np.int64)
+
+
+def _window(mask: Bool[np.ndarray, "H W"]) -> tuple[tuple[slice, slice], Bool[np.ndarray, "h w"]]:
+    """The mask's tight window and the mask within it."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else np.s_[0:0, 0:0]
+    return window, mask[window].copy()
+
+
+def _iou(first: _Track, second: _Track) -> float:
+    """IoU of two objects, 0 for two classes."""
+    if first.label != second.label:
+        return 0.0
+    common = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(first.box, second.box, strict=True)]
+    if any(part.stop <= part.start for part in common):
+        return 0.0
+    a, b = (
+        track.mask[tuple(slice(c.start - o.start, c.stop - o.start) for c, o in zip(common, track.box, strict=True))]
+        for track in (first, second)
+    )
+    both = np.count_nonzero(a & b)
+    return both / max(1, np.count_nonzero(first.mask) + np.count_nonzero(second.mask) - both)

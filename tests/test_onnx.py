@@ -1,0 +1,119 @@
+"""Exported models: ONNX Runtime answers as PyTorch does, at sizes other than the traced one, and without torch."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_models import SMALL, small_model, with_method
+
+import amodal
+from amodal.annotations import Category
+from amodal.commands.export import export
+from amodal.errors import UserError
+from amodal.inference.eager import TorchModel
+from amodal.inference.export import export_onnx
+from amodal.inference.predictor import Predictor
+from amodal.models import checkpoint
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+CATEGORIES = [Category(4, "cup"), Category(5, "pear"), Category(9, "cow")]
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        with_method("mask_rcnn"),
+        with_method("orcnn"),
+        with_method("sln"),
+        SMALL,
+        with_method("vrsp", semantics="reference"),
+    ],
+    ids=["mask_rcnn", "orcnn", "sln", "vrsp", "vrsp reference"],
+)
+def test_it_answers_as_pytorch_does(config, tmp_path):
+    model = small_model(config).eval()
+    export_onnx(model, CATEGORIES, tmp_path / "model.onnx")
+    eager, exported = Predictor(TorchModel(model, CATEGORIES)), amodal.load(tmp_path / "model.onnx", device="cpu")
+    assert exported.categories == tuple(CATEGORIES)
+    for size in ((50, 70), (400, 300)):
+        ours, theirs = (p.predict(noise(*size), score_threshold=0) for p in (eager, exported))
+        assert len(ours) == len(theirs) == 10
+        assert np.abs(ours.boxes - theirs.boxes).max() < 1e-3
+        assert np.abs(ours.scores - theirs.scores).max() < 1e-5
+        assert (ours.labels == theirs.labels).all()
+        assert (ours.masks != theirs.masks).mean() < 1e-4
+        assert (ours.visible_masks is None) == (theirs.visible_masks is None)
+
+
+@pytest.mark.parametrize("method", ["vrsp", "mask_rcnn"])
+def test_an_image_without_objects(method, tmp_path):
+    config = replace(with_method(method), detector=replace(SMALL.detector, score_threshold=0.999))
+    export_onnx(small_model(config).eval(), CATEGORIES, tmp_path / "model.onnx")
+    result = amodal.load(tmp_path / "model.onnx", device="cpu").predict(noise(60, 60), score_threshold=0)
+    assert len(result) == 0
+    assert result.masks.shape == (0, 60, 60)
+
+
+WITHOUT_TORCH = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "timm"):
+            raise ModuleNotFoundError(f"{name} is not installed here")
+sys.meta_path.insert(0, Refuse())
+from amodal.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_export_and_prediction_without_torch(tmp_path):
+    checkpoint.save(tmp_path / "m.safetensors", checkpoint.Checkpoint(small_model(SMALL).eval(), SMALL, CATEGORIES))
+    export(str(tmp_path / "m.safetensors"), tmp_path / "m.onnx")
+    Image.fromarray(noise(40, 50)).save(tmp_path / "a.png")
+    arguments = ["predict", tmp_path / "m.onnx", tmp_path / "a.png", "--out", tmp_path / "out", "--score", "0.01"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "10 objects in 1 images" in done.stdout
+    assert (tmp_path / "out" / "predictions.json").stat().st_size > 100
+
+
+def test_what_is_no_exported_model_is_named(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"a\.onnx: cannot be read as an ONNX model"):
+        amodal.load(tmp_path / "a.onnx")
+    with pytest.raises(UserError, match=r"b\.onnx: no such file"):
+        amodal.load(tmp_path / "b.onnx")
+    with pytest.raises(UserError, match=r"ends in \.onnx"):
+        export("a", tmp_path / "a.pt")
+    import onnx
+
+    info = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", info[:1], info[1:])
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9),
+        tmp_path / "c.onnx",
+    )
+    with pytest.raises(UserError, match="none of this toolkit"):
+        amodal.load(tmp_path / "c.onnx")
+
+
+def test_what_an_exported_model_cannot_do_is_named(tmp_path):
+    export_onnx(small_model(with_method("mask_rcnn")).eval(), CATEGORIES, tmp_path / "m.onnx")
+    predictor = amodal.load(tmp_path / "m.onnx", device="cpu")
+    with pytest.raises(UserError, match="finds its own objects"):
+        predictor.complete(noise(40, 40), [[1, 1, 9, 9]])
+    with pytest.raises(UserError, match="exported already"):
+        export(str(tmp_path / "m.onnx"), tmp_path / "n.onnx")
+    with pytest.raises(UserError, match="device 'abacus' cannot be used"):
+        amodal.load(tmp_path / "m.onnx", device="abacus")
