@@ -141,7 +141,9 @@ def _prepare_split(data_set: DataSet, split: Split, out: Path) -> Iterator[str]:
     from amodal.data.sources import merge
 
     files = [_find(out.parent, names) for names in split.files]
-    annotations = reduce(merge, (_read(file, out) for file in files if file is not None))
+    parts = [_read(file, out) for file in files if file is not None]
+    folder = next((part.image_folder for part in parts if part.image_folder), None)
+    annotations = reduce(merge, (replace(part, image_folder=folder) for part in parts))
     if data_set.one_class:
         annotations = _as_one_class(annotations)
     used = {annotation.category_id for annotation in annotations.annotations}
