@@ -119,6 +119,6 @@ def test_numbers_follow_objects():
 def test_a_number_is_given_up_in_the_end():
     tracker = Tracker()
     tracker.update(squares((1, 0, 0)))
-    for _ in range(PATIENCE):
+    for _ in range(PATIENCE + 1):
         tracker.update(squares())
     assert tracker.update(squares((1, 0, 0))).tolist() == [1]

@@ -1,0 +1,58 @@
+"""`amodal complete`: ordinary annotations in, amodal annotations out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from amodal.commands.convert import Format
+
+
+@dataclass(frozen=True)
+class How:
+    """How objects are completed."""
+
+    images: Path | None = None
+    """Image folder, if it is not found near the annotations."""
+    any_category: bool = False
+    """Also complete objects of categories that the model does not know, as whichever it likes best; they keep their
+    own category."""
+    device: str | None = None
+    """cpu, cuda or cuda:1; a GPU where there is one by default."""
+
+
+def complete(
+    annotations: tyro.conf.Positional[Path],
+    checkpoint: tyro.conf.Positional[str],
+    *,
+    out: Path,
+    to: Format = "d2sa",
+    how: Annotated[How, tyro.conf.arg(name="")] = How(),
+) -> None:
+    """Completes annotated objects: masks of what is seen in, the same with the whole objects out.
+
+    Reads COCO's instances, labelme's and YOLO's polygons and every other known format. What is written can be
+    corrected by hand: `--to labelme` draws each object whole and as far as it is seen, paired by group id.
+
+    Args:
+        annotations: Annotation file or folder.
+        checkpoint: A checkpoint, the name of a model in the package, or hf://USER/MODEL.
+        out: File to write, or a folder for labelme and yolo.
+        to: Format to write.
+        how: How objects are completed.
+    """
+    from amodal.data import formats
+    from amodal.errors import UserError
+    from amodal.inference.completion import complete_annotations
+    from amodal.inference.predictor import load
+
+    if out.resolve() == annotations.resolve():
+        raise UserError("the output would replace the input", file=out, remedy="Give another name")
+    is_folder = to in formats.FOLDERS
+    if (out.is_file() and is_folder) or (out.is_dir() and not is_folder):
+        raise UserError(f"{to} is written to a {'folder' if is_folder else 'file'}", file=out)
+    given = formats.read(annotations, how.images)
+    completed = complete_annotations(given, load(checkpoint, how.device), any_category=how.any_category)
+    formats.WRITERS[to](completed, out)
+    print(f"{out}: {len(completed.annotations):,} objects in {len(completed.images):,} images, {to}")

@@ -1,0 +1,82 @@
+"""Auto-labelling: annotations of seen parts in, the same annotations with whole objects out. No torch here."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from tqdm import tqdm
+
+from amodal import rle
+from amodal.annotations import Annotation, AnnotationSet, ImageRecord
+from amodal.errors import UserError
+from amodal.files import read_image
+from amodal.inference.predictor import Predictor
+from amodal.inference.result import Result
+
+
+def complete_annotations(
+    annotation_set: AnnotationSet, predictor: Predictor, *, any_category: bool = False
+) -> AnnotationSet:
+    """The same images, objects and ids, with the model's amodal masks around the given visible ones.
+
+    Crowds, and objects of which nothing is seen, stay as they are. The depth order is read off the new masks.
+
+    Args:
+        annotation_set: Visible masks; amodal ones, if there are any, are replaced.
+        predictor: The model.
+        any_category: Let the model name every object for itself, where its categories are not the data set's.
+
+    Raises:
+        UserError: An image is missing, or the model does not know a category.
+    """
+    if annotation_set.image_folder is None:
+        raise UserError("its images were not found", file=annotation_set.source, remedy="Give --images FOLDER")
+    label_of = None if any_category else _labels(annotation_set, predictor)
+    completed: list[Annotation] = []
+    for image in tqdm(annotation_set.images, unit="image"):
+        pixels = read_image(annotation_set.image_folder / image.file_name)
+        completed += _complete(annotation_set.by_image[image.id], image, pixels, predictor, label_of)
+    return replace(annotation_set, annotations=completed)
+
+
+def _labels(annotation_set: AnnotationSet, predictor: Predictor) -> dict[int, int]:
+    """The model's label of each category id, by the category's name."""
+    known = {category.name.lower(): label for label, category in enumerate(predictor.categories, start=1)}
+    used = {annotation.category_id for annotation in annotation_set.annotations}
+    unknown = [c.name for c in annotation_set.categories if c.id in used and c.name.lower() not in known]
+    if unknown:
+        raise UserError(
+            f"the model does not know {len(unknown)} of the categories ({', '.join(unknown[:3])})",
+            file=annotation_set.source,
+            remedy="With --any-category it takes each object for the category that it likes best",
+        )
+    return {c.id: known[c.name.lower()] for c in annotation_set.categories if c.id in used}
+
+
+def _complete(
+    annotations: list[Annotation],
+    image: ImageRecord,
+    pixels: np.ndarray,
+    predictor: Predictor,
+    label_of: dict[int, int] | None,
+) -> Iterator[Annotation]:
+    """The annotations of one image, in their order."""
+    size = (image.height, image.width)
+    if pixels.shape[:2] != size:
+        stated = f"{size[1]}x{size[0]}"
+        raise UserError(f"is {pixels.shape[1]}x{pixels.shape[0]}, the annotations say {stated}", file=image.file_name)
+    areas = rle.areas([annotation.visible for annotation in annotations])
+    chosen = [a for a, area in zip(annotations, areas, strict=True) if area and not a.is_crowd]
+    result: Result | None = None
+    if chosen:
+        labels = None if label_of is None else [label_of[a.category_id] for a in chosen]
+        result = predictor.complete(pixels, labels=labels, visible_masks=rle.decode([a.visible for a in chosen], size))
+        if result.amodal_masks is None:
+            raise UserError("this model predicts visible masks only", remedy="Use one that predicts amodal masks")
+    found = {} if result is None else {a.id: o for a, o in zip(chosen, result.to_annotations(image.id), strict=True)}
+    for annotation in annotations:
+        other = found.get(annotation.id)
+        if other is None:
+            yield replace(annotation, depth_order=None)
+        else:
+            yield replace(annotation, amodal=other.amodal, visible=other.visible, depth_order=other.depth_order)

@@ -1,0 +1,118 @@
+"""Models on the Hugging Face hub: `amodal.load("hf://USER/MODEL")`, and putting one there. No torch here."""
+
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from amodal.errors import UserError
+from amodal.files import require_file
+
+FILE = "model.safetensors"
+_ADDRESS = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+
+
+def download(address: str) -> Path:
+    """The checkpoint at `hf://USER/MODEL` or `hf://USER/MODEL@REVISION`, from the local cache if it is there.
+
+    Raises:
+        UserError: The address is none, the hub has no such model, or it cannot be reached.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise UserError(f"'{address}' is no address on the hub", remedy="Write hf://USER/MODEL")
+    hub = _hub()
+    try:
+        return Path(hub.hf_hub_download(match["repository"], FILE, revision=match["revision"]))
+    except (hub.errors.HfHubHTTPError, OSError, ValueError) as error:
+        problem = f"cannot be had ({_first_line(error)})"
+        raise UserError(
+            problem, file=address, remedy="Check the name and the connection; private ones need a token"
+        ) from error
+
+
+def push_to_hub(checkpoint: str | Path, repository: str, *, private: bool = False) -> str:
+    """Puts a checkpoint on the hub with a card made of what the checkpoint says of itself.
+
+    Args:
+        checkpoint: A checkpoint that `amodal train` wrote.
+        repository: USER/MODEL; made if it is not there.
+        private: Whether a new repository is hidden from others.
+
+    Returns:
+        The address to load it by.
+
+    Raises:
+        UserError: The file is no checkpoint, or the hub refuses.
+    """
+    card = model_card(checkpoint, repository)
+    hub = _hub()
+    api = hub.HfApi()
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_file(path_or_fileobj=str(checkpoint), path_in_repo=FILE, repo_id=repository)
+        api.upload_file(path_or_fileobj=card.encode(), path_in_repo="README.md", repo_id=repository)
+    except (hub.errors.HfHubHTTPError, OSError, ValueError) as error:
+        problem = f"the hub refuses it ({_first_line(error)})"
+        raise UserError(problem, file=repository, remedy="Log in with `hf auth login`, or set HF_TOKEN") from error
+    return f"hf://{repository}"
+
+
+def model_card(checkpoint: str | Path, repository: str) -> str:
+    """A README for the model, from the settings, categories and details inside its file. Raises UserError."""
+    about = _about(checkpoint)
+    config, details = about["config"], about["details"]
+    names = ", ".join(category["name"] for category in about["categories"])
+    facts = {"Method": config["method"], "Backbone": config["backbone"]["name"], "Categories": names, **details}
+    rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in facts.items())
+    return f"""---
+library_name: amodal
+pipeline_tag: image-segmentation
+tags: [amodal-segmentation, instance-segmentation]
+---
+
+# {repository}
+
+Amodal instance segmentation: the visible mask of every object, and its whole mask behind what covers it.
+
+```python
+import amodal
+
+predictor = amodal.load("hf://{repository}")
+predictor.predict("photograph.jpg").draw("photograph.jpg").save("seen.png")
+```
+
+| | |
+|---|---|
+{rows}
+"""
+
+
+def _about(checkpoint: str | Path) -> dict[str, Any]:
+    from safetensors import SafetensorError, safe_open
+
+    path = require_file(checkpoint, remedy="Give a model.safetensors that `amodal train` wrote")
+    try:
+        with safe_open(path, "np") as file:
+            return json.loads((file.metadata() or {})["about"])
+    except (SafetensorError, KeyError) as error:
+        raise UserError("is no checkpoint", file=path, remedy="Give one that `amodal train` wrote") from error
+
+
+def _cell(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _hub() -> ModuleType:
+    try:
+        import huggingface_hub
+        import huggingface_hub.errors
+    except ImportError as error:
+        raise UserError("huggingface_hub is not installed", remedy="pip install 'amodal[hub]'") from error
+    return huggingface_hub
