@@ -1,0 +1,1 @@
+"""The paper's tables and figures, each by one command: trained and measured alike, the paper's numbers beside."""

@@ -1,0 +1,97 @@
+"""The paper's figure 1: one object, its same part hidden by different occluders. Does the completion stay the same?
+
+A method that looks at the occluder's pixels completes the object differently behind each; one that looks at the
+visible region alone cannot. Measured is the agreement: the mean IoU of a method's hidden parts over pairs of
+occluders. The visible part is the same in all of them, and every method gets the true box and class, so that what
+differs is its mask branch.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from PIL import Image
+
+from amodal import masks
+from amodal.bench.subjects import Subject
+from amodal.bench.trained import Trained
+from amodal.errors import UserError
+from amodal.inference.render import Style, draw
+from amodal.inference.result import Result
+from amodal.inference.sheet import Tile, contact_sheet
+
+
+@torch.inference_mode()
+def completions(model: Trained, subject: Subject) -> Bool[np.ndarray, "M H W"]:
+    """What the model takes the target's hidden part to be, behind each occluder: its mask beyond the visible part."""
+    device = next(model.model.parameters()).device
+    images = [torch.from_numpy(image.copy()).to(device).permute(2, 0, 1).float() / 255 for image in subject.images]
+    box = masks.boxes(torch.from_numpy(subject.amodal)[None]).to(device)
+    labels = torch.tensor([subject.label], device=device)
+    predictions = model.model.complete(images, [box] * len(images), [labels] * len(images))
+    found = []
+    for prediction in predictions:
+        if "amodal_masks" not in prediction:
+            raise UserError(f"{model.label} predicts visible masks only", remedy="Name models with amodal masks")
+        found.append(prediction["amodal_masks"][0].cpu().numpy())
+    return np.stack(found) & ~(subject.amodal & ~subject.hidden)
+
+
+def agreement(hidden: Bool[np.ndarray, "M H W"]) -> float:
+    """Mean IoU over all pairs of masks, in [0, 1]; two empty masks agree."""
+    return float(np.mean([iou(a, b) for a, b in combinations(hidden, 2)]))
+
+
+def iou(first: Bool[np.ndarray, "H W"], second: Bool[np.ndarray, "H W"]) -> float:
+    """IoU of two masks; 1 where both are empty."""
+    either = np.count_nonzero(first | second)
+    return np.count_nonzero(first & second) / either if either else 1.0
+
+
+def measure(models: Sequence[Trained], found: Sequence[Subject]) -> list[dict[str, float | str]]:
+    """A row for each model: mean agreement over subjects, and mean IoU of its hidden parts with the truth."""
+    rows: list[dict[str, float | str]] = []
+    for model in models:
+        parts = [completions(model, subject) for subject in found]
+        right = [iou(part, subject.hidden) for subject, own in zip(found, parts, strict=True) for part in own]
+        rows.append(
+            {
+                "method": model.label,
+                "agreement": round(float(np.mean([agreement(own) for own in parts])), 4),
+                "hidden_iou": round(float(np.mean(right)), 4),
+            }
+        )
+    return rows
+
+
+def picture(models: Sequence[Trained], found: Sequence[Subject], side: int = 240) -> Image.Image:
+    """For each subject its images, then each model's completion of the target; hidden parts hatched."""
+    tiles: list[Tile] = []
+    columns = len(found[0].images) + 1
+    for subject in found:
+        truth = _drawn(subject, subject.hidden, subject.images[0])
+        tiles += [Tile(image, name) for image, name in zip(subject.images, subject.occluders, strict=True)]
+        tiles.append(Tile(truth, "truth"))
+        for model in models:
+            parts = completions(model, subject)
+            tiles += [
+                Tile(_drawn(subject, p, i), f"{iou(p, subject.hidden):.2f}")
+                for p, i in zip(parts, subject.images, strict=True)
+            ]
+            tiles.append(Tile(_overlay(parts), f"{model.label}: agreement {agreement(parts):.2f}"))
+    return contact_sheet(tiles, columns=columns, side=side)
+
+
+def _drawn(subject: Subject, hidden: np.ndarray, image: UInt8[np.ndarray, "H W 3"]) -> Image.Image:
+    visible = subject.amodal & ~subject.hidden
+    box = masks.boxes(torch.from_numpy(subject.amodal)[None]).numpy()
+    result = Result(box, np.array([1]), np.ones(1, np.float32), (), (visible | hidden)[None], visible[None])
+    return draw(image, result, Style(labels=False))
+
+
+def _overlay(parts: Bool[np.ndarray, "M H W"]) -> UInt8[np.ndarray, "H W 3"]:
+    """How many of the completions claim each pixel: from white, none, to dark, all."""
+    share = parts.mean(axis=0)
+    return np.stack([255 - share * (255 - ink) for ink in (20, 60, 120)], axis=-1).astype(np.uint8)

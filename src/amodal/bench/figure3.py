@@ -1,0 +1,198 @@
+"""The paper's figure 3: the shape prior's post-process at work.
+
+Of two overlapping candidates the one with the better class score wins suppression, even where its mask is worse.
+Re-scoring multiplies the class score by how familiar the mask's shape is (and by the second opinion on the class), and
+so can turn the order round. Found here is every pair whose winner changed, and whether it changed for the better.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch import Tensor
+from torchvision.ops import batched_nms, box_iou
+
+from amodal import masks
+from amodal.bench.trained import Trained, pixels_of
+from amodal.data.dataset import Sample
+from amodal.errors import UserError
+from amodal.inference.render import Style, draw
+from amodal.inference.result import Result
+from amodal.inference.sheet import Tile, contact_sheet
+from amodal.models.boxes import all_regions
+from amodal.models.rescoring import Candidates
+from amodal.models.vrsp import VRSP
+
+CHUNK = 128
+"""Candidates that get their masks at a time."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of a pair. `factors` are re-scoring's; `iou` is its amodal mask's best IoU with an object of its class."""
+
+    box: np.ndarray
+    mask: np.ndarray
+    class_score: float
+    factors: dict[str, float]
+    score: float
+    iou: float
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Two candidates of a class that overlap too much for both: `before` wins by class score, `after` by re-scoring."""
+
+    image_id: int
+    category: str
+    before: Candidate
+    after: Candidate
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the winner's mask is nearer to the truth than the old winner's."""
+        return self.after.iou > self.before.iou
+
+    @property
+    def change(self) -> float:
+        """By what factor re-scoring changed the ratio of the two scores, at least 1."""
+        return (self.before.class_score * self.after.score) / max(self.after.class_score * self.before.score, 1e-12)
+
+    def to_json(self) -> dict[str, object]:
+        """The numbers without masks."""
+        pair = {
+            name: {
+                "class_score": round(one.class_score, 4),
+                **{f"factor_{k}": round(v, 4) for k, v in one.factors.items()},
+                "score": round(one.score, 4),
+                "iou": round(one.iou, 4),
+            }
+            for name, one in (("before", self.before), ("after", self.after))
+        }
+        return {"image_id": self.image_id, "category": self.category, **pair, "is_better": self.is_better}
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """An image's candidates with everything that suppression could go by; masks in the image's own pixels."""
+
+    candidates: Candidates
+    factors: dict[str, Tensor]
+    scores: Tensor
+    boxes: Float[Tensor, "N 4"]
+    masks: Float[Tensor, "N S S"]
+
+
+@torch.inference_mode()
+def turns(trained: Trained, sample: Sample) -> list[Turn]:
+    """The pairs of an image whose winner changed, largest change first.
+
+    Raises:
+        UserError: The model does not re-score.
+    """
+    model = trained.model
+    pixels = sample["image"].to(next(model.parameters()).device).float() / 255
+    scored = _score(trained, pixels)
+    candidates, iou = scored.candidates, model.boxes.config.nms_threshold
+    by_class = batched_nms(candidates.boxes, candidates.scores, candidates.labels, iou)
+    by_all = batched_nms(candidates.boxes, scored.scores, candidates.labels, iou)
+    pairs = _changed(candidates, scored.scores, (by_class, by_all), iou)
+    target, size = sample["target"], (pixels.shape[1], pixels.shape[2])
+
+    def candidate(index: int) -> Candidate:
+        mask = masks.paste(scored.masks[index : index + 1], scored.boxes[index : index + 1], size)[0].cpu()
+        own = target["amodal_masks"][target["labels"] == candidates.labels[index].cpu()]
+        return Candidate(
+            scored.boxes[index].cpu().numpy(),
+            mask.numpy(),
+            float(candidates.scores[index]),
+            {name: float(values[index]) for name, values in scored.factors.items()},
+            float(scored.scores[index]),
+            float(masks.ious(mask.expand_as(own), own).amax()) if len(own) else 0.0,
+        )
+
+    names = [trained.categories[label - 1].name for label in candidates.labels.tolist()]
+    found = [
+        Turn(sample["image_id"], names[before], candidate(before), candidate(after)) for before, after in pairs.tolist()
+    ]
+    return sorted(found, key=lambda turn: -turn.change)
+
+
+def _score(trained: Trained, image: Float[Tensor, "3 H W"]) -> _Scored:
+    """All candidates of an image above the score threshold, each with its own mask and factors."""
+    model, branch = trained.model, trained.model.branch
+    if not isinstance(branch, VRSP) or not branch.rescores:
+        raise UserError(f"{trained.label} does not re-score its candidates", remedy="Name a VRSP model")
+    batch, _ = model.resize([image])
+    features = model.backbone(batch.tensors)
+    proposals, _ = model.propose(batch, features)
+    candidates = model.boxes.candidates(features, proposals, batch.image_sizes)[0]
+    regions = all_regions([candidates.boxes], [candidates.labels])
+    parts = [branch.predict(features, regions[start : start + CHUNK]) for start in range(0, len(regions), CHUNK)]
+    names = [
+        name
+        for name, is_on in (
+            ("reclassification", branch.reclassifier is not None),
+            ("prior", branch.config.prior_rescoring),
+        )
+        if is_on
+    ]
+    empty = image.new_zeros(0)
+    factors = tuple(torch.cat([empty, *(part.factors[i] for part in parts)]) for i in range(len(names)))
+    (height, width), own = batch.image_sizes[0], (image.shape[1], image.shape[2])
+    scale = candidates.boxes.new_tensor([width / own[1], height / own[0]]).repeat(2)
+    found = [part.amodal for part in parts if part.amodal is not None]
+    return _Scored(
+        candidates,
+        dict(zip(names, factors, strict=True)),
+        branch.rescored(candidates.scores, factors),
+        candidates.boxes / scale,
+        torch.cat(found).float() if found else image.new_zeros((0, 1, 1)),
+    )
+
+
+def _changed(candidates: Candidates, scores: Tensor, kept: tuple[Tensor, Tensor], iou: float) -> Tensor:
+    """Pairs (before, after) of which suppression chose the other one after re-scoring, as indices, (P, 2).
+
+    Before was kept by class score alone, after by re-scoring alone; they are of the same class, overlap by more than
+    `iou`, and their order turned round.
+    """
+    only_before = kept[0][~torch.isin(kept[0], kept[1])]
+    only_after = kept[1][~torch.isin(kept[1], kept[0])]
+    overlaps = box_iou(candidates.boxes[only_before], candidates.boxes[only_after]) > iou
+    same = candidates.labels[only_before][:, None] == candidates.labels[only_after][None]
+    turned: Bool[Tensor, "B A"] = (candidates.scores[only_before][:, None] >= candidates.scores[only_after][None]) & (
+        scores[only_before][:, None] <= scores[only_after][None]
+    )
+    before, after = torch.where(overlaps & same & turned)
+    return torch.stack([only_before[before], only_after[after]], 1)
+
+
+def summarise(found: Sequence[Turn], num_images: int) -> dict[str, float | int | None]:
+    """How often the winner changed, and how often and how much for the better; None without any change."""
+    gains = [turn.after.iou - turn.before.iou for turn in found]
+    return {
+        "images": num_images,
+        "turned_pairs": len(found),
+        "better": round(float(np.mean([turn.is_better for turn in found])), 4) if found else None,
+        "mean_iou_gain": round(float(np.mean(gains)), 4) if found else None,
+    }
+
+
+def picture(found: Sequence[tuple[Sample, Turn]], side: int = 360) -> Image.Image:
+    """A row for each pair: who won by class score on the left, who wins by re-scoring on the right."""
+    tiles = []
+    for sample, turn in found:
+        for one in (turn.before, turn.after):
+            factors = " x ".join(f"{value:.2f}" for value in (one.class_score, *one.factors.values()))
+            tiles.append(Tile(_drawn(pixels_of(sample), one), f"{factors} -> {one.score:.2f}; IoU {one.iou:.2f}"))
+    return contact_sheet(tiles, headings=("best class score", "best after re-scoring"), side=side)
+
+
+def _drawn(pixels: np.ndarray, candidate: Candidate) -> Image.Image:
+    box, mask = candidate.box[None].astype(np.float32), candidate.mask[None]
+    result = Result(box, np.array([1]), np.ones(1, np.float32), (), mask, None)
+    return draw(pixels, result, Style(labels=False))

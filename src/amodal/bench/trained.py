@@ -1,0 +1,100 @@
+"""Trained models for the figures, by the bench's names or by their files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from amodal.annotations import Category
+from amodal.bench.runs import run_path
+from amodal.bench.variants import SWITCHES, TABLES
+from amodal.data.dataset import Sample
+from amodal.errors import UserError
+from amodal.inference.eager import TorchModel
+from amodal.inference.result import Result
+from amodal.models import checkpoint
+from amodal.models.amodal_rcnn import AmodalRCNN
+from amodal.training import run_folder
+
+LABELS = {"mask_rcnn_visible": "Mask R-CNN, visible", **{row.amodal: row.label for row in TABLES["table1"]}}
+"""How the figures call the models."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model, its name in a figure, and its categories: label l stands for `categories[l - 1]`."""
+
+    label: str
+    model: AmodalRCNN
+    categories: tuple[Category, ...]
+
+    def find(self, pixels: UInt8[np.ndarray, "H W 3"], score_threshold: float) -> Result:
+        """The objects that it sees in an image, best first."""
+        found = TorchModel(self.model, self.categories).find([pixels])[0]
+        return found.result((pixels.shape[0], pixels.shape[1]), self.categories, score_threshold)
+
+
+def load(names: Sequence[str], runs: Path, seed: int, device: torch.device) -> list[Trained]:
+    """The models of these names, from the bench's runs, or from files where a name is one.
+
+    Raises:
+        UserError: A run is not there, a file is no model, or two models know different categories.
+    """
+    if not names:
+        raise UserError("no models named", remedy=f"Name some of {', '.join(LABELS)}, or model.safetensors files")
+    models = [_load(name, runs, seed, device) for name in names]
+    for one in models:
+        if one.categories != models[0].categories:
+            raise UserError(
+                f"{models[0].label} and {one.label} know different categories",
+                remedy="Compare models that were trained on the same data",
+            )
+    return models
+
+
+def _load(name: str, runs: Path, seed: int, device: torch.device) -> Trained:
+    if name.endswith(".safetensors"):
+        path, label = Path(name), Path(name).parent.name or Path(name).stem
+    else:
+        if name not in LABELS and name not in SWITCHES:
+            raise UserError(f"no model of the bench is called '{name}'", remedy=f"Known are {', '.join(LABELS)}")
+        path, label = run_path(runs, name, seed) / run_folder.CHECKPOINT, LABELS.get(name, name)
+    if not path.exists():
+        raise UserError(
+            "no such model", file=path, remedy="Train it with `amodal bench table1`, or name another --runs"
+        )
+    loaded = checkpoint.load(path, device)
+    return Trained(label, loaded.model, tuple(loaded.categories))
+
+
+def check_categories(models: Sequence[Trained], categories: Sequence[Category]) -> None:
+    """Raises UserError unless the models know the data set's categories."""
+    known, asked = ([c.name for c in one] for one in (models[0].categories, categories))
+    if known != asked:
+        raise UserError(
+            f"the models know {len(known)} categories ({', '.join(known[:3])}, ...), the data has {len(asked)} "
+            f"({', '.join(asked[:3])}, ...)",
+            remedy="Name the recipe that they were trained with",
+        )
+
+
+def pixels_of(sample: Sample) -> UInt8[np.ndarray, "H W 3"]:
+    """A sample's image as an array."""
+    return np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
+
+
+def truth_of(sample: Sample, categories: Sequence[Category]) -> Result:
+    """A sample's truth, to be drawn and measured as predictions are."""
+    target = sample["target"]
+    return Result(
+        boxes=target["boxes"].numpy(),
+        labels=target["labels"].numpy(),
+        scores=np.full(len(target["labels"]), np.nan, dtype=np.float32),
+        categories=tuple(categories),
+        amodal_masks=target["amodal_masks"].numpy(),
+        visible_masks=target["visible_masks"].numpy(),
+        predicted_order=target["depth_order"].numpy() if "depth_order" in target else None,
+    )

@@ -1,0 +1,127 @@
+"""`amodal bench table...`: the paper's tables, each by one command."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """What is trained, on what, and how."""
+
+    recipe: str = "eth80_small"
+    """eth80_small (two CPU cores), eth80, d2sa, kins, cocoa_cls, or demo (drawn objects, no files)."""
+    data: Path = Path("data")
+    """Folder that holds the recipe's data set."""
+    out: Path = Path("benchmarks/results")
+    """Folder of the tables."""
+    runs: Path | None = None
+    """Folder of the runs: finished ones in it are used, interrupted ones resumed. OUT/runs by default."""
+    seeds: tuple[int, ...] = (0,)
+    """A run of every model for each seed."""
+    iterations: int | None = None
+    """Steps of every run, if not the recipe's."""
+    workers: int | None = None
+    """Processes that prepare batches, for each run."""
+    at_once: int | None = None
+    """Runs at a time: one for each GPU by default, and one on a CPU."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:1."""
+
+
+Tables = Annotated[TableSettings, tyro.conf.arg(name="")]
+
+
+def bench_table1(*, settings: Tables = TableSettings()) -> None:
+    """Table 1 of the paper: Mask R-CNN, with 8 convolutions too, ORCNN, SLN and VRSP, trained and measured alike.
+
+    Trains what is not yet trained, evaluates it on all validation images, and writes the table as JSON, CSV and
+    Markdown, after every run; the paper's numbers stand beside ours where the data set is the paper's. Can be stopped
+    at any time: called again, it goes on where it was.
+
+    Args:
+        settings: What is trained, on what, and how.
+    """
+    _table("table1", settings)
+
+
+def bench_table2(*, settings: Tables = TableSettings()) -> None:
+    """Table 2 of the paper: VRSP without one part at a time. Works as table1, whose VRSP runs it uses.
+
+    Args:
+        settings: What is trained, on what, and how.
+    """
+    _table("table2", settings)
+
+
+def bench_table3(*, settings: Tables = TableSettings()) -> None:
+    """Table 3 of the paper: four ways for masks to attend to one another, without prior and re-classification.
+
+    Works as table1.
+
+    Args:
+        settings: What is trained, on what, and how.
+    """
+    _table("table3", settings)
+
+
+def _table(table: Literal["table1", "table2", "table3"], settings: TableSettings) -> None:
+    from tqdm import tqdm
+
+    from amodal.bench import runs, tables, variants
+    from amodal.bench.about import about
+    from amodal.errors import UserError
+    from amodal.training.config import with_iterations
+
+    if not settings.seeds:
+        raise UserError("no seeds given", remedy="Give --seeds 0, or --seeds 0 1 2")
+    config = variants.base(settings.recipe, settings.data)
+    if settings.iterations is not None:
+        config = with_iterations(config, settings.iterations)
+    if settings.workers is not None:
+        config = replace(config, workers=settings.workers)
+    folder = settings.runs or settings.out / "runs"
+    stem = settings.out / f"{table}_{variants.data_set(settings.recipe)}"
+    origin = about(_command(table, settings), recipe=settings.recipe, seeds=settings.seeds)
+
+    def write() -> list[Path]:
+        found = tables.rows(table, config, folder, settings.seeds)
+        return tables.write(stem, table, variants.data_set(settings.recipe), found, origin)
+
+    todo = runs.jobs(table, config, folder, settings.seeds)
+    runs.share_priors(todo, folder)
+    failures = []
+    with tqdm(total=len(todo), desc=table, unit="run") as progress:
+        for job, error in runs.finish_all(todo, _devices(settings)):
+            if error:
+                failures.append(f"{job.folder.name}: {error}")
+            write()
+            progress.update()
+    paths = write()
+    print(paths[2].read_text(encoding="utf-8"))
+    print("\n".join(str(path) for path in paths))
+    if failures:
+        raise UserError(f"{len(failures)} of {len(todo)} runs failed: {'; '.join(failures)}")
+
+
+def _command(table: str, settings: TableSettings) -> str:
+    """The command that makes the table, with the user's own folders left out."""
+    seeds = " ".join(map(str, settings.seeds))
+    steps = f" --iterations {settings.iterations}" if settings.iterations is not None else ""
+    return f"amodal bench {table} --recipe {settings.recipe} --data DATA --seeds {seeds}{steps}"
+
+
+def _devices(settings: TableSettings) -> list[str]:
+    """A device for each run that goes at a time."""
+    import torch
+
+    from amodal.errors import UserError
+
+    use_all = settings.device in ("auto", "cuda") and torch.cuda.is_available()
+    names = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if use_all else [settings.device]
+    count = len(names) if settings.at_once is None else settings.at_once
+    if count < 1:
+        raise UserError(f"{count} runs at once", remedy="Give --at-once 1 or more")
+    return [names[i % len(names)] for i in range(count)]

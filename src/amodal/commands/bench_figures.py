@@ -1,0 +1,212 @@
+"""`amodal bench figure...`: the paper's figures 1, 3, 4 and 5, each by one command."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from amodal.bench.trained import Trained
+    from amodal.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class FigureSettings:
+    """Which models are shown, and where they are."""
+
+    recipe: str = "eth80_small"
+    """The recipe of the models' runs; the figure is made of its validation data."""
+    data: Path = Path("data")
+    """Folder that holds the recipe's data set."""
+    out: Path = Path("benchmarks/results")
+    """Folder of the figures."""
+    runs: Path | None = None
+    """Folder of the bench's runs. OUT/runs by default."""
+    seed: int = 0
+    """The runs' seed."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:1."""
+
+
+Figures = Annotated[FigureSettings, tyro.conf.arg(name="")]
+
+
+def bench_figure1(
+    *,
+    models: tuple[str, ...] = ("mask_rcnn", "orcnn", "vrsp"),
+    count: int = 40,
+    occluders: int = 4,
+    shown: int = 2,
+    settings: Figures = FigureSettings(),
+) -> None:
+    """Figure 1 of the paper: one object, the same part of it hidden by different occluders.
+
+    For each model the agreement of its completions of the hidden part behind different occluders, as IoU, and their
+    IoU with the truth.
+
+    Args:
+        models: Names of the bench's models, or model.safetensors files.
+        count: Objects to measure on.
+        occluders: Occluders of each.
+        shown: How many of the objects are drawn.
+        settings: Where models and data are.
+    """
+    from amodal.bench import figure1, subjects
+    from amodal.errors import UserError
+
+    if count < 1 or occluders < 2 or shown < 1:
+        raise UserError("too little to compare", remedy="Give --count 1, --occluders 2, --shown 1 or more")
+    config, trained = _open(models, settings)
+    stage = subjects.open_stage(config)
+    if tuple(category.name for category in trained[0].categories) != stage.cutouts.categories:
+        raise UserError("the models know other categories than the data", remedy="Name the recipe of their training")
+    found = subjects.subjects(stage, count, occluders, settings.seed)
+    rows = figure1.measure(trained, found)
+    trimmed = sum(sum(subject.trimmed) for subject in found) / (count * occluders)
+    details = {"objects": count, "occluders": occluders, "trimmed": round(trimmed, 4)}
+    _write("figure1", settings, _array(figure1.picture(trained, found[:shown])), {"rows": rows}, **details)
+    for row in rows:
+        print(f"{row['method']}: agreement {row['agreement']:.3f}, IoU with the truth {row['hidden_iou']:.3f}")
+
+
+def bench_figure3(
+    *, model: str = "vrsp", images: int = 100, shown: int = 4, settings: Figures = FigureSettings()
+) -> None:
+    """Figure 3 of the paper: pairs of overlapping candidates whose order in suppression re-scoring turned round.
+
+    Args:
+        model: Name of one of the bench's VRSP models, or a model.safetensors file.
+        images: How many validation images to look through.
+        shown: How many pairs to draw, largest change first.
+        settings: Where model and data are.
+    """
+    from tqdm import tqdm
+
+    from amodal.bench import figure3
+    from amodal.errors import UserError
+
+    if images < 1 or shown < 1:
+        raise UserError("too few images or pairs", remedy="Give --images 1, --shown 1 or more")
+    config, (trained,) = _open((model,), settings)
+    samples = _samples(config, trained)
+    chosen = range(min(images, len(samples)))
+    found = [turn for index in tqdm(chosen, unit="image") for turn in figure3.turns(trained, samples[index])]
+    found.sort(key=lambda turn: -turn.change)
+    by_id = {samples[index]["image_id"]: index for index in chosen} if found else {}
+    summary = figure3.summarise(found, len(chosen))
+    numbers = {"summary": summary, "pairs": [turn.to_json() for turn in found]}
+    picture = None
+    if found:
+        pairs = [(samples[by_id[turn.image_id]], turn) for turn in found[:shown]]
+        picture = _array(figure3.picture(pairs))
+    _write("figure3", settings, picture, numbers, model=trained.label)
+    print(f"{summary['turned_pairs']} pairs turned round in {summary['images']} images")
+    if found:
+        print(f"for the better: {summary['better']:.2f} of them; mean gain of IoU {summary['mean_iou_gain']:+.3f}")
+
+
+def bench_figure4(
+    *,
+    models: tuple[str, ...] = ("mask_rcnn", "orcnn", "vrsp"),
+    images: tuple[int, ...] = (0, 1, 2, 3),
+    settings: Figures = FigureSettings(),
+) -> None:
+    """Figure 4 of the paper: image, truth, and each model's answer side by side.
+
+    Args:
+        models: Names of the bench's models, or model.safetensors files.
+        images: Which validation images, counted from 0.
+        settings: Where models and data are.
+    """
+    from amodal.bench import figure4
+    from amodal.errors import UserError
+
+    config, trained = _open(models, settings)
+    samples = _samples(config, trained[0])
+    if not images or min(images) < 0 or max(images) >= len(samples):
+        raise UserError(f"images {images} are not all there", remedy=f"Give some of 0 to {len(samples) - 1}")
+    picture, rows = figure4.compare(trained, [samples[index] for index in images])
+    _write("figure4", settings, _array(picture), {"rows": rows})
+
+
+def bench_figure5(
+    prior: tyro.conf.Positional[Path],
+    *,
+    categories: tuple[str, ...] = (),
+    out: Path = Path("benchmarks/results"),
+    name: str = "figure5",
+    seed: int = 0,
+) -> None:
+    """Figure 5 of the paper: a category's code book laid out by t-SNE, decoded shapes at their places.
+
+    Args:
+        prior: A prior.safetensors: of a run, or made by `amodal prior fit`.
+        categories: Which categories; the first three by default.
+        out: Folder of the figure.
+        name: Of its files.
+        seed: Of t-SNE.
+    """
+    from amodal.bench import figure5
+    from amodal.bench.about import about
+    from amodal.files import write_image, write_json
+    from amodal.prior.shape_prior import ShapePrior
+
+    loaded = ShapePrior.load(prior)
+    wanted = categories or figure5.first_categories(loaded, 3)
+    layouts = [figure5.lay_out(loaded, category, seed) for category in wanted]
+    write_image(out / f"{name}.png", figure5.picture(layouts))
+    origin = about(f"amodal bench figure5 PRIOR --categories {' '.join(wanted)}")
+    write_json(
+        out / f"{name}.json", {"categories": [layout.numbers() for layout in layouts], "about": origin}, indent=1
+    )
+    print(f"{out / name}.png\n{out / name}.json")
+
+
+def _open(models: tuple[str, ...], settings: FigureSettings) -> "tuple[TrainConfig, list[Trained]]":
+    from amodal import processes
+    from amodal.bench import variants
+    from amodal.bench.trained import load
+
+    config = variants.base(settings.recipe, settings.data)
+    runs = settings.runs or settings.out / "runs"
+    return config, load(models, runs, settings.seed, processes.choose_device(settings.device))
+
+
+def _samples(config: "TrainConfig", trained: "Trained") -> Any:
+    """The recipe's validation samples."""
+    from amodal.bench.trained import check_categories
+    from amodal.data.sources import open_source
+    from amodal.errors import UserError
+
+    if config.data.val is None:
+        raise UserError(f"recipe '{config.recipe}' has no validation data", remedy="Choose another recipe")
+    samples = open_source(config.data.val)
+    check_categories([trained], samples.categories)
+    return samples
+
+
+def _array(picture: Any) -> "np.ndarray":
+    import numpy as np
+
+    return np.asarray(picture)
+
+
+def _write(
+    figure: str, settings: FigureSettings, picture: "np.ndarray | None", numbers: dict[str, Any], **details: Any
+) -> None:
+    """Writes a figure's PNG, if there is one, and its numbers as JSON; prints their paths."""
+    from amodal.bench import variants
+    from amodal.bench.about import about
+    from amodal.files import write_image, write_json
+
+    stem = settings.out / f"{figure}_{variants.data_set(settings.recipe)}"
+    command = f"amodal bench {figure} --recipe {settings.recipe} --data DATA --seed {settings.seed}"
+    origin = about(command, recipe=settings.recipe, **details)
+    write_json(stem.with_suffix(".json"), {**numbers, "about": origin}, indent=1)
+    if picture is not None:
+        write_image(stem.with_suffix(".png"), picture)
+        print(stem.with_suffix(".png"))
+    print(stem.with_suffix(".json"))
