@@ -81,7 +81,10 @@ def evaluate(
         wanted = "DATA alone" if scored.predictions else "CHECKPOINT and DATA (or --predictions RESULTS and DATA)"
         raise UserError(f"{len(sources)} paths given", remedy=f"Give {wanted}")
     truth = _truth(sources[-1], scored)
-    found = _score_file(truth, scored) if scored.predictions else _score_checkpoint(sources[0], truth, scored, running)
+    if scored.predictions:
+        found = _score(truth, results.read(scored.predictions, truth, segmentation=scored.segmentation))
+    else:
+        found = _score_checkpoint(sources[0], truth, scored, running)
     if found is None:  # not the lead of several processes
         return
     report, detections = found
@@ -104,13 +107,10 @@ def _truth(data: Path, scored: Scored) -> "AnnotationSet":
     return truth if scored.keep_stuff else replace(truth, annotations=[a for a in truth.annotations if not a.is_stuff])
 
 
-def _score_file(truth: "AnnotationSet", scored: Scored) -> "tuple[Report, list[Detection]]":
-    from amodal.evaluation import results
+def _score(truth: "AnnotationSet", detections: "list[Detection]") -> "tuple[Report, list[Detection]]":
     from amodal.evaluation.occlusion import stated_visible_ratios
     from amodal.evaluation.score import score
 
-    assert scored.predictions is not None
-    detections = results.read(scored.predictions, truth, segmentation=scored.segmentation)
     stated = stated_visible_ratios(truth.source) if truth.source else None
     return score(truth, detections, stated_ratios=stated), detections
 
@@ -121,7 +121,7 @@ def _score_checkpoint(
     from amodal import processes
     from amodal.data.dataset import AnnotatedImages
     from amodal.errors import UserError
-    from amodal.evaluation.evaluator import Reading, evaluate
+    from amodal.evaluation.evaluator import Reading, predict
     from amodal.models.checkpoint import load
 
     with processes.joined(running.device) as device:
@@ -136,5 +136,7 @@ def _score_checkpoint(
                 remedy="Evaluate it on data with the categories that it was trained for",
             )
         reading = Reading(running.batch_size, running.workers, device)
-        found = evaluate(loaded.model, samples, truth=truth, masks=running.masks, reading=reading)
-        return found if processes.is_lead() else None
+        found = predict(loaded.model, samples, truth=truth, reading=reading).detections
+        if running.masks not in found:
+            raise UserError(f"predicts no {running.masks} masks", file=checkpoint, remedy="Only VRSP has coarse ones")
+        return _score(truth, found[running.masks]) if processes.is_lead() else None

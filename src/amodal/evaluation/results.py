@@ -83,6 +83,7 @@ def write(detections: Sequence[Detection], path: str | Path) -> None:
 
 
 def to_json(detection: Detection) -> dict[str, Any]:
+    """One detection as an object of a COCO results file."""
     """One detection as a COCO result dict."""
     record: dict[str, Any] = {
         "image_id": detection.image_id,
