@@ -5,16 +5,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from small_models import small_model, with_method
 from torch import Tensor
 
 from amodal import rle
-from amodal.annotations import Category
+from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
+from amodal.commands.evaluate import Running, Written
+from amodal.commands.evaluate import evaluate as evaluate_command
+from amodal.data import coco
 from amodal.data.dataset import Sample
 from amodal.errors import UserError
 from amodal.evaluation.evaluator import Reading, as_detections, evaluate, predict
+from amodal.evaluation.report import Report
 from amodal.instances import Prediction, Target
+from amodal.models.checkpoint import Checkpoint, save
+
+MASKS = ("amodal_masks", "visible_masks")
 
 
 class Squares:
@@ -120,3 +130,29 @@ def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
     report, detections = evaluate(knowing, Squares())
     expected = json.dumps([report.to_json(), len(detections)], sort_keys=True)
     assert [(tmp_path / rank).read_text() for rank in "01"] == [expected, expected]
+
+
+def test_a_checkpoint_is_evaluated_refined_and_coarse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = ImageRecord(1, "1.png", 64, 80)
+    target = squares(0)
+    masks = [rle.encode(np.pad(target[key].numpy(), ((0, 0), (0, 48), (0, 56)))) for key in MASKS]
+    objects = [Annotation(i + 1, 1, 1 + i, masks[0][i], masks[1][i]) for i in range(2)]
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.full((64, 80, 3), 90, np.uint8)).save(tmp_path / "images" / "1.png")
+    data, model = tmp_path / "annotations.json", tmp_path / "model.safetensors"
+    names = [Category(i, name) for i, name in enumerate(("carrot", "mug", "pear"), start=1)]
+    coco.write(AnnotationSet([image], objects, names), data)
+    config = with_method("vrsp")
+    save(model, Checkpoint(small_model(config), config, names))
+    for masks_kind in ("refined", "coarse"):
+        written = Written(out=tmp_path / f"{masks_kind}.json", detections=tmp_path / "detections.json")
+        evaluate_command((model, data), running=Running(masks=masks_kind, device="cpu", workers=0), written=written)
+        report = Report.from_json(json.loads((tmp_path / f"{masks_kind}.json").read_text()))
+        assert report.visible and report.amodal and report.analysis and report.about["masks"] == masks_kind
+    assert "amodal masks" in capsys.readouterr().out
+
+    coco.write(AnnotationSet([image], objects, [*names[:2], Category(3, "fork")]), data)
+    with pytest.raises(UserError, match="knows 3 categories"):
+        evaluate_command((model, data), running=Running(device="cpu", workers=0))
+    with pytest.raises(UserError, match="no such file"):
+        evaluate_command((tmp_path / "none.safetensors", data), running=Running(device="cpu"))
