@@ -38,6 +38,7 @@ from amodal.training import loop, run_folder
 from amodal.training.config import TrainConfig, with_seed
 from amodal.training.prior import fit_prior
 
+CPU = torch.device("cpu")
 DATA_PATHS = ("annotations", "images", "cutouts", "backgrounds")
 """Settings of data that differ from machine to machine."""
 
