@@ -11,7 +11,7 @@ from amodal.annotations import Category
 from amodal.errors import UserError
 from amodal.inference.eager import TorchModel
 from amodal.inference.pixels import as_pixels
-from amodal.inference.predictor import Predictor
+from amodal.inference.predictor import Predictor, Prompts
 from amodal.models import checkpoint
 
 CATEGORIES = [Category(4, "cup"), Category(5, "pear"), Category(9, "cow")]
@@ -157,6 +157,28 @@ def test_given_visible_masks_are_kept_and_completed(predictor, picture):
     assert (result.visible_masks == seen).all()
     assert not (seen & ~result.amodal_masks).any()
     assert (result.boxes[0] <= [10, 10, 70, 50]).all()
+
+
+def test_only_given_occluders_hide(predictor, picture):
+    seen = np.zeros((2, 50, 70), dtype=bool)
+    seen[0, 10:30, 10:30] = True
+    seen[1, 10:30, 30:60] = True
+    free = predictor.complete(picture, visible_masks=seen)
+    result = predictor.complete(picture, visible_masks=seen, occluders="given")
+    assert not (result.amodal_masks & ~seen.any(axis=0)).any()
+    assert (free.amodal_masks & ~seen.any(axis=0)).any()
+    assert ((free.amodal_masks & seen[::-1]) == (result.amodal_masks & seen[::-1])).all()
+
+
+def test_a_known_visible_mask_guides_the_amodal_one(picture):
+    predictor = Predictor(TorchModel(small_model(with_method("vrsp", num_shapes=4)).eval(), CATEGORIES))
+    seen = np.zeros((2, 50, 70), dtype=bool)
+    seen[:, 5:45, 5:65] = True
+    seen[1, 10:40, 10:60] = False
+    boxes = [[5.0, 5, 65, 45]] * 2
+    found = predictor.model.complete(picture, Prompts(np.array(boxes, np.float32), np.array([1, 1]), seen, "amodal"))
+    assert np.abs(found.amodal[0] - found.amodal[1]).max() > 0
+    assert (found.visible[0] == 1).all()
 
 
 @pytest.mark.parametrize(

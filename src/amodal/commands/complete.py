@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -18,6 +18,9 @@ class How:
     any_category: bool = False
     """Also complete objects of categories that the model does not know, as whichever it likes best; they keep their
     own category."""
+    occluders: Literal["anything", "given"] = "anything"
+    """What may hide an object: anything in its image, or only what is annotated there. The latter is sharper where
+    everything in the images is annotated."""
     device: str | None = None
     """cpu, cuda or cuda:1; a GPU where there is one by default."""
 
@@ -53,6 +56,7 @@ def complete(
     if (out.is_file() and is_folder) or (out.is_dir() and not is_folder):
         raise UserError(f"{to} is written to a {'folder' if is_folder else 'file'}", file=out)
     given = formats.read(annotations, how.images)
-    completed = complete_annotations(given, load(checkpoint, how.device), any_category=how.any_category)
+    predictor = load(checkpoint, how.device)
+    completed = complete_annotations(given, predictor, any_category=how.any_category, occluders=how.occluders)
     formats.WRITERS[to](completed, out)
     print(f"{out}: {len(completed.annotations):,} objects in {len(completed.images):,} images, {to}")

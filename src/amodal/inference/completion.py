@@ -1,6 +1,6 @@
 """Auto-labelling: annotations of seen parts in, the same annotations with whole objects out. No torch here."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +10,16 @@ from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
 from amodal.errors import UserError
 from amodal.files import read_image
-from amodal.inference.predictor import Predictor
+from amodal.inference.predictor import Occluders, Predictor
 from amodal.inference.result import Result
 
 
 def complete_annotations(
-    annotation_set: AnnotationSet, predictor: Predictor, *, any_category: bool = False
+    annotation_set: AnnotationSet,
+    predictor: Predictor,
+    *,
+    any_category: bool = False,
+    occluders: Occluders = "anything",
 ) -> AnnotationSet:
     """The same images, objects and ids, with the model's amodal masks around the given visible ones.
 
@@ -25,6 +29,7 @@ def complete_annotations(
         annotation_set: Visible masks; amodal ones, if there are any, are replaced.
         predictor: The model.
         any_category: Let the model name every object for itself, where its categories are not the data set's.
+        occluders: What may hide an object: anything in its image, or only what is annotated there.
 
     Raises:
         UserError: An image is missing, or the model does not know a category.
@@ -32,10 +37,19 @@ def complete_annotations(
     if annotation_set.image_folder is None:
         raise UserError("its images were not found", file=annotation_set.source, remedy="Give --images FOLDER")
     label_of = None if any_category else _labels(annotation_set, predictor)
+
+    def prompt(pixels: np.ndarray, annotations: list[Annotation]) -> Result:
+        masks = rle.decode([a.visible for a in annotations], (pixels.shape[0], pixels.shape[1]))
+        labels = None if label_of is None else [label_of[a.category_id] for a in annotations]
+        result = predictor.complete(pixels, labels=labels, visible_masks=masks, occluders=occluders)
+        if result.amodal_masks is None:
+            raise UserError("this model predicts visible masks only", remedy="Use one that predicts amodal masks")
+        return result
+
     completed: list[Annotation] = []
     for image in tqdm(annotation_set.images, unit="image"):
         pixels = read_image(annotation_set.image_folder / image.file_name)
-        completed += _complete(annotation_set.by_image[image.id], image, pixels, predictor, label_of)
+        completed += _complete(annotation_set.by_image[image.id], image, pixels, prompt)
     return replace(annotation_set, annotations=completed)
 
 
@@ -57,8 +71,7 @@ def _complete(
     annotations: list[Annotation],
     image: ImageRecord,
     pixels: np.ndarray,
-    predictor: Predictor,
-    label_of: dict[int, int] | None,
+    prompt: Callable[[np.ndarray, list[Annotation]], Result],
 ) -> Iterator[Annotation]:
     """The annotations of one image, in their order."""
     size = (image.height, image.width)
@@ -67,13 +80,8 @@ def _complete(
         raise UserError(f"is {pixels.shape[1]}x{pixels.shape[0]}, the annotations say {stated}", file=image.file_name)
     areas = rle.areas([annotation.visible for annotation in annotations])
     chosen = [a for a, area in zip(annotations, areas, strict=True) if area and not a.is_crowd]
-    result: Result | None = None
-    if chosen:
-        labels = None if label_of is None else [label_of[a.category_id] for a in chosen]
-        result = predictor.complete(pixels, labels=labels, visible_masks=rle.decode([a.visible for a in chosen], size))
-        if result.amodal_masks is None:
-            raise UserError("this model predicts visible masks only", remedy="Use one that predicts amodal masks")
-    found = {} if result is None else {a.id: o for a, o in zip(chosen, result.to_annotations(image.id), strict=True)}
+    objects = prompt(pixels, chosen).to_annotations(image.id) if chosen else []
+    found = {annotation.id: whole for annotation, whole in zip(chosen, objects, strict=True)}
     for annotation in annotations:
         other = found.get(annotation.id)
         if other is None:

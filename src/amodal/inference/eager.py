@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torchvision.ops import clip_boxes_to_image
 
@@ -14,13 +14,13 @@ from amodal import processes
 from amodal.annotations import Category
 from amodal.inference.found import Found
 from amodal.inference.predictor import Pixels, Prompts
+from amodal.masks import crop
 from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import all_regions
 from amodal.models.regions import RegionMasks, Regions
-
-GROWTHS = 2
-"""How often a box of a seen part is grown towards the whole object."""
+from amodal.models.vrsp import VRSP
+from amodal.models.zoo import MASK_SIDE
 
 
 class TorchModel:
@@ -67,10 +67,13 @@ class TorchModel:
             labels = torch.from_numpy(prompts.labels).to(boxes.device)
             scores = torch.ones_like(boxes[:, 0])
         if prompts.box_kind == "visible":
-            for _ in range(GROWTHS):
-                boxes = grow_boxes(model, features, boxes, labels, size)
+            boxes = grow_boxes(model, features, boxes, labels, size)
         regions = all_regions([boxes], [labels])
-        masks = model.branch.predict(features, regions)
+        if prompts.visible is not None and isinstance(model.branch, VRSP):
+            own_boxes = boxes / torch.from_numpy(scale).to(boxes.device)
+            masks = model.branch.complete(features, regions, _cropped(prompts.visible, own_boxes))
+        else:
+            masks = model.branch.predict(features, regions)
         return _found(regions, model.branch.rescored(scores, masks.factors), masks, scale)
 
     def _tensor(self, image: Pixels) -> Tensor:
@@ -102,6 +105,12 @@ def grow_boxes(
     decoded = model.boxes.coder.decode(deltas.float(), [boxes]).reshape(len(boxes), deltas.shape[1] // 4, 4)
     own = clip_boxes_to_image(decoded[torch.arange(len(boxes), device=boxes.device), labels], size)
     return torch.cat([torch.minimum(boxes[:, :2], own[:, :2]), torch.maximum(boxes[:, 2:], own[:, 2:])], 1)
+
+
+def _cropped(masks: np.ndarray, boxes: Float[Tensor, "N 4"]) -> Bool[Tensor, "N S S"]:
+    """Each mask over its own box, as the mask heads see it."""
+    owners = torch.arange(len(masks), device=boxes.device)
+    return crop(torch.from_numpy(masks).to(boxes.device), boxes, owners, 2 * MASK_SIDE)
 
 
 def _scale(image: Pixels, resized: tuple[int, int]) -> np.ndarray:

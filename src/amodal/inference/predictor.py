@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, overload
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 
 from amodal.annotations import Category
 from amodal.errors import UserError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Pixels = UInt8[np.ndarray, "H W 3"]
 BoxKind = Literal["visible", "amodal"]
+Occluders = Literal["anything", "given"]
 PACKAGED = Path(__file__).parents[1] / "weights"
 """Models that come with the package: `NAME.safetensors` is loaded as "NAME"."""
 
@@ -31,11 +32,13 @@ class Prompts:
     Attributes:
         boxes: xyxy in pixels of the image.
         labels: From 1; None lets the model name them.
+        visible: The seen parts, where they are known.
         box_kind: What the boxes surround: the seen parts, as ordinary detectors give them, or the whole objects.
     """
 
     boxes: Float32[np.ndarray, "N 4"]
     labels: Int64[np.ndarray, " N"] | None
+    visible: Bool[np.ndarray, "N H W"] | None
     box_kind: BoxKind
 
 
@@ -116,6 +119,7 @@ class Predictor:
         labels: Sequence[int | str] | np.ndarray | None = None,
         visible_masks: np.ndarray | None = None,
         box_kind: BoxKind = "visible",
+        occluders: Occluders = "anything",
     ) -> Result:
         """The whole shapes of objects that another detector or a person has found; this model's detector is not used.
 
@@ -125,6 +129,8 @@ class Predictor:
             labels: Each object's class from 1, or its category's name; None lets the model name them.
             visible_masks: The seen parts, bool (N, H, W). They are kept as given, within the completed masks.
             box_kind: What the boxes surround. Boxes of seen parts are grown to where the model expects the whole.
+            occluders: What may hide the objects: anything in the image, or only each other's `visible_masks`. Where
+                every object of the image is given, the latter is sharper: what is bare background hides nothing.
 
         Returns:
             The objects in the order of the boxes.
@@ -134,13 +140,16 @@ class Predictor:
         """
         pixels = as_pixels(image)
         masks = None if visible_masks is None else _checked_masks(visible_masks, pixels.shape[:2])
-        prompts = Prompts(_checked_boxes(boxes, masks), self._labels(labels), box_kind)
+        prompts = Prompts(_checked_boxes(boxes, masks), self._labels(labels), masks, box_kind)
         if prompts.labels is not None and len(prompts.labels) != len(prompts.boxes):
             raise UserError(f"{len(prompts.boxes)} objects, {len(prompts.labels)} labels")
         result = self.model.complete(pixels, prompts).result(pixels.shape[:2], self.categories)
         if masks is None or result.amodal_masks is None:
             return result
-        whole = result.amodal_masks | masks
+        whole = result.amodal_masks
+        if occluders == "given":
+            whole &= masks.sum(axis=0, dtype=np.int32) > masks  # seen there: another of them
+        whole |= masks
         return replace(result, amodal_masks=whole, visible_masks=masks, boxes=_tight(whole))
 
     def _labels(self, labels: Sequence[int | str] | np.ndarray | None) -> np.ndarray | None:

@@ -8,7 +8,7 @@ Where the paper and its authors' code differ, `semantics` chooses.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -85,6 +85,15 @@ class VRSP(nn.Module):
             coarse_visible=probabilities(passes.coarse_visible),
             factors=self.factors(pooled, regions.labels, passes),
         )
+
+    def complete(self, features: dict[str, Tensor], regions: Regions, visible: Bool[Tensor, "R 28 28"]) -> RegionMasks:
+        """As `predict`, where the visible masks are known: they guide the amodal head in place of its own guess."""
+        pooled = self.pool(features, regions)
+        passes = self.passes(pooled, regions.labels)
+        attention = F.avg_pool2d(visible[:, None].to(pooled.dtype), 2)
+        amodal = self.amodal_head(self.fused(pooled, attention, passes.shapes))
+        probabilities = own_class(amodal.logits, regions.labels).sigmoid()
+        return RegionMasks(amodal=probabilities, visible=visible.to(pooled.dtype))
 
     def passes(self, features: Float[Tensor, "R C 14 14"], labels: Int64[Tensor, " R"]) -> Passes:
         """The paper's figure 2, left to right."""
