@@ -31,7 +31,9 @@ def test_no_grab_bags():
 
 
 def test_help_answers_within_a_second_without_torch():
-    code = "import sys, amodal.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
+    code = (
+        "import sys, amodal.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
+    )
     seconds = []
     for _ in range(3):  # the best of three: other tests share the machine
         began = perf_counter()

@@ -77,7 +77,7 @@ def picture(models: Sequence[Trained], found: Sequence[Subject], side: int = 240
         for model in models:
             parts = completions(model, subject)
             tiles += [
-                Tile(_drawn(subject, p, i), f"{iou(p, subject.hidden):.2f}")
+                Tile(_drawn(subject, p, i), f"IoU {iou(p, subject.hidden):.2f}")
                 for p, i in zip(parts, subject.images, strict=True)
             ]
             tiles.append(Tile(_overlay(parts), f"{model.label}: agreement {agreement(parts):.2f}"))

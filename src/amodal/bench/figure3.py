@@ -87,8 +87,13 @@ class _Scored:
 
 
 @torch.inference_mode()
-def turns(trained: Trained, sample: Sample) -> list[Turn]:
+def turns(trained: Trained, sample: Sample, least_score: float = 0.3) -> list[Turn]:
     """The pairs of an image whose winner changed, largest change first.
+
+    Args:
+        trained: The model.
+        sample: The image and its truth.
+        least_score: Pairs whose old winner has a lower class score are left out: nobody would have looked at it.
 
     Raises:
         UserError: The model does not re-score.
@@ -114,6 +119,7 @@ def turns(trained: Trained, sample: Sample) -> list[Turn]:
             float(masks.ious(mask.expand_as(own), own).amax()) if len(own) else 0.0,
         )
 
+    pairs = pairs[candidates.scores[pairs[:, 0]] >= least_score]
     names = [trained.categories[label - 1].name for label in candidates.labels.tolist()]
     found = [
         Turn(sample["image_id"], names[before], candidate(before), candidate(after)) for before, after in pairs.tolist()
@@ -187,8 +193,8 @@ def picture(found: Sequence[tuple[Sample, Turn]], side: int = 360) -> Image.Imag
     tiles = []
     for sample, turn in found:
         for one in (turn.before, turn.after):
-            factors = " x ".join(f"{value:.2f}" for value in (one.class_score, *one.factors.values()))
-            tiles.append(Tile(_drawn(pixels_of(sample), one), f"{factors} -> {one.score:.2f}; IoU {one.iou:.2f}"))
+            factors = " x ".join(f"{value:.2g}" for value in (one.class_score, *one.factors.values()))
+            tiles.append(Tile(_drawn(pixels_of(sample), one), f"{factors} -> {one.score:.2g}; IoU {one.iou:.2f}"))
     return contact_sheet(tiles, headings=("best class score", "best after re-scoring"), side=side)
 
 

@@ -35,12 +35,16 @@ from amodal.models.config import ModelConfig
 from amodal.models.vrsp import VRSP
 from amodal.settings import differences, to_json
 from amodal.training import loop, run_folder
-from amodal.training.config import TrainConfig, with_seed
+from amodal.training.config import TrainConfig, ValidationConfig, with_seed
 from amodal.training.prior import fit_prior
 
 CPU = torch.device("cpu")
 DATA_PATHS = ("annotations", "images", "cutouts", "backgrounds")
 """Settings of data that differ from machine to machine."""
+
+
+SCORED_HERE = ValidationConfig(every=0, at_end=False)
+"""Every run is scored by `evaluate` below, so that its training need not."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def jobs(table: TableName, config: TrainConfig, runs: Path, seeds: Sequence[int]
     trained = dict.fromkeys(TRAINED_AS.get(name, name) for name in names)
     return [
         Job(
-            with_seed(variant(config, run), seed),
+            with_seed(replace(variant(config, run), validation=SCORED_HERE), seed),
             run_path(runs, run, seed),
             tuple((name, variant(config, name).model) for name in names if TRAINED_AS.get(name, name) == run),
         )

@@ -26,7 +26,7 @@ TRIES = 60
 """Poses, and places of each, that are tried for an occluder."""
 HIDDEN = (0.2, 0.5)
 """Range of the target's occlusion rate."""
-MOST_TRIMMED = 0.5
+MOST_TRIMMED = 0.35
 """An occluder that had to lose more than this share of its overlap is not used: it would not look like itself."""
 
 LARGEST_SIDE = 512
@@ -112,7 +112,7 @@ def _compose(stage: Stage, num_occluders: int, rng: np.random.Generator) -> Subj
     amodal = _on_canvas(target_place, stage.scenes.size)
     if not amodal.any():
         return None
-    first = _first_occluder(stage, amodal, rng)
+    first = _first_occluder(stage, amodal, target.category, rng)
     if first is None:
         return None
     hidden = amodal & _on_canvas(first, stage.scenes.size)
@@ -120,7 +120,8 @@ def _compose(stage: Stage, num_occluders: int, rng: np.random.Generator) -> Subj
     for _ in range(3 * num_occluders):
         if len(placements) == num_occluders:
             break
-        cover = _cover(stage, amodal, hidden, rng)
+        used = [target.category, *(placement.sprite.category for placement in placements)]
+        cover = _cover(stage, (amodal, hidden), _another(stage, used, rng), rng)
         if cover is not None:
             placement, share = cover
             placements.append(_trimmed(placement, amodal & ~hidden))
@@ -132,10 +133,19 @@ def _compose(stage: Stage, num_occluders: int, rng: np.random.Generator) -> Subj
     return Subject(images, names, amodal, hidden, target_place.label, trimmed)
 
 
-def _first_occluder(stage: Stage, amodal: np.ndarray, rng: np.random.Generator) -> Placement | None:
-    """An occluder in a random place where it hides as much of the target as `HIDDEN` wants."""
+def _another(stage: Stage, used: list[str], rng: np.random.Generator) -> CutOut:
+    """An object of a category that is not among the used ones, if the dice give one soon."""
     for _ in range(TRIES):
         cut_out = stage.cutouts.sample(rng)
+        if cut_out.category not in used:
+            break
+    return cut_out
+
+
+def _first_occluder(stage: Stage, amodal: np.ndarray, category: str, rng: np.random.Generator) -> Placement | None:
+    """An occluder in a random place where it hides as much of the target as `HIDDEN` wants."""
+    for _ in range(TRIES):
+        cut_out = _another(stage, [category], rng)
         placement = _anywhere(_posed(cut_out, stage.scenes, rng), _label(stage, cut_out), amodal, rng)
         rate = (amodal & _on_canvas(placement, stage.scenes.size)).sum() / amodal.sum()
         if HIDDEN[0] <= rate <= HIDDEN[1]:
@@ -144,13 +154,14 @@ def _first_occluder(stage: Stage, amodal: np.ndarray, rng: np.random.Generator) 
 
 
 def _cover(
-    stage: Stage, amodal: np.ndarray, hidden: np.ndarray, rng: np.random.Generator
+    stage: Stage, target: tuple[np.ndarray, np.ndarray], cut_out: CutOut, rng: np.random.Generator
 ) -> tuple[Placement, float] | None:
-    """Another occluder where it hides all of `hidden` and as little else as possible; None where it finds no place.
+    """An occluder where it hides all of `hidden` and as little else of the target as possible; None without a place.
 
-    Also given is the share of its overlap with the target that is too much.
+    `target` is the target's amodal mask and the part to hide. Also given is the share of the occluder's overlap with
+    the target that is too much.
     """
-    cut_out = stage.cutouts.sample(rng)
+    amodal, hidden = target
     rows, columns = np.flatnonzero(hidden.any(1)), np.flatnonzero(hidden.any(0))
     extent = float(max(np.ptp(rows), np.ptp(columns)) + 1)
     best: tuple[Placement, float] | None = None

@@ -24,7 +24,8 @@ class SceneSource:
     """Scenes composed when they are asked for."""
 
     cutouts: str = "drawn"
-    """`drawn`, or a folder of cut-outs `<category>/<object>/*.png`."""
+    """`drawn`, a folder of cut-outs `<category>/<object>/*.png`, or an annotation file (.json) whose objects are cut
+    out."""
     backgrounds: str = "drawn"
     """`drawn`, `plain`, or a folder of photographs."""
     split: Split = "all"

@@ -213,8 +213,10 @@ def _visible(record: Record, amodal: Rle, size: tuple[int, int], report: Report)
         return rle.subtract(amodal, _mask(record.invisible, size, record.name, report))
     visible = _mask(record.visible, size, record.name, report)
     clamped = rle.intersect(amodal, visible)
+    if clamped["counts"] == visible["counts"]:
+        return visible
     before, after = rle.areas([visible, clamped])
-    if after < before:
+    if after < before:  # else the same mask, written in another way
         report(Problem("visible_outside", record.name, f"{before - after} of {before} visible pixels lie outside"))
         return clamped
     return visible

@@ -10,18 +10,26 @@ from amodal.data.config import FileSource, SceneSource
 from amodal.data.dataset import AnnotatedImages
 from amodal.data.synthetic import ComposedScenes
 from amodal.errors import UserError
+from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import open_backgrounds
-from amodal.synthesis.cutouts import open_cutouts
+from amodal.synthesis.cutouts import CutOutSource, open_cutouts
 
 
 def open_source(source: FileSource | SceneSource) -> AnnotatedImages | ComposedScenes:
     """The samples that the settings describe. Raises UserError where something is missing, damaged or empty."""
     if isinstance(source, SceneSource):
-        cutouts = open_cutouts(source.cutouts, source.split)
+        cutouts = _open_cutouts(source)
         backgrounds = open_backgrounds(source.backgrounds, source.split)
         return ComposedScenes(cutouts, backgrounds, source.scenes, count=source.count, seed=source.seed)
     annotation_set = read_all(source)
     return AnnotatedImages(annotation_set, keep_empty=source.keep_empty, keep_stuff=source.keep_stuff)
+
+
+def _open_cutouts(source: SceneSource) -> CutOutSource:
+    """The objects of an annotation file, of a folder, or drawn ones."""
+    if source.cutouts.endswith(".json"):
+        return AnnotatedCutOuts(formats.read(source.cutouts), source.split)
+    return open_cutouts(source.cutouts, source.split)
 
 
 def num_samples(source: FileSource | SceneSource, samples: AnnotatedImages | ComposedScenes) -> int | None:

@@ -35,4 +35,8 @@ def matching_loss(first: Float[Tensor, "R ..."], second: Float[Tensor, "R ..."])
     """Feature matching (paper, equation 3): 1 - cosine of the flattened features, the mean over regions."""
     if first.numel() == 0:
         return first.sum() * 0 + second.sum() * 0
-    return (1 - F.cosine_similarity(first.flatten(1), second.flatten(1))).mean()
+    first, second = first.flatten(1), second.flatten(1)
+    # The quotient of three sums: F.cosine_similarity divides every feature first, a fifth of a training step on a CPU.
+    products = torch.linalg.vecdot(first, second)
+    lengths = torch.linalg.vector_norm(first, dim=1) * torch.linalg.vector_norm(second, dim=1)
+    return (1 - products / lengths.clamp(min=1e-8)).mean()

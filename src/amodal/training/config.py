@@ -47,9 +47,11 @@ class ValidationConfig:
     """How a run is watched."""
 
     every: int = 5000
-    """Steps between validations; there is always one at the end. 0: only that one."""
+    """Steps between validations; 0: none on the way."""
+    at_end: bool = True
+    """Whether to score all validation images when the run is over."""
     images: int | None = None
-    """How many validation images to use on the way; None is all, as it always is at the end."""
+    """How many validation images to use on the way; None is all, as it is at the end."""
     pictures: int = 6
     """How many of them TensorBoard shows with their truth and predictions."""
 

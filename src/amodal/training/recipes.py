@@ -56,14 +56,14 @@ def eth80_small(data: Path) -> TrainConfig:
         recipe="eth80",
         data=eth80_scenes(data, side=192),
         model=ModelConfig(
-            backbone=BackboneConfig("tf_efficientnet_lite0", "efficientnet_lite0", fpn_channels=64),
+            backbone=BackboneConfig("tf_efficientnet_lite0", "efficientnet_lite0", frozen_stages=1, fpn_channels=64),
             detector=DetectorConfig(
                 min_size=(192,),
                 anchor_sizes=(16, 32, 64, 128, 256),
                 proposals_training=500,
                 proposals_inference=200,
                 regions_per_image=64,
-                box_width=256,
+                box_width=512,
             ),
             mask=MaskConfig(width=64),
             vrsp=VRSPConfig(reclassification_width=256),
@@ -172,7 +172,7 @@ SHORT_SIDES = (640, 672, 704, 736, 768, 800)
 
 def eth80_scenes(data: Path, side: int) -> DataConfig:
     """Scenes without end of the training objects, 400 fixed ones of the validation objects."""
-    scenes = SceneConfig(size=(side, side), num_objects=(4, 9))
+    scenes = SceneConfig(size=(side, side), num_objects=(4, 9), rotation=20.0, occlusion_rate=(0.0, 0.6))
     train = SceneSource(str(data / "eth80"), str(data / "backgrounds"), "train", scenes)
     return DataConfig(train, replace(train, split="val", count=400, seed=VALIDATION_SEED))
 

@@ -61,7 +61,9 @@ class Validation:
 
     def is_due(self, step: int) -> bool:
         """Whether to validate after `step` steps."""
-        return step == self.stop or (self.config.every > 0 and step % self.config.every == 0)
+        if step == self.stop:
+            return self.config.at_end
+        return self.config.every > 0 and step % self.config.every == 0
 
     def run(self, model: nn.Module, step: int, journal: Journal | None) -> None:
         """Scores the model, in all processes together; leaves it in evaluation mode."""
