@@ -6,10 +6,14 @@ from typing import Any
 
 import tyro
 
+from amodal.commands.bench import bench_table1, bench_table2, bench_table3
+from amodal.commands.bench_figures import bench_figure1, bench_figure3, bench_figure4, bench_figure5
 from amodal.commands.compare import compare
+from amodal.commands.complete import complete
 from amodal.commands.convert import convert
 from amodal.commands.data import data_check, data_prepare, data_show
 from amodal.commands.evaluate import evaluate
+from amodal.commands.export import export
 from amodal.commands.predict import predict
 from amodal.commands.prior import prior_convert, prior_fit, prior_show
 from amodal.commands.synth import synth
@@ -24,7 +28,9 @@ COMMANDS: Commands = {
     "evaluate": evaluate,
     "compare": compare,
     "predict": predict,
+    "complete": complete,
     "convert": convert,
+    "export": export,
 }
 
 GROUPS: dict[str, tuple[str, Commands]] = {
@@ -35,6 +41,18 @@ GROUPS: dict[str, tuple[str, Commands]] = {
     "prior": (
         "Fit the shape prior, look at it, read the authors' files.",
         {"fit": prior_fit, "show": prior_show, "convert": prior_convert},
+    ),
+    "bench": (
+        "The paper's tables and figures, each by one command.",
+        {
+            "table1": bench_table1,
+            "table2": bench_table2,
+            "table3": bench_table3,
+            "figure1": bench_figure1,
+            "figure3": bench_figure3,
+            "figure4": bench_figure4,
+            "figure5": bench_figure5,
+        },
     ),
 }
 """Commands of two words: `amodal data check`."""
