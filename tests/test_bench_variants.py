@@ -73,7 +73,11 @@ def test_unknown_recipes_and_missing_data_are_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Check --data"):
         variants.base("d2sa", tmp_path)
     assert variants.base("demo", tmp_path).recipe == "demo"
-    assert [variants.data_set(name) for name in ("eth80_small", "eth80", "cocoa_cls")] == ["eth80", "eth80", "cocoa_cls"]
+    assert [variants.data_set(name) for name in ("eth80_small", "eth80", "cocoa_cls")] == [
+        "eth80",
+        "eth80",
+        "cocoa_cls",
+    ]
 
 
 def test_tables_share_runs(tmp_path: Path) -> None:

@@ -61,6 +61,16 @@ class Turn:
         """By what factor re-scoring changed the ratio of the two scores, at least 1."""
         return (self.before.class_score * self.after.score) / max(self.after.class_score * self.before.score, 1e-12)
 
+    @property
+    def turned_by(self) -> tuple[str, ...]:
+        """The factors that would have turned the order round alone; it may take them together."""
+        first, second = self.before, self.after
+        return tuple(
+            name
+            for name in first.factors
+            if first.class_score * first.factors[name] < second.class_score * second.factors[name]
+        )
+
     def to_json(self) -> dict[str, object]:
         """The numbers without masks."""
         pair = {
@@ -72,7 +82,8 @@ class Turn:
             }
             for name, one in (("before", self.before), ("after", self.after))
         }
-        return {"image_id": self.image_id, "category": self.category, **pair, "is_better": self.is_better}
+        end = {"turned_by": self.turned_by, "is_better": self.is_better}
+        return {"image_id": self.image_id, "category": self.category, **pair, **end}
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,7 @@ class _Scored:
 
 @torch.inference_mode()
 def turns(trained: Trained, sample: Sample, least_score: float = 0.3) -> list[Turn]:
-    """The pairs of an image whose winner changed, largest change first.
+    """The pairs of an image whose winner changed, in the order of `in_order`.
 
     Args:
         trained: The model.
@@ -124,7 +135,12 @@ def turns(trained: Trained, sample: Sample, least_score: float = 0.3) -> list[Tu
     found = [
         Turn(sample["image_id"], names[before], candidate(before), candidate(after)) for before, after in pairs.tolist()
     ]
-    return sorted(found, key=lambda turn: -turn.change)
+    return in_order(found)
+
+
+def in_order(found: Sequence[Turn]) -> list[Turn]:
+    """Those that the shape prior turned alone first, as the paper's figure shows one; largest change first."""
+    return sorted(found, key=lambda turn: ("prior" not in turn.turned_by, -turn.change))
 
 
 def _score(trained: Trained, image: Float[Tensor, "3 H W"]) -> _Scored:
@@ -178,11 +194,13 @@ def _changed(candidates: Candidates, scores: Tensor, kept: tuple[Tensor, Tensor]
 
 
 def summarise(found: Sequence[Turn], num_images: int) -> dict[str, float | int | None]:
-    """How often the winner changed, and how often and how much for the better; None without any change."""
+    """How often the winner changed and by what, and how often and how much for the better; None without any change."""
     gains = [turn.after.iou - turn.before.iou for turn in found]
     return {
         "images": num_images,
         "turned_pairs": len(found),
+        "turned_by_prior_alone": sum("prior" in turn.turned_by for turn in found),
+        "turned_by_reclassification_alone": sum("reclassification" in turn.turned_by for turn in found),
         "better": round(float(np.mean([turn.is_better for turn in found])), 4) if found else None,
         "mean_iou_gain": round(float(np.mean(gains)), 4) if found else None,
     }

@@ -4,7 +4,6 @@ If the embeddings mean something, shapes that are near one another are alike. Fo
 their orientation, so that it is measured: how far neighbours' main axes are apart, against any two shapes'.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,7 +129,7 @@ def picture(layouts: list[Layout]) -> np.ndarray:
         axes = figure.add_subplot(1, len(layouts), number + 1)
         points = axes.scatter(*layout.places.T, c=layout.angles, cmap="hsv", vmin=0, vmax=180, s=10, linewidths=0)
         for index in spread_out(layout.places):
-            stamp = OffsetImage(_stamp(layout.shapes[index], points.to_rgba(layout.angles[index])), zoom=0.9)
+            stamp = OffsetImage(_stamp(layout.shapes[index], points.to_rgba(layout.angles)[index]), zoom=0.9)
             axes.add_artist(AnnotationBbox(stamp, layout.places[index], frameon=False, pad=0, zorder=4))
         axes.set_title(f"{layout.category}: {len(layout.places)} shapes")
         axes.set_xticks([])
@@ -142,9 +141,9 @@ def picture(layouts: list[Layout]) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _stamp(shape: Float[np.ndarray, "28 28"], colour: Sequence[float]) -> np.ndarray:
-    """A mask in a darker tone of its point's colour on clear pixels, float (28, 28, 4)."""
+def _stamp(shape: Float[np.ndarray, "28 28"], colour: Float[np.ndarray, " 4"]) -> np.ndarray:
+    """A mask in a darker tone of its point's RGBA colour on clear pixels, float (28, 28, 4) in [0, 1]."""
     stamp = np.empty((*shape.shape, 4))
-    stamp[..., :3] = 0.55 * np.asarray(colour[:3])
+    stamp[..., :3] = 0.55 * colour[:3]
     stamp[..., 3] = shape
     return stamp

@@ -135,11 +135,8 @@ def _compose(stage: Stage, num_occluders: int, rng: np.random.Generator) -> Subj
 
 def _another(stage: Stage, used: list[str], rng: np.random.Generator) -> CutOut:
     """An object of a category that is not among the used ones, if the dice give one soon."""
-    for _ in range(TRIES):
-        cut_out = stage.cutouts.sample(rng)
-        if cut_out.category not in used:
-            break
-    return cut_out
+    drawn = (stage.cutouts.sample(rng) for _ in range(TRIES))
+    return next((cut_out for cut_out in drawn if cut_out.category not in used), stage.cutouts.sample(rng))
 
 
 def _first_occluder(stage: Stage, amodal: np.ndarray, category: str, rng: np.random.Generator) -> Placement | None:

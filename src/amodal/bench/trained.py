@@ -57,7 +57,8 @@ def load(names: Sequence[str], runs: Path, seed: int, device: torch.device) -> l
 
 def _load(name: str, runs: Path, seed: int, device: torch.device) -> Trained:
     if name.endswith(".safetensors"):
-        path, label = Path(name), Path(name).parent.name or Path(name).stem
+        path = Path(name)
+        label = path.absolute().parent.name if path.name == run_folder.CHECKPOINT else path.stem
     else:
         if name not in LABELS and name not in SWITCHES:
             raise UserError(f"no model of the bench is called '{name}'", remedy=f"Known are {', '.join(LABELS)}")

@@ -73,14 +73,20 @@ def bench_figure1(
 
 
 def bench_figure3(
-    *, model: str = "vrsp", images: int = 100, shown: int = 4, settings: Figures = FigureSettings()
+    *,
+    model: str = "vrsp",
+    images: int = 100,
+    least_score: float = 0.3,
+    shown: int = 4,
+    settings: Figures = FigureSettings(),
 ) -> None:
     """Figure 3 of the paper: pairs of overlapping candidates whose order in suppression re-scoring turned round.
 
     Args:
         model: Name of one of the bench's VRSP models, or a model.safetensors file.
         images: How many validation images to look through.
-        shown: How many pairs to draw, largest change first.
+        least_score: Pairs whose old winner has a lower class score are left out.
+        shown: How many pairs to draw: those that the shape prior turned alone first, largest change first.
         settings: Where model and data are.
     """
     from tqdm import tqdm
@@ -93,7 +99,9 @@ def bench_figure3(
     config, (trained,) = _open((model,), settings)
     samples = _samples(config, trained)
     chosen = range(min(images, len(samples)))
-    found = [turn for index in tqdm(chosen, unit="image") for turn in figure3.turns(trained, samples[index])]
+    found = [
+        turn for index in tqdm(chosen, unit="image") for turn in figure3.turns(trained, samples[index], least_score)
+    ]
     found.sort(key=lambda turn: -turn.change)
     by_id = {samples[index]["image_id"]: index for index in chosen} if found else {}
     summary = figure3.summarise(found, len(chosen))
@@ -102,7 +110,7 @@ def bench_figure3(
     if found:
         pairs = [(samples[by_id[turn.image_id]], turn) for turn in found[:shown]]
         picture = _array(figure3.picture(pairs))
-    _write("figure3", settings, picture, numbers, model=trained.label)
+    _write("figure3", settings, picture, numbers, model=trained.label, least_score=least_score)
     print(f"{summary['turned_pairs']} pairs turned round in {summary['images']} images")
     if found:
         print(f"for the better: {summary['better']:.2f} of them; mean gain of IoU {summary['mean_iou_gain']:+.3f}")
