@@ -149,6 +149,7 @@ def test_vrsp_runs_of_a_seed_share_a_prior_and_rescoring_is_judged_on_the_same_w
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_runs_go_at_once_in_processes_of_their_own(tmp_path: Path) -> None:
     todo = runs.jobs("table1", replace(tiny_recipe(), checkpoint_every=2), tmp_path, (0,))[:2]
