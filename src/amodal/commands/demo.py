@@ -1,0 +1,37 @@
+"""`amodal demo`: a web page on which to try a model."""
+
+from threading import Event
+
+import tyro
+
+
+def demo(
+    checkpoint: tyro.conf.Positional[str] = "demo",
+    *,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    device: str | None = None,
+) -> None:
+    """Opens a web page to try a model on: upload a picture, see what is hidden, peel away what covers an object.
+
+    The page is reached from this machine only, unless another host is given.
+
+    Args:
+        checkpoint: A checkpoint, an exported .onnx model, the name of a model in the package, or hf://USER/MODEL.
+        host: Address to listen on: 0.0.0.0 lets the whole network in.
+        port: Port to listen on; 0 takes any free one.
+        device: cpu, cuda or cuda:1; a GPU where there is one by default.
+    """
+    from amodal.errors import UserError
+    from amodal.inference.predictor import load
+
+    try:
+        from amodal.demo.page import serving
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise UserError("gradio is not installed, which makes the page", remedy="pip install 'amodal[page]'") from error
+
+    with serving(load(checkpoint, device), host, port) as address:
+        print(f"the page: {address} (Ctrl+C stops it)", flush=True)
+        Event().wait()

@@ -1,0 +1,39 @@
+"""What an object might look like without what covers it: its hidden part filled with its own colours. No torch here."""
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from scipy import ndimage
+
+
+def peel(
+    pixels: UInt8[np.ndarray, "H W 3"], amodal: Bool[np.ndarray, "H W"], visible: Bool[np.ndarray, "H W"]
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The image with the object's hidden part painted in: each pixel like the nearest seen one, softened.
+
+    It shows the shape that the model infers, with plausible colours; it is no photograph of what is hidden.
+    """
+    hidden = amodal & ~visible
+    sure = ndimage.binary_erosion(visible, iterations=2)  # at the seam pixels mix with the occluder's
+    sure = sure if sure.any() else visible
+    if not hidden.any() or not sure.any():
+        return pixels
+    rows, columns = np.flatnonzero(amodal.any(axis=1)), np.flatnonzero(amodal.any(axis=0))
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    nearest = np.asarray(ndimage.distance_transform_edt(~sure[window], return_distances=False, return_indices=True))
+    filled = pixels[window][nearest[0], nearest[1]].astype(np.float32)
+    inside = amodal[window].astype(np.float32)
+    width = max(1.0, (hidden.sum() ** 0.5) / 8)
+    weight = np.maximum(ndimage.gaussian_filter(inside, width), 1e-3)[:, :, None]
+    soft = ndimage.gaussian_filter(filled * inside[:, :, None], (width, width, 0)) / weight
+    peeled = pixels.copy()
+    peeled[hidden] = soft[hidden[window]].clip(0, 255).round().astype(np.uint8)
+    return peeled
+
+
+def cut_out(pixels: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"]) -> UInt8[np.ndarray, "h w 4"] | None:
+    """What lies under a mask as RGBA, cropped to it; None for an empty mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return np.dstack([pixels[window], np.where(mask[window], 255, 0).astype(np.uint8)])

@@ -1,0 +1,133 @@
+"""What the page does with a picture, apart from the page. No torch here."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from amodal.demo.peeling import cut_out, peel
+from amodal.errors import UserError
+from amodal.inference.predictor import Predictor
+from amodal.inference.render import Style, draw
+from amodal.inference.result import Result
+
+MOST_BYTES = 20 * 2**20
+"""Uploads may be so large..."""
+MOST_PIXELS = 50_000_000
+"""...and hold so many pixels."""
+WORKING_SIDE = 1600
+"""Larger pictures are shrunk to this longer side: a page needs no more, and masks of 100 objects stay small."""
+LEAST_SCORE = 0.05
+"""What the score slider can bring out."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A picture and everything that was found in it."""
+
+    pixels: UInt8[np.ndarray, "H W 3"]
+    result: Result
+
+    def shown(self, score: float) -> list[int]:
+        """The objects that score enough, as indices into the result."""
+        return np.flatnonzero(self.result.scores >= score).tolist()
+
+    def picture(self, score: float, style: Style, peeled: int | None = None) -> Image.Image:
+        """The picture with what was found; or with one object freed of what covers it, the rest dimmed."""
+        if peeled is None:
+            chosen = self.shown(score)
+            return draw(self.pixels, self.result[chosen], style, chosen)
+        one = self.result[[peeled]]
+        whole, seen = _both(one)
+        faded = (0.35 * self.pixels + 0.65 * 255).astype(np.uint8)
+        freed = np.where(whole[:, :, None], peel(self.pixels, whole, seen), faded)
+        return draw(freed, one, Style("hidden", style.labels, style.scale), [peeled])
+
+    def object_at(self, row: float, column: float, score: float) -> int | None:
+        """The object that is seen at a place of the picture, or else one that lies hidden there."""
+        y, x = int(row), int(column)
+        height, width = self.result.size
+        if not (0 <= y < height and 0 <= x < width):
+            return None
+        for masks in (self.result.visible_masks, self.result.amodal_masks):
+            if masks is not None:
+                found = [index for index in self.shown(score) if masks[index, y, x]]
+                if found:
+                    return min(found, key=lambda index: np.count_nonzero(masks[index]))
+        return None
+
+    def table(self, score: float) -> list[list[str]]:
+        """A row for each object: number, name, score, hidden share, depth order, size."""
+        result = self.result[self.shown(score)]
+        rates = [f"{rate:.0%}" for rate in result.occlusion_rates] if result.has_both_masks else ["?"] * len(result)
+        order = [str(place + 1) for place in result.depth_order] if result.has_both_masks else ["?"] * len(result)
+        areas = np.count_nonzero(result.masks, axis=(1, 2))
+        rows = zip(result.names, result.scores, rates, order, areas, strict=True)
+        return [
+            [str(number), name, f"{confidence:.2f}", rate, place, f"{area:,}"]
+            for number, (name, confidence, rate, place, area) in enumerate(rows, start=1)
+        ]
+
+    def write_coco(self, path: Path, score: float) -> Path:
+        """Writes the objects as COCO results, and the picture's size and the categories beside them."""
+        result = self.result[self.shown(score)]
+        height, width = result.size
+        categories = [{"id": category.id, "name": category.name} for category in result.categories]
+        images = [{"id": 1, "height": height, "width": width}]
+        content = {"images": images, "categories": categories, "annotations": result.to_coco(1)}
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return path
+
+    def write_cut_outs(self, path: Path, score: float) -> Path:
+        """Writes a ZIP of PNGs with transparency: each object as it is seen, and whole with its hidden part filled."""
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, pixels in self._cut_outs(score):
+                buffer = io.BytesIO()
+                Image.fromarray(pixels).save(buffer, "PNG")
+                archive.writestr(name, buffer.getvalue())
+        return path
+
+    def _cut_outs(self, score: float) -> Iterator[tuple[str, np.ndarray]]:
+        for number, index in enumerate(self.shown(score), start=1):
+            one = self.result[[index]]
+            whole, seen = _both(one)
+            stem = f"{number:03d}-{''.join(c if c.isalnum() else '-' for c in one.names[0])}"
+            freed = peel(self.pixels, whole, seen)
+            for kind, source, mask in (("visible", self.pixels, seen), ("amodal", freed, whole)):
+                pixels = cut_out(source, mask)
+                if pixels is not None:
+                    yield f"{stem}-{kind}.png", pixels
+
+
+def open_picture(predictor: Predictor, path: str | Path) -> Session:
+    """Looks at an uploaded picture. Raises UserError for one that is no picture, or too large."""
+    from amodal.inference.pixels import as_pixels
+
+    path = Path(path)
+    if path.stat().st_size > MOST_BYTES:
+        raise UserError(f"The file is larger than {MOST_BYTES // 2**20} MB", remedy="Shrink the picture")
+    try:
+        with Image.open(path) as image:  # reads the header only
+            width, height = image.size
+    except (OSError, Image.DecompressionBombError) as error:
+        raise UserError("This file is no picture", remedy="Give a JPEG, PNG or WebP") from error
+    if width * height > MOST_PIXELS:
+        raise UserError(f"The picture has {width * height:,} pixels", remedy=f"At most {MOST_PIXELS:,} are taken")
+    pixels = as_pixels(path)
+    scale = WORKING_SIDE / max(pixels.shape[:2])
+    if scale < 1:
+        size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+    return Session(pixels, predictor.predict(pixels, score_threshold=LEAST_SCORE))
+
+
+def _both(one: Result) -> tuple[np.ndarray, np.ndarray]:
+    """The whole and the seen mask of a result of one object; the same twice where only one is predicted."""
+    whole = one.masks[0]
+    return whole, whole if one.visible_masks is None else one.visible_masks[0]
