@@ -55,6 +55,17 @@ def test_set_operations_are_those_of_the_pixels(pair: tuple[np.ndarray, np.ndarr
     assert (decode(rle.union([first, second])) == (pair[0] | pair[1])).all()
 
 
+@given(MASKS)
+def test_a_crop_is_the_pixels_in_the_box(mask: np.ndarray):
+    pixels, left, top = rle.crop(encode(mask))
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if mask.any():
+        assert (top, left) == (rows[0], columns[0])
+        np.testing.assert_array_equal(pixels, mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    else:
+        assert (pixels.shape, left, top) == ((0, 0), 0, 0)
+
+
 def test_long_runs_need_several_characters():
     mask = np.zeros((1440, 1920), dtype=bool)
     mask[700:, 1000:] = True

@@ -38,6 +38,16 @@ def decode(rles: Sequence[Rle], size: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(columns.transpose(2, 0, 1)).astype(bool, copy=False)
 
 
+def crop(rle: Rle) -> tuple[np.ndarray, int, int]:
+    """The pixels within a mask's tight box, bool (h, w), and the box's left and top; (0, 0) for an empty mask."""
+    left, top, width, height = boxes([rle])[0].astype(int).tolist()
+    rows = rle["size"][0]
+    ends = (np.cumsum(runs(rle)) - left * rows).clip(0, width * rows)
+    values = np.arange(len(ends)) % 2 == 1
+    columns = np.repeat(values, np.diff(ends, prepend=0)).reshape(width, rows)
+    return columns.T[top : top + height], left, top
+
+
 def areas(rles: Sequence[Rle]) -> np.ndarray:
     """Pixels of each mask, int64 (N,)."""
     return np.asarray(hotcoco.mask.area(list(rles)), np.int64) if rles else np.zeros(0, np.int64)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ def polygons(mask: Rle) -> list[list[int]]:
 
     A hole is joined to the outline around it by a line there and back, which the even-odd rule does not see.
     """
-    pixels, left, top = _cropped(mask)
+    pixels, left, top = rle.crop(mask)
     loops = _loops(pixels)
     outer = [loop for loop in loops if _is_outer(loop, pixels)]
     holes: list[list[Loop]] = [[] for _ in outer]
@@ -31,16 +31,9 @@ def outline(mask: Rle) -> list[int]:
 
     Empty for an empty mask.
     """
-    pixels, left, top = _cropped(mask)
+    pixels, left, top = rle.crop(mask)
     loops = _loops(pixels)
     return _flat(_joined(loops[0], loops[1:]), left, top) if loops else []
-
-
-def _cropped(mask: Rle) -> tuple[np.ndarray, int, int]:
-    """The mask's pixels within its box, bool (h, w), and the box's left and top."""
-    left, top, width, height = rle.boxes([mask])[0].astype(int)
-    pixels = rle.decode([mask], (mask["size"][0], mask["size"][1]))[0]
-    return pixels[top : top + height, left : left + width], int(left), int(top)
 
 
 def _loops(pixels: np.ndarray) -> list[Loop]:
@@ -108,6 +101,8 @@ def _innermost_around(point: tuple[int, int], loops: list[Loop]) -> int:
 
 def _joined(outer: Loop, inner: list[Loop]) -> Loop:
     """One line through all loops: each of `inner` is visited from the corner of `outer` nearest to its first."""
+    if not inner:
+        return outer
     corners = np.array(outer)
     visits: dict[int, list[Loop]] = {}
     for loop in inner:

@@ -52,9 +52,7 @@ def mean_shape(annotation_set: AnnotationSet, category: int, num_masks: int, sid
     total = np.zeros((side, side))
     chosen = spread(len(members), num_masks)
     for index in chosen:
-        mask = members[index].amodal
-        left, top, width, height = rle.boxes([mask])[0].astype(int)
-        pixels = rle.decode([mask], (mask["size"][0], mask["size"][1]))[0][top : top + height, left : left + width]
+        pixels, _, _ = rle.crop(members[index].amodal)
         shape = Image.fromarray(pixels.astype(np.uint8) * 255).resize((side, side), Image.Resampling.BOX)
         total += np.asarray(shape) / 255
     return total / max(len(chosen), 1)
