@@ -28,14 +28,15 @@ def suppress_rescored(
     rescore: Callable[[Int64[Tensor, " N"]], Float[Tensor, " N"]],
     iou: float,
     limit: int,
-    step: int = 128,
+    step: int = 32,
 ) -> tuple[Int64[Tensor, " M"], Float[Tensor, " M"]]:
     """Suppression by corrected scores, correcting only as many candidates as the answer can depend on.
 
     A correction never raises a score, so the given scores bound the corrected ones. Candidates are corrected best
-    first, `step` at a time. Suppression in the order of the corrected scores settles every candidate whose corrected
-    score is at least the best bound still uncorrected: nothing to come can overtake it. A candidate overlapped by a
-    settled detection of its class is out whatever its own mask. The result equals correcting all of them.
+    bound first, `step` at a time, and suppressed in the order of their corrected scores. A candidate not yet
+    corrected is out for now if one that is kept so far overlaps it and scores at least its bound. Once all are out,
+    correcting them would change nothing: in the greedy order each would come after the one that drops it. Nor would
+    it once `limit` of the kept ones score at least every bound that is left. The result equals correcting all.
 
     Args:
         candidates: Best bound first, as `Candidates` has them.
@@ -47,27 +48,28 @@ def suppress_rescored(
     Returns:
         Indices of the detections and their corrected scores, best first.
     """
-    bounds = candidates.scores
-    corrected = torch.full_like(bounds, -1)
-    open_ = torch.arange(len(bounds), device=bounds.device)
-    known = open_[:0]
-    while True:
-        batch, open_ = open_[:step], open_[step:]
-        if len(batch):
-            corrected[batch] = rescore(batch)
-            known = torch.cat([known, batch])
+    bounds, corrected = candidates.scores, torch.full_like(candidates.scores, -1)
+    is_known = torch.zeros_like(bounds, dtype=torch.bool)
+    live = torch.arange(len(bounds), device=bounds.device)
+    kept = live[:0]
+    while len(live):
+        batch = live[:step]
+        corrected[batch] = rescore(batch)
+        is_known[batch] = True
+        known = torch.where(is_known)[0]
         kept = known[batched_nms(candidates.boxes[known], corrected[known], candidates.labels[known], iou)]
-        settled = kept if len(open_) == 0 else kept[corrected[kept] >= bounds[open_].max()]
-        if len(open_) == 0 or len(settled) >= limit:
-            return settled[:limit], corrected[settled[:limit]]
-        open_ = open_[~_overlapped(candidates, open_, settled, iou)]
+        live = _not_out(candidates, torch.where(~is_known)[0], kept, corrected[kept], iou)
+        if len(live) and len(kept) >= limit and corrected[kept[limit - 1]] >= bounds[live[0]]:
+            break
+    return kept[:limit], corrected[kept[:limit]]
 
 
-def _overlapped(candidates: Candidates, which: Tensor, settled: Tensor, iou: float) -> Tensor:
-    """Which of the candidates overlap a settled detection of their own class by more than `iou`."""
-    overlaps = box_iou(candidates.boxes[which], candidates.boxes[settled]) > iou
-    same_class = candidates.labels[which][:, None] == candidates.labels[settled][None]
-    return (overlaps & same_class).any(1)
+def _not_out(candidates: Candidates, which: Tensor, kept: Tensor, scores: Tensor, iou: float) -> Tensor:
+    """Those of the candidates `which` that no kept one of their class drops, whatever their own correction."""
+    overlaps = box_iou(candidates.boxes[which], candidates.boxes[kept]) > iou
+    same_class = candidates.labels[which][:, None] == candidates.labels[kept]
+    above = scores >= candidates.scores[which][:, None]
+    return which[~(overlaps & same_class & above).any(1)]
 
 
 def fuse_scores(
