@@ -72,6 +72,7 @@ def arguments_of(words: list[str]) -> list[str] | None:
 def small_recipe(recipe: TrainConfig) -> TrainConfig:
     """The recipe with a model, scenes and a prior so small that a step takes no time."""
     train, val = recipe.data.train, recipe.data.val
+    assert val is not None
     data = replace(recipe.data, train=replace(train, scenes=SCENES), val=replace(val, scenes=SCENES, count=2))
     fit = PriorConfig(steps=2, shapes_per_class=4, masks_per_class=8)
     return replace(

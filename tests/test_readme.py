@@ -119,8 +119,10 @@ def test_commands_named_in_the_text_exist(capsys: pytest.CaptureFixture[str]) ->
     def help_of(command: tuple[str, ...]) -> str:
         with pytest.raises(SystemExit) as end:
             cli.main([*command, "--help"])
+        shown = capsys.readouterr().out
         assert end.value.code == 0, command
-        return capsys.readouterr().out
+        assert shown.startswith(f"usage: amodal {' '.join(command)} "), f"no command {command}"
+        return shown
 
     for page in PAGES:
         for mention in INLINE.findall(documentation.FENCE.sub("", page.read_text(encoding="utf-8"))):
