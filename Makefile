@@ -7,7 +7,13 @@ DEMO := runs/demo
 .PHONY: demo test check bench docs lock clean
 
 demo: $(INSTALLED)  ## drawn scenes, shape prior, training, numbers and pictures: under 20 minutes on 2 cores
-	$(BIN)/python examples/demo.py --out $(DEMO)
+	$(BIN)/amodal synth --out $(DEMO)/scenes --count 60 --split val --seed 1 --overwrite \
+		--size 160 160 --num-objects 3 6 --scale 0.3 0.6
+	$(BIN)/amodal train demo --out $(DEMO)/run $(if $(wildcard $(DEMO)/run/training.pt),--resume)
+	$(BIN)/amodal evaluate $(DEMO)/run/model.safetensors $(DEMO)/scenes \
+		--out $(DEMO)/scores.json --html $(DEMO)/report.html
+	$(BIN)/amodal predict $(DEMO)/run/model.safetensors $(DEMO)/scenes/images --out $(DEMO)/pictures
+	@echo "pictures: $(DEMO)/pictures/sheet.jpg   numbers: $(DEMO)/scores.json   report: $(DEMO)/report.html"
 
 test: check  ## everything that must hold
 	$(BIN)/python -m pytest -n auto -q
