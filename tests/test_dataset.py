@@ -13,7 +13,8 @@ from amodal import instances, masks, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.data.config import FileSource, SceneSource
 from amodal.data.dataset import AnnotatedImages, Sample
-from amodal.data.sources import merge, num_samples, open_source
+from amodal.data.merging import merge
+from amodal.data.sources import num_samples, open_source
 from amodal.errors import UserError
 from amodal.synthesis.config import SceneConfig
 

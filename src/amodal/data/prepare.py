@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from amodal.annotations import AnnotationSet, Category
 from amodal.data import coco, formats, image_folder
+from amodal.data.merging import merge
 from amodal.errors import UserError
 
 
@@ -138,8 +139,6 @@ def prepare(name: str, folder: Path) -> Iterator[str]:
 
 
 def _prepare_split(data_set: DataSet, split: Split, out: Path) -> Iterator[str]:
-    from amodal.data.sources import merge
-
     files = [_find(out.parent, names) for names in split.files]
     parts = [_read(file, out) for file in files if file is not None]
     folder = next((part.image_folder for part in parts if part.image_folder), None)

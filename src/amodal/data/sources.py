@@ -1,13 +1,12 @@
 """A data set opened from its settings."""
 
-from dataclasses import replace
 from functools import reduce
-from itertools import count
 
 from amodal.annotations import AnnotationSet
 from amodal.data import formats
 from amodal.data.config import FileSource, SceneSource
 from amodal.data.dataset import AnnotatedImages
+from amodal.data.merging import merge
 from amodal.data.synthetic import ComposedScenes
 from amodal.errors import UserError
 from amodal.synthesis.annotated import AnnotatedCutOuts
@@ -46,35 +45,3 @@ def read_all(source: FileSource) -> AnnotationSet:
     if not source.annotations:
         raise UserError("no annotation file is named", remedy="Name at least one")
     return reduce(merge, (formats.read(path, source.images) for path in source.annotations))
-
-
-def merge(first: AnnotationSet, second: AnnotationSet) -> AnnotationSet:
-    """Both sets' images and annotations. The second's ids are kept where they are free in the first.
-
-    Raises:
-        UserError: The categories or the image folders differ.
-    """
-    if sorted(c.id for c in first.categories) != sorted(c.id for c in second.categories):
-        raise UserError(
-            "lists other categories",
-            file=second.source,
-            remedy=f"Files read together must list those of {first.source}",
-        )
-    if first.image_folder != second.image_folder:
-        raise UserError(
-            f"has its images in {second.image_folder}, not {first.image_folder}",
-            file=second.source,
-            remedy="Name one folder with `images` that the file names of both start from",
-        )
-    image_ids = _free_ids([i.id for i in first.images], [i.id for i in second.images])
-    ids = _free_ids([a.id for a in first.annotations], [a.id for a in second.annotations])
-    images = [replace(image, id=image_ids[image.id]) for image in second.images]
-    annotations = [replace(a, id=ids[a.id], image_id=image_ids[a.image_id]) for a in second.annotations]
-    return replace(first, images=first.images + images, annotations=first.annotations + annotations)
-
-
-def _free_ids(taken: list[int], wanted: list[int]) -> dict[int, int]:
-    """Each wanted id, or a new one where it is taken."""
-    used = set(taken)
-    new = count(max(taken + wanted, default=0) + 1)
-    return {i: next(new) if i in used else i for i in wanted}
