@@ -8,6 +8,20 @@ import tyro
 
 
 @dataclass(frozen=True)
+class DataSet:
+    """What is trained on."""
+
+    data: Path = Path("data")
+    """Folder that holds the recipe's data set."""
+    train: tuple[Path, ...] = ()
+    """Annotations of your own to train on, in any known format, in place of the recipe's data set."""
+    val: tuple[Path, ...] = ()
+    """Annotations of your own to validate on, with the same categories."""
+    images: Path | None = None
+    """Image folder of both, if it is not found near the annotations."""
+
+
+@dataclass(frozen=True)
 class Changes:
     """What differs from the recipe."""
 
@@ -37,7 +51,7 @@ def train(
     recipe: tyro.conf.Positional[str],
     *,
     out: Path,
-    data: Path = Path("data"),
+    data: Annotated[DataSet, tyro.conf.arg(name="")] = DataSet(),
     changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes(),
     resume: bool = False,
     device: str = "auto",
@@ -51,17 +65,31 @@ def train(
     Args:
         recipe: Its name.
         out: The run's folder.
-        data: Folder that holds the recipe's data sets.
+        data: What is trained on.
         changes: What differs from the recipe.
         resume: Go on from the folder's last checkpoint, with the same recipe and flags.
         device: auto, cpu, cuda or cuda:1.
     """
     from amodal.training import loop, recipes
 
-    config = changed(recipes.recipe(recipe, data), changes)
+    config = changed(recipes.recipe(recipe, data.data, own_data(data)), changes)
     if loop.train(config, out, resume=resume, device_name=device):  # empty in all but the lead process
         print(f"model: {out / 'model.safetensors'}")
         print(f"numbers: {out / 'metrics.json'}")
+
+
+def own_data(own: DataSet) -> Any:
+    """The DataConfig of the files, or None where there are none. Raises UserError for validation without training."""
+    from amodal.data.config import DataConfig, FileSource
+    from amodal.errors import UserError
+
+    if not own.train:
+        if own.val or own.images:
+            raise UserError("--val and --images go with --train", remedy="Name the annotations to train on, too")
+        return None
+    images = str(own.images) if own.images else None
+    train, val = (tuple(str(path) for path in paths) for paths in (own.train, own.val))
+    return DataConfig(FileSource(train, images), FileSource(val, images) if val else None)
 
 
 def changed(config: Any, changes: Changes) -> Any:

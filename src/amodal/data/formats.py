@@ -48,6 +48,10 @@ def assemble(contents: Contents, report: Report) -> AnnotationSet:
     return AnnotationSet(images, records.renumber(annotations), categories, contents.image_folder, contents.path)
 
 
+SYNTHESISED = "annotations.json"
+"""What `amodal synth` writes into its folder, beside the pictures."""
+
+
 def contents(path: str | Path, images: str | Path | None = None) -> Contents:
     """What a file or folder states, its format recognised from its keys. Raises UserError as `read`."""
     path, images = Path(path), None if images is None else Path(images)
@@ -69,6 +73,8 @@ def contents(path: str | Path, images: str | Path | None = None) -> Contents:
 
 
 def _contents_of_folder(folder: Path, images: Path | None) -> Contents:
+    if (folder / SYNTHESISED).is_file():
+        return contents(folder / SYNTHESISED, images)
     if (folder / yolo.DATA_FILE).is_file():
         return yolo.contents(folder, images)
     documents = [JsonDocument(path) for path in sorted(folder.rglob("*.json"))]
@@ -81,7 +87,7 @@ def _contents_of_folder(folder: Path, images: Path | None) -> Contents:
     raise UserError(
         "no folder of annotations",
         file=folder,
-        remedy="Give an annotation file, a folder of labelme's or COCOA's files, or of YOLO's with data.yaml",
+        remedy="Give an annotation file, or a folder of `amodal synth`, of labelme's or COCOA's files, or YOLO's",
     )
 
 

@@ -1,0 +1,42 @@
+"""`amodal train` on annotations of one's own."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from amodal.cli import main
+from amodal.commands.train import DataSet, own_data
+from amodal.data.config import DataConfig, FileSource
+from amodal.errors import UserError
+from amodal.training import recipes
+
+
+def test_own_files_take_the_place_of_the_recipes(tmp_path: Path):
+    train, val = tmp_path / "train.json", tmp_path / "val.json"
+    train.write_text("{}")
+    val.write_text("{}")
+    own = own_data(DataSet(train=(train,), val=(val,), images=tmp_path))
+    config = recipes.recipe("d2sa_vrsp", Path("nowhere"), own)
+    images = str(tmp_path)
+    assert config.data == DataConfig(FileSource((str(train),), images), FileSource((str(val),), images))
+    assert config.schedule == recipes.RECIPES["d2sa_vrsp"](Path("nowhere")).schedule
+
+
+def test_own_files_that_are_not_there(tmp_path: Path):
+    with pytest.raises(UserError, match=r"train\.json"):
+        recipes.recipe("d2sa_vrsp", Path("nowhere"), own_data(DataSet(train=(tmp_path / "train.json",))))
+    with pytest.raises(UserError, match="go with --train"):
+        own_data(DataSet(val=(tmp_path / "val.json",)))
+
+
+@pytest.mark.slow
+def test_scenes_on_disk_are_trained_on_and_scored(tmp_path: Path):
+    scenes, run = tmp_path / "scenes", tmp_path / "run"
+    main(f"synth --out {scenes} --count 2 --size 64 64 --num-objects 2 3".split())
+    flags = f"--train {scenes} --val {scenes} --out {run} --iterations 1 --batch-size 1 --workers 0 --device cpu"
+    main(f"train eth80_mask_rcnn_small {flags}".split())
+    assert (run / "model.safetensors").is_file()
+    assert json.loads((run / "metrics.json").read_text())["steps"] == 1
+    main(f"evaluate {run}/model.safetensors {scenes} --out {tmp_path}/scores.json --workers 0 --device cpu".split())
+    assert json.loads((tmp_path / "scores.json").read_text())["counts"]["images"] == 2
