@@ -23,6 +23,10 @@ check: $(INSTALLED)  ## style, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
+	$(BIN)/python -m zensical build --strict
+
+docs: $(INSTALLED)  ## the documentation's site, in site/
+	$(BIN)/python -m zensical build --strict
 
 bench: $(INSTALLED)  ## side-by-side timings, written to benchmarks/results
 	$(BIN)/python -m benchmarks
