@@ -78,7 +78,7 @@ def test_an_unknown_recipe_lists_the_known_ones() -> None:
 
 
 def test_data_that_are_not_there_are_named_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"D2S_amodal_augmented.json: recipe 'd2sa_sln' needs it.* Pass --data"):
+    with pytest.raises(UserError, match=r"d2sa_train.json: recipe 'd2sa_sln' needs it.* Pass --data"):
         recipe("d2sa_sln", Path("data"))
     with pytest.raises(UserError, match=r"eth80: recipe 'eth80_sln' needs it"):
         recipe("eth80_sln", tmp_path)

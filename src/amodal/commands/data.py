@@ -58,7 +58,10 @@ def data_prepare(
     name: Annotated[Literal["d2sa", "kins", "cocoa", "cocoa-cls"], tyro.conf.Positional],
     folder: Annotated[Path, tyro.conf.Positional],
 ) -> None:
-    """Gets a public data set ready for training: `FOLDER/train.json` and `FOLDER/val.json`.
+    """Gets a public data set ready for training.
+
+    Writes its training and its validation annotations into the folder, e.g. `d2sa_train.json` and `d2sa_val.json`,
+    where the recipes look for them: `amodal train d2sa_vrsp --data FOLDER`. Several data sets may share the folder.
 
     Says what to download from where, and under which licence; unpacks and checks what lies in the folder.
 

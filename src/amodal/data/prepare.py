@@ -111,7 +111,7 @@ DATA_SETS = {
 
 
 def prepare(name: str, folder: Path) -> Iterator[str]:
-    """Writes `train.json` and `val.json` of a data set into `folder`, in D2SA's format; yields what to tell the user.
+    """Writes `<name>_train.json` and `<name>_val.json` into `folder`, in D2SA's format; yields what to tell the user.
 
     Args:
         name: A key of DATA_SETS.
@@ -120,7 +120,7 @@ def prepare(name: str, folder: Path) -> Iterator[str]:
     Raises:
         UserError: Something is missing or damaged.
     """
-    data_set = DATA_SETS[name]
+    data_set, prefix = DATA_SETS[name], name.replace("-", "_")
     wanted = [names for split in data_set.splits.values() for names in split.files]
     if not folder.is_dir() or any(_find(folder, names) is None for names in wanted):
         unpacked = _unpack(folder) if folder.is_dir() else 0
@@ -134,8 +134,9 @@ def prepare(name: str, folder: Path) -> Iterator[str]:
             )
         yield f"unpacked {unpacked} archives"
     for split_name, split in data_set.splits.items():
-        yield from _prepare_split(data_set, split, folder / f"{split_name}.json")
-    yield f"`amodal data check {folder / 'train.json'}` opens every image; recipes take `--data {folder}`"
+        yield from _prepare_split(data_set, split, folder / f"{prefix}_{split_name}.json")
+    checked = folder / f"{prefix}_train.json"
+    yield f"`amodal data check {checked}` opens every image; recipes find both files with `--data {folder}`"
 
 
 def _prepare_split(data_set: DataSet, split: Split, out: Path) -> Iterator[str]:

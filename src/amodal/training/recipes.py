@@ -102,17 +102,11 @@ def d2sa(data: Path) -> TrainConfig:
 
         amodal train d2sa_vrsp --data FOLDER --out runs/d2sa
 
-    FOLDER holds `D2SA/images` and `D2SA/annotations`. A day or so on one GPU.
+    FOLDER is what `amodal data prepare d2sa FOLDER` leaves. A day or so on one GPU.
     """
-    folder = data / "D2SA"
-    images, annotations = str(folder / "images"), folder / "annotations"
-    train = ("D2S_amodal_augmented.json", "D2S_amodal_training_rot0.json")
     return TrainConfig(
         recipe="d2sa",
-        data=DataConfig(
-            FileSource(tuple(str(annotations / name) for name in train), images),
-            FileSource((str(annotations / "D2S_amodal_validation.json"),), images),
-        ),
+        data=prepared(data, "d2sa"),
         model=ModelConfig(detector=DetectorConfig(min_size=SHORT_SIDES)),
         schedule=ScheduleConfig(70_000, "steps", milestones=(40_000, 60_000)),
         optimiser=OptimiserConfig("sgd", lr=0.005),
@@ -125,15 +119,11 @@ def kins(data: Path) -> TrainConfig:
 
         amodal train kins_vrsp --data FOLDER --out runs/kins
 
-    FOLDER holds `KINS/instances_train.json`, `instances_val.json`, `training/image_2` and `testing/image_2`.
+    FOLDER is what `amodal data prepare kins FOLDER` leaves.
     """
-    folder = data / "KINS"
     return TrainConfig(
         recipe="kins",
-        data=DataConfig(
-            FileSource((str(folder / "instances_train.json"),), str(folder / "training" / "image_2")),
-            FileSource((str(folder / "instances_val.json"),), str(folder / "testing" / "image_2")),
-        ),
+        data=prepared(data, "kins"),
         model=ModelConfig(detector=DetectorConfig(min_size=(800,), max_size=3000), vrsp=VRSPConfig(alpha=3.0)),
         schedule=ScheduleConfig(48_000, "steps", milestones=(30_000, 40_000)),
         optimiser=OptimiserConfig("sgd", lr=0.0025),
@@ -148,22 +138,23 @@ def cocoa_cls(data: Path) -> TrainConfig:
 
         amodal train cocoa_cls_vrsp --data FOLDER --out runs/cocoa_cls
 
-    FOLDER holds `coco/train2014`, `coco/val2014` and `coco/amodal_cls_annotations`.
+    FOLDER is what `amodal data prepare cocoa-cls FOLDER` leaves.
     """
-    folder = data / "coco"
-    annotations = str(folder / "amodal_cls_annotations" / "COCO_amodal_{}2014_with_classes.json")
     return TrainConfig(
         recipe="cocoa_cls",
-        data=DataConfig(
-            FileSource((annotations.format("train"),), str(folder / "train2014")),
-            FileSource((annotations.format("val"),), str(folder / "val2014")),
-        ),
+        data=prepared(data, "cocoa_cls"),
         model=ModelConfig(detector=DetectorConfig(min_size=SHORT_SIDES)),
         schedule=ScheduleConfig(10_000, "steps", milestones=(8_000,)),
         optimiser=OptimiserConfig("sgd", lr=0.0005),
         validation=ValidationConfig(every=2_000, images=500),
         start_from="coco",
     )
+
+
+def prepared(folder: Path, name: str) -> DataConfig:
+    """The files that `amodal data prepare` writes into a folder; their images are found from there."""
+    train, val = (FileSource((str(folder / f"{name}_{split}.json"),)) for split in ("train", "val"))
+    return DataConfig(train, val)
 
 
 SHORT_SIDES = (640, 672, 704, 736, 768, 800)
