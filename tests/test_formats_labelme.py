@@ -2,6 +2,7 @@
 
 import base64
 import io
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,16 @@ def test_a_folder_is_one_data_set(tmp_path: Path):
     assert result.image_folder == tmp_path / "photos"
     assert [a.image_id for a in result.annotations] == [1, 1, 2, 2]
     assert len(result.categories) == 2
+
+
+def test_the_pictures_that_labelme_embeds_are_not_kept_in_memory(tmp_path: Path):
+    for number in range(20):
+        save(labelme() | {"imageData": "A" * 1_000_000}, tmp_path / f"{number}.json")
+    tracemalloc.start()
+    assert len(formats.read(tmp_path).images) == 20
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6_000_000
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path):

@@ -11,7 +11,7 @@ from typing import Any
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
 from amodal.data import image_folder, json_stream, outlines
-from amodal.data.json_stream import JsonDocument
+from amodal.data.json_stream import JsonDocument, SmallFile
 from amodal.data.problems import Problem
 from amodal.data.records import Contents, Record, called
 from amodal.files import IMAGE_SUFFIXES
@@ -28,7 +28,7 @@ def contents(document: JsonDocument, images: Path | None) -> Contents:
     return _contents(document.path, listed, document.annotations, folder)
 
 
-def contents_of_single(path: Path, documents: list[JsonDocument], images: Path | None) -> Contents:
+def contents_of_single(path: Path, documents: list[SmallFile], images: Path | None) -> Contents:
     """What files of one bare record each state: their images lie beside them under the same name, or as the `url`."""
     raw_records = [document.members for document in documents]
     names = [_image_name(document, images) for document in documents]
@@ -47,7 +47,7 @@ def _contents(path: Path, images: list[Any], walk: Walk, folder: Path | None) ->
     return Contents(path, "cocoa", images, categories, _records(walk(), number_of), folder)
 
 
-def _image_name(document: JsonDocument, images: Path | None) -> str:
+def _image_name(document: SmallFile, images: Path | None) -> str:
     folder = images or document.path.parent
     beside = (document.path.with_suffix(suffix).name for suffix in IMAGE_SUFFIXES)
     found = next((name for name in beside if (folder / name).is_file()), None)

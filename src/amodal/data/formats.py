@@ -7,7 +7,7 @@ from pathlib import Path
 
 from amodal.annotations import AnnotationSet
 from amodal.data import coco, cocoa, kins, labelme, records, yolo
-from amodal.data.json_stream import JsonDocument
+from amodal.data.json_stream import JsonDocument, read_small
 from amodal.data.problems import KINDS, Problem, Report
 from amodal.data.records import Contents
 from amodal.errors import UserError
@@ -61,9 +61,9 @@ def contents(path: str | Path, images: str | Path | None = None) -> Contents:
         return _contents_of_folder(path, images)
     document = JsonDocument(path)
     if "shapes" in document.members:
-        return labelme.contents(path, [document], images)
+        return labelme.contents(path, [read_small(path)], images)
     if "regions" in document.members:
-        return cocoa.contents_of_single(path, [document], images)
+        return cocoa.contents_of_single(path, [read_small(path)], images)
     first = next(document.annotations(), None)
     # COCOA lists no categories, which is all that tells a file without any annotation.
     nothing = document.has_annotations and first is None and "categories" not in document.members
@@ -77,7 +77,7 @@ def _contents_of_folder(folder: Path, images: Path | None) -> Contents:
         return contents(folder / SYNTHESISED, images)
     if (folder / yolo.DATA_FILE).is_file():
         return yolo.contents(folder, images)
-    documents = [JsonDocument(path) for path in sorted(folder.rglob("*.json"))]
+    documents = [read_small(path) for path in sorted(folder.rglob("*.json"))]
     drawn = [document for document in documents if "shapes" in document.members]
     single = [document for document in documents if "regions" in document.members]
     if drawn:

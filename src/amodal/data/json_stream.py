@@ -8,12 +8,26 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from amodal.errors import UserError
 from amodal.files import replacing, require_file
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+
+
+class SmallFile(NamedTuple):
+    """A whole JSON object of a folder of many: labelme's, or a single record of COCOA's."""
+
+    path: Path
+    members: dict[str, Any]
+
+
+def read_small(path: Path) -> SmallFile:
+    """A small file, without its text and without the picture that labelme puts in. Raises UserError."""
+    members = JsonDocument(path).members
+    members.pop("imageData", None)
+    return SmallFile(path, members)
 
 
 class JsonDocument:

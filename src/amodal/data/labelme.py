@@ -19,7 +19,7 @@ from typing import Any
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.data import labelme_shapes, outlines
-from amodal.data.json_stream import JsonDocument
+from amodal.data.json_stream import SmallFile
 from amodal.data.problems import Problem, Refused
 from amodal.data.records import Contents, Record, inside, size_of
 from amodal.files import write_json
@@ -39,7 +39,7 @@ class _Object:
     is_hidden: bool = False
 
 
-def contents(path: Path, documents: list[JsonDocument], images: Path | None) -> Contents:
+def contents(path: Path, documents: list[SmallFile], images: Path | None) -> Contents:
     """What labelme's files state. Images and objects are numbered from 1 in the order of the files' names.
 
     Args:
@@ -70,7 +70,7 @@ def contents(path: Path, documents: list[JsonDocument], images: Path | None) -> 
     return Contents(path, "labelme", listed, categories, [*problems, *records], folder)
 
 
-def _image_names(documents: list[JsonDocument], images: Path | None) -> tuple[Path, list[str]]:
+def _image_names(documents: list[SmallFile], images: Path | None) -> tuple[Path, list[str]]:
     """The image folder and each document's image in it."""
     stated = [str(d.members.get("imagePath") or f"{d.path.stem}.jpg").replace("\\", "/") for d in documents]
     if images is not None:  # `imagePath` tells of the annotator's own folders
