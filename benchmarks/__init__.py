@@ -1,0 +1,1 @@
+"""Measurements, side by side; each writes a result file."""
