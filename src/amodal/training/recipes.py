@@ -209,11 +209,22 @@ RECIPES: dict[str, Callable[[Path], TrainConfig]] = {
 """Every recipe by its name: a function of the folder of data."""
 
 
-def recipe(name: str, data: Path) -> TrainConfig:
-    """A recipe's settings. Raises UserError for an unknown name, or where its data are not below `data`."""
+def recipe(name: str, data: Path, own: DataConfig | None = None) -> TrainConfig:
+    """A recipe's settings, with its own data set or another.
+
+    Args:
+        name: One of `RECIPES`.
+        data: The folder that holds the recipe's data set.
+        own: Data to train on in place of the recipe's.
+
+    Raises:
+        UserError: The name is unknown, or the data are not there.
+    """
     if name not in RECIPES:
         raise UserError(f"no recipe is called '{name}'", remedy=f"Known are {', '.join(RECIPES)}")
     config = RECIPES[name](data)
+    if own is not None:
+        config = replace(config, data=own)
     for source in (config.data.train, config.data.val):
         for path in paths_of(source):
             if not Path(path).exists():
