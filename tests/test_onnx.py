@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from small_models import SMALL, small_model, with_method
 
@@ -17,6 +18,7 @@ from amodal.inference.eager import TorchModel
 from amodal.inference.export import export_onnx
 from amodal.inference.predictor import Predictor
 from amodal.models import checkpoint
+from amodal.models.amodal_rcnn import AmodalRCNN
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -54,13 +56,30 @@ def test_it_answers_as_pytorch_does(config, tmp_path):
         assert (ours.visible_masks is None) == (theirs.visible_masks is None)
 
 
-@pytest.mark.parametrize("method", ["vrsp", "mask_rcnn"])
-def test_an_image_without_objects(method, tmp_path):
-    config = replace(with_method(method), detector=replace(SMALL.detector, score_threshold=0.999))
-    export_onnx(small_model(config).eval(), CATEGORIES, tmp_path / "model.onnx")
-    result = amodal.load(tmp_path / "model.onnx", device="cpu").predict(noise(60, 60), score_threshold=0)
-    assert len(result) == 0
-    assert result.masks.shape == (0, 60, 60)
+@torch.inference_mode()
+def best_candidate(model: AmodalRCNN, picture: np.ndarray) -> float:
+    """The highest class score in a picture, before any re-scoring."""
+    batch, _ = model.resize([torch.from_numpy(picture).permute(2, 0, 1).float() / 255])
+    features = model.backbone(batch.tensors)
+    proposals, _ = model.propose(batch, features)
+    return float(model.boxes.candidates(features, proposals, batch.image_sizes)[0].scores[0])
+
+
+@pytest.mark.parametrize("method", ["vrsp", "sln", "mask_rcnn"])
+def test_any_number_of_objects_and_none(method, tmp_path):
+    model = small_model(with_method(method)).eval()
+    pictures = [noise(60, 80) // shade + offset for shade in (1, 4, 200) for offset in (0, 40, 55)]
+    eager = Predictor(TorchModel(model, CATEGORIES))
+    best = [best_candidate(model, picture) for picture in pictures]
+    order = sorted(range(len(best)), key=best.__getitem__)
+    threshold = (best[order[0]] + best[order[-1]]) / 2
+    model.boxes.config = replace(SMALL.detector, score_threshold=threshold)
+    export_onnx(model, CATEGORIES, tmp_path / "model.onnx")
+    exported = amodal.load(tmp_path / "model.onnx", device="cpu")
+    found = [len(exported.predict(picture, score_threshold=0)) for picture in pictures]
+    assert found == [len(eager.predict(picture, score_threshold=0)) for picture in pictures]
+    assert found[order[0]] == 0 < found[order[-1]]
+    assert len(set(found)) > 2
 
 
 WITHOUT_TORCH = """

@@ -1,5 +1,7 @@
 """The predictor: images in every form, batches, prompts, and what it says of bad input."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -130,6 +132,12 @@ def test_what_is_no_model_is_named(tmp_path):
         amodal.load(tmp_path / "a.safetensors")
     with pytest.raises(UserError, match="nowhere: no such file"):
         amodal.load("nowhere")
+
+
+def test_an_image_without_objects_has_masks_of_none_of_them(picture):
+    config = replace(SMALL, detector=replace(SMALL.detector, score_threshold=0.999))
+    result = Predictor(TorchModel(small_model(config).eval(), CATEGORIES)).predict(picture)
+    assert result.amodal_masks.shape == result.visible_masks.shape == (0, 50, 70)
 
 
 METHODS = ["vrsp", "orcnn", "sln", "mask_rcnn"]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import gradio as gr
 from gradio import themes
+from gradio.data_classes import ImageData
 from PIL import Image
 
 from amodal.demo.session import LEAST_SCORE, MOST_BYTES, Session, open_picture
@@ -94,6 +95,8 @@ def build(answers: Answers, examples: list[Path]) -> gr.Blocks:
                 with gr.Row():
                     coco = gr.DownloadButton("COCO JSON", elem_id="coco")
                     cut_outs = gr.DownloadButton("Cut-outs (ZIP)", elem_id="cut-outs")
+        # Gradio would decode an upload before any limit is looked at, and answer a broken one in its own words.
+        upload.preprocess = _path_of  # type: ignore[method-assign]
         outputs = [picture, table, coco, cut_outs]
         settings = [session, score, show]
         upload.change(answers.look, [upload, score, show], [session, peeled, *outputs])
@@ -157,6 +160,10 @@ def write_examples(folder: Path, count: int = 4) -> list[Path]:
 
 def _drawn(opened: Session, least: float, kind: Kind, peeled: int | None = None) -> Image.Image:
     return opened.picture(least, Style(show=kind, scale=_scale(opened)), peeled)
+
+
+def _path_of(upload: ImageData | None) -> str | None:
+    return None if upload is None else upload.path
 
 
 def _scale(opened: Session) -> float:

@@ -11,21 +11,26 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torchvision.ops import batched_nms, remove_small_boxes, roi_align
+from torchvision.ops import nms, remove_small_boxes, roi_align
 
 from amodal.annotations import Category
 from amodal.errors import UserError
 from amodal.files import replacing
 from amodal.inference.onnx import INPUT, KIND
 from amodal.models.amodal_rcnn import AmodalRCNN
-from amodal.models.boxes import SMALLEST_SIDE, all_regions
+from amodal.models.boxes import SMALLEST_SIDE
 from amodal.models.regions import STRIDES, RegionMasks, RegionPooler, Regions
 from amodal.models.vrsp import VRSP
 from amodal.prior.shape_prior import ShapePrior
+
+if TYPE_CHECKING:
+    import onnx
 
 OPSET = 18
 MOST_CANDIDATES = 1000
@@ -68,6 +73,7 @@ def export_onnx(model: AmodalRCNN, categories: Sequence[Category], path: str | P
             dynamo=False,
         )
         graph = onnx.load(temporary)
+        _set_threshold(graph, model.boxes.config.score_threshold)
         about = {"kind": KIND, "categories": json.dumps([asdict(category) for category in categories])}
         onnx.helper.set_model_props(graph, about)
         onnx.save(graph, temporary)
@@ -79,11 +85,15 @@ class Traceable(nn.Module):
     def __init__(self, model: AmodalRCNN) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).cpu()
+        # Everything passes while tracing, so that no step is recorded for no objects; `_set_threshold` mends it.
+        self.register_buffer("threshold", torch.tensor(-1.0))
         self.model.boxes.pool = TraceablePooler(self.model.boxes.pool)  # type: ignore[assignment]
         branch = self.model.branch
         branch.pool = TraceablePooler(branch.pool)  # type: ignore[attr-defined]
         if isinstance(branch, VRSP) and branch.prior is not None:
             branch.prior = TraceablePrior(branch.prior, branch.config.num_shapes)  # type: ignore[assignment]
+
+    threshold: Tensor
 
     def forward(self, image: Float[Tensor, "3 H W"]) -> tuple[Tensor, ...]:
         """Boxes, labels, scores, and the masks that `mask_names` names."""
@@ -109,14 +119,12 @@ class Traceable(nn.Module):
             regions, scores = regions[slice(MOST_CANDIDATES)], scores[:MOST_CANDIDATES]
             masks = model.branch.predict(features, regions)
             scores = model.branch.rescored(scores, masks.factors)
-            kept = batched_nms(regions.boxes, scores, regions.labels, config.nms_threshold)
-            kept = kept[: config.detections_per_image]
+            kept = suppressed(regions, scores, size, config.nms_threshold)[: config.detections_per_image]
             amodal, visible = (None if mask is None else mask[kept] for mask in (masks.amodal, masks.visible))
             masks = RegionMasks(amodal, visible)
             regions, scores = regions[kept], scores[kept]
         else:
-            kept = batched_nms(regions.boxes, scores, regions.labels, config.nms_threshold)
-            kept = kept[: config.detections_per_image]
+            kept = suppressed(regions, scores, size, config.nms_threshold)[: config.detections_per_image]
             regions, scores = regions[kept], scores[kept]
             masks = model.branch.predict(features, regions)
         return regions, scores, masks, (size / _size(image.shape[-2:])).flip(0).repeat(2)
@@ -126,10 +134,11 @@ class Traceable(nn.Module):
     ) -> tuple[Regions, Float[Tensor, " N"]]:
         """As `BoxStage.candidates` for one image of `size` (height, width): best first."""
         stage = self.model.boxes
-        logits, deltas = stage.predictor(stage.head(stage.pool(features, all_regions([proposals]))))
+        nowhere = torch.zeros_like(proposals[:, 0], dtype=torch.int64)
+        logits, deltas = stage.predictor(stage.head(stage.pool(features, Regions(proposals, nowhere, nowhere))))
         scores = logits.softmax(-1)[:, 1:]
         boxes = stage.coder.decode(deltas, [proposals])[:, 1:]
-        rows, classes = torch.where(scores > stage.config.score_threshold)
+        rows, classes = torch.where(scores > self.threshold)
         limits = size.flip(0).repeat(2)
         found, values = torch.minimum(boxes[rows, classes].clamp(min=0), limits), scores[rows, classes]
         large = remove_small_boxes(found, SMALLEST_SIDE)
@@ -189,6 +198,25 @@ class TraceablePrior(nn.Module):
         """As `ShapePrior.distance`, of bool masks."""
         nearest = self.lookup(masks.float(), classes, 1)[:, 0] > 0.5
         return (masks ^ nearest).float().mean((1, 2))
+
+
+def suppressed(
+    regions: Regions, scores: Float[Tensor, " N"], size: Float[Tensor, "2"], iou: float
+) -> Int64[Tensor, " M"]:
+    """Class-wise suppression, best first: classes are moved apart by more than the image.
+
+    torchvision's `batched_nms` asks whether there are boxes at all, which tracing would settle for good.
+    """
+    apart = (regions.labels * (size.max() + 1))[:, None]
+    return nms(regions.boxes + apart, scores, iou)
+
+
+def _set_threshold(graph: "onnx.ModelProto", threshold: float) -> None:
+    """Puts the real score threshold in the place of the one that the graph was traced with."""
+    from onnx.numpy_helper import from_array
+
+    (tensor,) = (each for each in graph.graph.initializer if each.name == "threshold")
+    tensor.CopyFrom(from_array(np.array(threshold, dtype=np.float32), tensor.name))
 
 
 def _size(shape: Sequence[int | Tensor]) -> Float[Tensor, "2"]:

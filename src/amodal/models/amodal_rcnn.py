@@ -76,7 +76,7 @@ class AmodalRCNN(nn.Module):
         config: DetectorConfig = self.boxes.config
         iou, limit = config.nms_threshold, config.detections_per_image
         regions = all_regions([candidates.boxes], [candidates.labels])
-        if not self.branch.rescores:
+        if not self.branch.rescores or len(regions) == 0:
             kept = suppress(candidates, iou, limit)
             return regions[kept], candidates.scores[kept], self.branch.predict(features, regions[kept])
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 def own_class(logits: Float[Tensor, "R K S S"], labels: Int64[Tensor, " R"]) -> Float[Tensor, "R S S"]:
     """Each region's mask: the channel of its class. Labels count from 1, channels from 0."""
-    return logits[torch.arange(len(labels), device=logits.device), labels - 1]
+    return logits[torch.arange(labels.shape[0], device=logits.device), labels - 1]
 
 
 def mask_loss(

@@ -133,7 +133,7 @@ class VRSP(nn.Module):
         found = []
         if self.reclassifier is not None:
             logits = self.reclassifier(features * self.visible_gate(passes, labels))
-            own = logits.softmax(1)[torch.arange(len(labels), device=labels.device), labels - 1]
+            own = logits.softmax(1)[torch.arange(labels.shape[0], device=labels.device), labels - 1]
             found.append(0.4 * own + 0.6 if self.follows_code else own)
         if self.prior is not None and self.config.prior_rescoring:
             shape = own_class(passes.refined_amodal.logits, labels) > 0

@@ -1,0 +1,47 @@
+"""Optional packages: what needs one says which, and how to get it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_models import SMALL, small_model
+from test_render import bars
+
+import amodal
+from amodal.annotations import Category
+from amodal.commands.demo import demo
+from amodal.errors import UserError
+from amodal.inference.export import export_onnx
+from amodal.inference.predictor import Predictor
+from amodal.inference.video import predict_video
+
+
+def export(folder: Path) -> None:
+    export_onnx(small_model(SMALL).eval(), [Category(1, "cup")], folder / "a.onnx")
+
+
+class Nothing:
+    categories = (Category(1, "cup"),)
+
+    def find(self, images: list[np.ndarray]) -> list:
+        return []
+
+
+USES = {
+    "av": ("video", lambda folder: predict_video(Predictor(Nothing()), folder / "a.mp4", folder / "b.mp4")),
+    "onnx": ("onnx", export),
+    "onnxruntime": ("onnx", lambda folder: amodal.load(folder / "a.onnx")),
+    "supervision": ("supervision", lambda folder: bars().to_supervision()),
+    "huggingface_hub": ("hub", lambda folder: amodal.load("hf://ann/model")),
+    "gradio": ("page", lambda folder: demo("demo")),
+}
+
+
+@pytest.mark.parametrize("package", USES)
+def test_a_missing_package_is_named_with_the_way_to_get_it(package, tmp_path, monkeypatch):
+    extra, use = USES[package]
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "amodal.demo.page", raising=False)
+    with pytest.raises(UserError, match=rf"not installed.*pip install 'amodal\[{extra}\]'"):
+        use(tmp_path)
