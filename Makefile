@@ -9,7 +9,7 @@ DEMO := runs/demo
 demo: $(INSTALLED)  ## drawn scenes, shape prior, training, numbers and pictures: under 20 minutes on 2 cores
 	$(BIN)/amodal synth --out $(DEMO)/scenes --count 60 --split val --seed 1 --overwrite \
 		--size 160 160 --num-objects 3 6 --scale 0.3 0.6
-	$(BIN)/amodal train demo --out $(DEMO)/run $(if $(wildcard $(DEMO)/run/training.pt),--resume)
+	$(BIN)/amodal train demo --out $(DEMO)/run $(if $(wildcard $(DEMO)/run/config.json),--resume)
 	$(BIN)/amodal evaluate $(DEMO)/run/model.safetensors $(DEMO)/scenes \
 		--out $(DEMO)/scores.json --html $(DEMO)/report.html
 	$(BIN)/amodal predict $(DEMO)/run/model.safetensors $(DEMO)/scenes/images --out $(DEMO)/pictures
