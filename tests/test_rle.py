@@ -117,7 +117,7 @@ GOOD = text_rle(CUP_SEEN)
         ({"size": [6, 8], "counts": "P"}, "cut short"),
         ({"size": [6, 8], "counts": "é"}, "do not add up"),
         ({"size": [6, 8], "counts": "~~"}, "do not belong"),
-        ({"size": [6, 8], "counts": "P" * 20 + "0"}, "do not belong"),
+        ({"size": [6, 8], "counts": "P" * 20 + "0"}, "do not add up"),
         ({"size": [6, 8], "counts": [40, 7]}, "do not add up"),
         ({"size": [6, 8], "counts": [50, -2]}, "do not add up"),
         ({"size": [6, 8], "counts": [40.5, 7.5]}, "whole numbers"),

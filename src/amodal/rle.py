@@ -4,7 +4,6 @@ The codec is pycocotools', but for decoding and areas: with NumPy 2.4 its 2.0.11
 masks on at the other. No torch here, so that files can be read, checked and scored without it.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
@@ -12,8 +11,8 @@ import hotcoco
 import numpy as np
 from pycocotools import mask as codec
 
-_COUNTS = re.compile(rb"(?:[P-o]{0,6}[0-O])+")
-"""Compressed counts: numbers of up to 7 characters, the last of each below 48 + 32."""
+_ALPHABET = bytes(range(48, 112))
+"""Characters of compressed counts: 48 and six bits."""
 
 
 class Rle(TypedDict):
@@ -97,7 +96,7 @@ def runs(rle: Rle) -> np.ndarray:
     Raises:
         ValueError: The counts are damaged: they are not the run lengths of a mask of this size.
     """
-    if _COUNTS.fullmatch(rle["counts"]) is None:
+    if not _is_legible(rle["counts"]):
         raise ValueError("run lengths are cut short or hold characters that do not belong there")
     counts, _ = _runs_of_all([rle["counts"]])
     _check_runs(counts, rle["size"])
@@ -106,7 +105,7 @@ def runs(rle: Rle) -> np.ndarray:
 
 def are_sound(rles: Sequence[Rle]) -> np.ndarray:
     """For each whether `runs` takes it, bool (N,): a fraction of the time of asking one by one."""
-    sound = np.array([_COUNTS.fullmatch(rle["counts"]) is not None for rle in rles], dtype=bool)
+    sound = np.array([_is_legible(rle["counts"]) for rle in rles], dtype=bool)
     readable = np.flatnonzero(sound)
     if len(readable):
         chosen = [rles[index] for index in readable.tolist()]
@@ -117,8 +116,13 @@ def are_sound(rles: Sequence[Rle]) -> np.ndarray:
     return sound
 
 
+def _is_legible(text: bytes) -> bool:
+    """Whether the characters are those of counts, and the last one ends a number."""
+    return bool(text) and text[-1] < 48 + 32 and not text.translate(None, _ALPHABET)
+
+
 def _runs_of_all(texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """The run lengths of masks one after another, int64, and where each mask's begin. The texts match `_COUNTS`."""
+    """The run lengths of masks one after another, int64, and where each mask's begin. The texts are legible."""
     # LEB128-like: 5 bits a character from 48 up, 32 says that more follow, 16 in the last is the sign.
     codes = np.frombuffer(b"".join(texts), dtype=np.uint8).astype(np.int64) - 48
     (last,) = (codes < 32).nonzero()
@@ -142,6 +146,7 @@ def _runs_of_all(texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
     sums = sums.cumsum(axis=0)
     counts = (sums[1:] - np.repeat(sums[begins], pairs, axis=0)).reshape(-1)[at]
     counts[first] = told[first]
+    counts[lengths > 7] = -1  # more than any image has, and more than 64 bits hold
     return counts, first
 
 

@@ -6,6 +6,7 @@ seen, so that the names are looked up record by record. This package writes D2SA
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,12 @@ DIALECTS = (
 
 def dialect_of(raw: dict[str, Any]) -> Dialect:
     """The dialect of one record."""
-    return next((dialect for dialect in DIALECTS if dialect.marker in raw), PLAIN)
+    return _dialect_of_keys(tuple(raw))
+
+
+@lru_cache(maxsize=64)
+def _dialect_of_keys(keys: tuple[str, ...]) -> Dialect:
+    return next((dialect for dialect in DIALECTS if dialect.marker in keys), PLAIN)
 
 
 def contents(document: JsonDocument, images: Path | None) -> Contents:

@@ -48,6 +48,11 @@ class Record:
     is_stuff: Any = None
     depth_order: Any = None
 
+    @property
+    def masks(self) -> tuple[Any, Any]:
+        """Those that are used: the invisible one only where it tells the visible one."""
+        return self.amodal, self.invisible if self.visible is None else self.visible
+
 
 @dataclass(frozen=True)
 class Contents:
@@ -179,8 +184,8 @@ def _with_sound_masks(records: Iterable[Record | Problem]) -> Iterator[tuple[Rec
     """
     waiting = iter(records)
     while batch := list(islice(waiting, NUM_TOGETHER)):
-        stated = (mask for r in batch if isinstance(r, Record) for mask in (r.amodal, r.visible, r.invisible))
-        masks = [mask for mask in stated if _is_text(mask)]
+        used = [mask for record in batch if isinstance(record, Record) for mask in record.masks]
+        masks = [mask for mask in used if _is_text(mask)]
         found = rle.are_sound([_as_rle(mask) for mask in masks]).tolist()
         sound = {id(mask) for mask, is_sound in zip(masks, found, strict=True) if is_sound}
         yield from ((record, sound) for record in batch)
