@@ -15,7 +15,7 @@ from amodal.annotations import Category
 from amodal.commands.export import export
 from amodal.errors import UserError
 from amodal.inference.eager import TorchModel
-from amodal.inference.export import export_onnx
+from amodal.inference.export import export_onnx, to_int8
 from amodal.inference.predictor import Predictor
 from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
@@ -105,6 +105,18 @@ def test_export_and_prediction_without_torch(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "10 objects in 1 images" in done.stdout
     assert (tmp_path / "out" / "predictions.json").stat().st_size > 100
+
+
+@pytest.mark.filterwarnings("ignore")  # ONNX Runtime's own
+def test_eight_bits_are_smaller_and_nearly_the_same(tmp_path):
+    export_onnx(small_model(with_method("orcnn")).eval(), CATEGORIES, tmp_path / "m.onnx")
+    to_int8(tmp_path / "m.onnx", tmp_path / "small.onnx")
+    assert (tmp_path / "small.onnx").stat().st_size < 0.4 * (tmp_path / "m.onnx").stat().st_size
+    large, small = (
+        amodal.load(tmp_path / name, device="cpu").predict(noise(80, 90), score_threshold=0)
+        for name in ("m.onnx", "small.onnx")
+    )
+    assert np.abs(np.sort(large.scores) - np.sort(small.scores)).max() < 0.02
 
 
 def test_what_is_no_exported_model_is_named(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import tyro
 
 
-def export(checkpoint: tyro.conf.Positional[str], out: tyro.conf.Positional[Path]) -> None:
+def export(checkpoint: tyro.conf.Positional[str], out: tyro.conf.Positional[Path], *, int8: bool = False) -> None:
     """Writes a checkpoint as ONNX, for images of any size.
 
     `amodal predict OUT.onnx IMAGE` runs it with ONNX Runtime alone, without torch. The graph takes `image`, float32
@@ -15,17 +15,20 @@ def export(checkpoint: tyro.conf.Positional[str], out: tyro.conf.Positional[Path
     Args:
         checkpoint: A checkpoint, the name of a model in the package, or hf://USER/MODEL.
         out: The .onnx file to write.
+        int8: Keep weights in 8 bits: about a third of the size, and a little less exact.
     """
     from amodal.errors import UserError
 
     if out.suffix != ".onnx":
         raise UserError("an exported model's name ends in .onnx", file=out)
     from amodal.inference.eager import TorchModel
-    from amodal.inference.export import export_onnx
+    from amodal.inference.export import export_onnx, to_int8
     from amodal.inference.predictor import load
 
     model = load(checkpoint, "cpu").model
     if not isinstance(model, TorchModel):
         raise UserError("is exported already", file=checkpoint, remedy="Give a checkpoint")
     export_onnx(model.model, model.categories, out)
+    if int8:
+        to_int8(out, out)
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MB")

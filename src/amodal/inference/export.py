@@ -5,7 +5,9 @@ parts of the model that rely on those are replaced here, each by one that comput
 model itself need not know of the export.
 """
 
+import contextlib
 import copy
+import io
 import json
 import warnings
 from collections.abc import Sequence
@@ -77,6 +79,20 @@ def export_onnx(model: AmodalRCNN, categories: Sequence[Category], path: str | P
         about = {"kind": KIND, "categories": json.dumps([asdict(category) for category in categories])}
         onnx.helper.set_model_props(graph, about)
         onnx.save(graph, temporary)
+
+
+def to_int8(source: str | Path, target: str | Path) -> None:
+    """Writes an exported model with weights of 8 bits: about a third of the size, and a little less exact.
+
+    Activations are quantised while it runs, so that no calibration images are needed. Raises UserError if ONNX
+    Runtime is missing.
+    """
+    try:
+        from onnxruntime import quantization
+    except ImportError as error:
+        raise UserError("onnxruntime is not installed", remedy="pip install 'amodal[onnx]'") from error
+    with replacing(target) as temporary, contextlib.redirect_stdout(io.StringIO()):  # it prints shapes it cannot infer
+        quantization.quantize_dynamic(str(source), str(temporary), weight_type=quantization.QuantType.QUInt8)
 
 
 class Traceable(nn.Module):
