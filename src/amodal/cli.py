@@ -12,6 +12,7 @@ from amodal.commands.compare import compare
 from amodal.commands.complete import complete
 from amodal.commands.convert import convert
 from amodal.commands.data import data_check, data_prepare, data_show
+from amodal.commands.demo import demo
 from amodal.commands.evaluate import evaluate
 from amodal.commands.export import export
 from amodal.commands.predict import predict
@@ -31,6 +32,7 @@ COMMANDS: Commands = {
     "complete": complete,
     "convert": convert,
     "export": export,
+    "demo": demo,
 }
 
 GROUPS: dict[str, tuple[str, Commands]] = {

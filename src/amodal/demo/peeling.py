@@ -13,7 +13,7 @@ def peel(
     It shows the shape that the model infers, with plausible colours; it is no photograph of what is hidden.
     """
     hidden = amodal & ~visible
-    sure = ndimage.binary_erosion(visible, iterations=2)  # at the seam pixels mix with the occluder's
+    sure = np.asarray(ndimage.binary_erosion(visible, iterations=2))  # at the seam pixels mix with the occluder's
     sure = sure if sure.any() else visible
     if not hidden.any() or not sure.any():
         return pixels
