@@ -13,8 +13,8 @@ def peel(
     It shows the shape that the model infers, with plausible colours; it is no photograph of what is hidden.
     """
     hidden = amodal & ~visible
-    sure = np.asarray(ndimage.binary_erosion(visible, iterations=2))  # at the seam pixels mix with the occluder's
-    sure = sure if sure.any() else visible
+    sure = np.asarray(ndimage.binary_erosion(visible, iterations=2), dtype=bool)  # at the seam pixels mix with the occluder's
+    sure = sure if sure.any() else np.asarray(visible)
     if not hidden.any() or not sure.any():
         return pixels
     rows, columns = np.flatnonzero(amodal.any(axis=1)), np.flatnonzero(amodal.any(axis=0))
