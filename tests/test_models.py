@@ -161,6 +161,19 @@ def test_a_checkpoint_gives_the_same_model(tmp_path):
         assert all(torch.equal(before[key], after[key]) for key in before)
 
 
+def test_a_checkpoint_of_half_the_size(tmp_path):
+    model = small_model(METHODS["vrsp"]).eval()
+    categories = [Category(i, f"thing {i}") for i in range(1, NUM_CLASSES + 1)]
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    checkpoint.save(whole, checkpoint.Checkpoint(model, METHODS["vrsp"], categories))
+    checkpoint.save(half, checkpoint.Checkpoint(model, METHODS["vrsp"], categories), half=True)
+    assert half.stat().st_size < 0.55 * whole.stat().st_size
+    found = checkpoint.load(half).model.state_dict()
+    for name, value in model.state_dict().items():
+        assert found[name].dtype == value.dtype
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-6)
+
+
 def test_files_that_are_no_checkpoints(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         checkpoint.load(tmp_path / "missing.safetensors")

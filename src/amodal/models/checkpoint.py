@@ -40,14 +40,22 @@ class Checkpoint:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def save(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Writes the model as one safetensors file, whole or not at all."""
+def save(path: str | Path, checkpoint: Checkpoint, *, half: bool = False) -> None:
+    """Writes the model as one safetensors file, whole or not at all.
+
+    Args:
+        path: The file.
+        checkpoint: What it holds.
+        half: Keep numbers in 16 bits: half the size, for a model that is only to be used. Loading gives 32 bits.
+    """
     about = {
         "config": asdict(checkpoint.config),
         "categories": [asdict(category) for category in checkpoint.categories],
         "details": checkpoint.details,
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.model.state_dict().items()}
+    if half:
+        tensors = {name: value.half() if value.dtype == torch.float32 else value for name, value in tensors.items()}
     with replacing(path) as temporary:
         save_file(tensors, temporary, {"kind": KIND, "about": json.dumps(about)})
 
