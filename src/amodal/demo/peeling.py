@@ -13,7 +13,8 @@ def peel(
     It shows the shape that the model infers, with plausible colours; it is no photograph of what is hidden.
     """
     hidden = amodal & ~visible
-    sure = np.asarray(ndimage.binary_erosion(visible, iterations=2), dtype=bool)  # at the seam pixels mix with the occluder's
+    # At the seam pixels mix with the occluder's.
+    sure = np.asarray(ndimage.binary_erosion(visible, iterations=2), dtype=bool)
     sure = sure if sure.any() else np.asarray(visible)
     if not hidden.any() or not sure.any():
         return pixels
