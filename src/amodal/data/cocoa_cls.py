@@ -1,7 +1,8 @@
 """COCOA with COCO's 80 categories: each region takes the category of the COCO object that it is.
 
-COCOA's regions are named in free text (over 2,000 names). COCOA-cls got its categories by comparing masks with those
-of COCO's instance file, and so does this.
+COCOA's regions are named in free text (over 2,000 names). How the published COCOA-cls files got their 80 categories is
+not documented; this compares masks with those of COCO's instance file, with a threshold of its own, so its result is
+like theirs and not the same.
 """
 
 from dataclasses import replace

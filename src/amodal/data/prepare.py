@@ -58,7 +58,8 @@ DATA_SETS = {
     "d2sa": DataSet(
         (
             "images and annotations: d2s_amodal_images_v1.tar.xz and d2s_amodal_annotations_v1.tar.xz, from "
-            "https://www.mvtec.com/company/research/datasets/mvtec-d2s (CC BY-NC-SA 4.0: no commercial use)",
+            "https://www.mvtec.com/company/research/datasets/mvtec-d2s (read the licence there; MVTec's "
+            "other data sets are under CC BY-NC-SA 4.0: no commercial use)",
         ),
         {
             "train": Split(
@@ -74,7 +75,7 @@ DATA_SETS = {
             "annotations: update_train_2020.json and update_test_2020.json, or instances_train.json and "
             "instances_val.json of 2019, from "
             "https://github.com/qqlu/Amodal-Instance-Segmentation-through-KINS-Dataset "
-            "(the authors state no licence: ask them before any use but research)",
+            "(its README states no licence: ask the authors before any use but research)",
         ),
         {
             "train": Split((("instances_train.json", "update_train_2020.json"),), (7474, 7475)),
@@ -86,7 +87,7 @@ DATA_SETS = {
         (
             _COCO_IMAGES,
             "annotations: COCO_amodal_train2014.json and COCO_amodal_val2014.json, from "
-            "https://github.com/Wakeupbuddy/amodalAPI (the authors state no licence for them)",
+            "https://github.com/Wakeupbuddy/amodalAPI (its README states no licence)",
         ),
         {
             "train": Split((("COCO_amodal_train2014.json",),), (2500,)),
@@ -98,7 +99,7 @@ DATA_SETS = {
         (
             _COCO_IMAGES,
             "annotations: COCO_amodal_train2014_with_classes.json and COCO_amodal_val2014_with_classes.json; the "
-            "first address is dead, https://github.com/YihongSun/Bayesian-Amodal links a copy (no licence stated). Or "
+            "first address is dead, https://github.com/YihongSun/Bayesian-Amodal links a copy (its README states no licence for the data). Or "
             "make their like: `amodal convert COCO_amodal_train2014.json FILE --to d2sa --instances "
             "instances_train2014.json`",
         ),
