@@ -100,8 +100,8 @@ DATA_SETS = {
             _COCO_IMAGES,
             "annotations: COCO_amodal_train2014_with_classes.json and COCO_amodal_val2014_with_classes.json; the "
             "first address is dead, https://github.com/YihongSun/Bayesian-Amodal links a copy (its README states "
-            "no licence for the data). Or make their like: `amodal convert COCO_amodal_train2014.json FILE --to d2sa --instances "
-            "instances_train2014.json`",
+            "no licence for the data). Or make their like: `amodal convert COCO_amodal_train2014.json FILE --to d2sa "
+            "--instances instances_train2014.json`",
         ),
         {
             "train": Split((("COCO_amodal_train2014_with_classes.json",),), (2276,)),
