@@ -92,7 +92,7 @@ def _open_cutouts(parts: SceneParts) -> "tuple[CutOutSource, list[Category]]":
     from amodal.synthesis.annotated import AnnotatedCutOuts
     from amodal.synthesis.cutouts import open_cutouts
 
-    if parts.cutouts.endswith(".json"):
+    if formats.holds_annotations(Path(parts.cutouts)):
         annotation_set = formats.read(parts.cutouts)
         categories = sorted(annotation_set.categories, key=lambda category: category.id)
         return AnnotatedCutOuts(annotation_set, parts.split), categories

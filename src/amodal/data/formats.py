@@ -52,6 +52,11 @@ SYNTHESISED = "annotations.json"
 """What `amodal synth` writes into its folder, beside the pictures."""
 
 
+def holds_annotations(path: Path) -> bool:
+    """Whether this is a file or folder of annotations, rather than a folder of cut-outs."""
+    return path.suffix == ".json" or (path / yolo.DATA_FILE).is_file() or any(path.glob("*.json"))
+
+
 def contents(path: str | Path, images: str | Path | None = None) -> Contents:
     """What a file or folder states, its format recognised from its keys. Raises UserError as `read`."""
     path, images = Path(path), None if images is None else Path(images)

@@ -1,6 +1,7 @@
 """A data set opened from its settings."""
 
 from functools import reduce
+from pathlib import Path
 
 from amodal.annotations import AnnotationSet
 from amodal.data import formats
@@ -26,7 +27,7 @@ def open_source(source: FileSource | SceneSource) -> AnnotatedImages | ComposedS
 
 def _open_cutouts(source: SceneSource) -> CutOutSource:
     """The objects of an annotation file, of a folder, or drawn ones."""
-    if source.cutouts.endswith(".json"):
+    if formats.holds_annotations(Path(source.cutouts)):
         return AnnotatedCutOuts(formats.read(source.cutouts), source.split)
     return open_cutouts(source.cutouts, source.split)
 
