@@ -1,9 +1,9 @@
 """The shape of the code: layers, file sizes, what `amodal --help` may load, the public names."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
-from time import perf_counter
 
 import pytest
 
@@ -35,10 +35,12 @@ def test_help_answers_within_a_second_without_torch():
         "import sys, amodal.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
     )
     seconds = []
-    for _ in range(3):  # the best of three: other tests share the machine
-        began = perf_counter()
+    for _ in range(3):
+        before = os.times()
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        seconds.append(perf_counter() - began)
+        after = os.times()
+        # The processor's time, as other tests share the machine: what a person waits who has it alone.
+        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
         assert done.stdout.rstrip().endswith("False"), done.stdout
     assert min(seconds) < 1.0
 
