@@ -22,7 +22,7 @@ from amodal.training import recipes, run_folder
 from benchmarks.eth80 import numbers
 
 WEIGHTS = Path(amodal.__file__).parent / "weights"
-SCENES = 100
+SCENES = 60
 """Validation scenes, of objects that training never saw."""
 
 
