@@ -14,16 +14,10 @@ from amodal.annotations import Category
 from amodal.errors import UserError
 from amodal.files import replacing, require_file
 from amodal.models.amodal_rcnn import AmodalRCNN
-from amodal.models.config import (
-    BackboneConfig,
-    DetectorConfig,
-    MaskConfig,
-    ModelConfig,
-    SLNConfig,
-    VRSPConfig,
-)
+from amodal.models.config import ModelConfig
 from amodal.models.zoo import build, needs_prior
 from amodal.prior.shape_prior import ShapePrior
+from amodal.settings import from_json, to_json
 
 KIND = "amodal model"
 PRIOR_PREFIX = "branch.prior."
@@ -49,7 +43,7 @@ def save(path: str | Path, checkpoint: Checkpoint, *, half: bool = False) -> Non
         half: Keep numbers in 16 bits: half the size, for a model that is only to be used. Loading gives 32 bits.
     """
     about = {
-        "config": asdict(checkpoint.config),
+        "config": to_json(checkpoint.config),
         "categories": [asdict(category) for category in checkpoint.categories],
         "details": checkpoint.details,
     }
@@ -75,9 +69,11 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
                 raise UserError(f"not a checkpoint of this toolkit but {kind}", file=path, remedy=REMEDY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         about = json.loads(metadata["about"])
-        config = model_config(about["config"])
+        config = from_json(ModelConfig, about["config"])
         categories = [Category(**category) for category in about["categories"]]
         model = _rebuild(config, categories, tensors)
+    except UserError as error:
+        raise UserError(error.problem, file=path, record=error.record, remedy=error.remedy) from error
     except SafetensorError as error:
         raise UserError(f"not a checkpoint, or a damaged one ({error})", file=path, remedy=REMEDY) from error
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -86,22 +82,6 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
             f"its weights do not fit its settings ({reason})", file=path, remedy="It may be of another version"
         ) from error
     return Checkpoint(model.to(device).eval(), config, categories, about["details"])
-
-
-def model_config(content: dict[str, Any]) -> ModelConfig:
-    """Settings from their JSON form. Raises KeyError or TypeError where the JSON is of another version."""
-
-    def tuples(values: dict[str, Any]) -> dict[str, Any]:
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-    return ModelConfig(
-        method=content["method"],
-        backbone=BackboneConfig(**content["backbone"]),
-        detector=DetectorConfig(**tuples(content["detector"])),
-        mask=MaskConfig(**content["mask"]),
-        vrsp=VRSPConfig(**content["vrsp"]),
-        sln=SLNConfig(**content["sln"]),
-    )
 
 
 def _rebuild(config: ModelConfig, categories: Sequence[Category], tensors: dict[str, torch.Tensor]) -> AmodalRCNN:
