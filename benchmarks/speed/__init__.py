@@ -1,0 +1,11 @@
+"""Speed: each figure a ratio against a named rival in the same run, drawn as docs/performance.md.
+
+A part is a module of this package with
+
+    TITLE: str                                   # its heading on the page
+    def measure(quick: bool) -> Measured: ...    # everything it measures; quick is for tests: tiny sizes, same paths
+    def describe(measured: Measured) -> str: ... # its text on the page, in Markdown, figures taken from `measured`
+"""
+
+PARTS: tuple[str, ...] = ()
+"""Modules of this package that measure, in the page's order."""
