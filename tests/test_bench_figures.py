@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import torch
 from bench_models import CATEGORIES, SCENES, random_prior, save_random, tiny_recipe
 from PIL import Image
 
+import amodal.commands.bench_figures as commands
 from amodal.bench import figure1, figure3, figure5, subjects, trained, variants
 from amodal.bench.figure3 import Candidate, Turn
+from amodal.bench.silhouettes import silhouettes
 from amodal.commands.bench_figures import (
     FigureSettings,
     bench_figure1,
@@ -101,6 +104,41 @@ def test_figure_1_is_written(settings: FigureSettings) -> None:
         bench_figure1(models=("mask_rcnn_visible",), count=1, occluders=2, shown=1, settings=settings)
     with pytest.raises(UserError, match="too little to compare"):
         bench_figure1(occluders=1, settings=settings)
+
+
+def test_silhouettes_show_masks_and_no_pixels() -> None:
+    masks = np.zeros((2, 5, 6), dtype=bool)
+    masks[0, 1:4, 1:4] = masks[1, 0, 5] = True
+    grey = silhouettes(masks)
+    assert grey[:, :, 0].tolist() == [
+        [240, 240, 240, 240, 240, 110],
+        [240, 110, 110, 110, 240, 240],
+        [240, 110, 205, 110, 240, 240],
+        [240, 110, 110, 110, 240, 240],
+        [240, 240, 240, 240, 240, 240],
+    ]
+    assert (grey == grey[:, :, :1]).all()
+    assert silhouettes(masks[:0]).min() == 240
+
+
+@pytest.mark.parametrize("figure", ["figure1", "figure3", "figure4"])
+def test_figures_without_photographs_are_of_greys_and_colours_only(
+    settings: FigureSettings, monkeypatch: pytest.MonkeyPatch, figure: str
+) -> None:
+    """Flat areas have far fewer colours than images."""
+    seen = []
+    monkeypatch.setattr(commands, "_write", lambda name, settings, picture, *rest, **details: seen.append(picture))
+    benches: dict[str, tuple[Any, dict[str, Any]]] = {
+        "figure1": (bench_figure1, {"models": ("vrsp",), "count": 1, "occluders": 2, "shown": 1}),
+        "figure3": (bench_figure3, {"images": 2, "shown": 1, "least_score": 0.0}),
+        "figure4": (bench_figure4, {"models": ("vrsp",), "images": (0,)}),
+    }
+    bench, options = benches[figure]
+    bench(**options, settings=replace(settings, photographs=False))
+    bench(**options, settings=settings)
+    plain, drawn = seen
+    assert plain.shape == drawn.shape
+    assert len(np.unique(plain.reshape(-1, 3), axis=0)) < len(np.unique(drawn.reshape(-1, 3), axis=0)) / 2
 
 
 def test_a_turned_pair_was_kept_before_and_is_kept_after() -> None:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from amodal import masks
+from amodal.bench.silhouettes import silhouettes
 from amodal.bench.subjects import Subject
 from amodal.bench.trained import Trained
 from amodal.errors import UserError
@@ -66,22 +67,32 @@ def measure(models: Sequence[Trained], found: Sequence[Subject]) -> list[dict[st
     return rows
 
 
-def picture(models: Sequence[Trained], found: Sequence[Subject], side: int = 240) -> Image.Image:
-    """For each subject its images, then each model's completion of the target; hidden parts hatched."""
+def picture(
+    models: Sequence[Trained], found: Sequence[Subject], side: int = 240, *, photographs: bool = True
+) -> Image.Image:
+    """For each subject its images, then each model's completion of the target; hidden parts hatched.
+
+    Drawn over the images, or without `photographs` over silhouettes of the true objects.
+    """
     tiles: list[Tile] = []
     columns = len(found[0].images) + 1
     for subject in found:
-        truth = _drawn(subject, subject.hidden, subject.images[0])
-        tiles += [Tile(image, name) for image, name in zip(subject.images, subject.occluders, strict=True)]
+        images = subject.images if photographs else _silhouettes(subject)
+        truth = _drawn(subject, subject.hidden, images[0])
+        tiles += [Tile(image, name) for image, name in zip(images, subject.occluders, strict=True)]
         tiles.append(Tile(truth, "truth"))
         for model in models:
             parts = completions(model, subject)
             tiles += [
                 Tile(_drawn(subject, p, i), f"IoU {iou(p, subject.hidden):.2f}")
-                for p, i in zip(parts, subject.images, strict=True)
+                for p, i in zip(parts, images, strict=True)
             ]
             tiles.append(Tile(_overlay(parts), f"{model.label}: agreement {agreement(parts):.2f}"))
     return contact_sheet(tiles, columns=columns, side=side)
+
+
+def _silhouettes(subject: Subject) -> list[np.ndarray]:
+    return [silhouettes(np.stack([subject.amodal, front])) for front in subject.occluder_masks]
 
 
 def _drawn(subject: Subject, hidden: np.ndarray, image: UInt8[np.ndarray, "H W 3"]) -> Image.Image:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms, box_iou
 
 from amodal import masks
+from amodal.bench.silhouettes import silhouettes
 from amodal.bench.trained import Trained, pixels_of
 from amodal.data.dataset import Sample
 from amodal.errors import UserError
@@ -206,13 +207,17 @@ def summarise(found: Sequence[Turn], num_images: int) -> dict[str, float | int |
     }
 
 
-def picture(found: Sequence[tuple[Sample, Turn]], side: int = 360) -> Image.Image:
-    """A row for each pair: who won by class score on the left, who wins by re-scoring on the right."""
+def picture(found: Sequence[tuple[Sample, Turn]], side: int = 360, *, photographs: bool = True) -> Image.Image:
+    """A row for each pair: who won by class score on the left, who wins by re-scoring on the right.
+
+    Drawn over the images, or without `photographs` over silhouettes of the true objects.
+    """
     tiles = []
     for sample, turn in found:
+        shown = pixels_of(sample) if photographs else silhouettes(sample["target"]["visible_masks"].numpy())
         for one in (turn.before, turn.after):
             factors = " x ".join(f"{value:.2g}" for value in (one.class_score, *one.factors.values()))
-            tiles.append(Tile(_drawn(pixels_of(sample), one), f"{factors} -> {one.score:.2g}; IoU {one.iou:.2f}"))
+            tiles.append(Tile(_drawn(shown, one), f"{factors} -> {one.score:.2g}; IoU {one.iou:.2f}"))
     return contact_sheet(tiles, headings=("best class score", "best after re-scoring"), side=side)
 
 

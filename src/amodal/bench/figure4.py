@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from amodal.annotations import AnnotationSet, ImageRecord
+from amodal.bench.silhouettes import silhouettes
 from amodal.bench.trained import Trained, pixels_of, truth_of
 from amodal.data.dataset import Sample
 from amodal.evaluation.miou import mean_iou_full, mean_iou_occluded
@@ -20,21 +21,24 @@ SCORE = 0.5
 Row = dict[str, object]
 
 
-def compare(models: Sequence[Trained], samples: Sequence[Sample], side: int = 300) -> tuple[Image.Image, list[Row]]:
+def compare(
+    models: Sequence[Trained], samples: Sequence[Sample], side: int = 300, *, photographs: bool = True
+) -> tuple[Image.Image, list[Row]]:
     """The picture, a row for each sample; and for each sample and model the number of objects and mean IoUs.
 
     An object is drawn in the colour of its place in the truth where one stands for it, so that colours can be
-    followed along a row.
+    followed along a row. Without `photographs`, all is drawn over silhouettes of the true objects.
     """
     tiles, rows = [], []
     for sample in samples:
         pixels, truth = pixels_of(sample), truth_of(sample, models[0].categories)
-        tiles += [Tile(pixels, f"image {sample['image_id']}"), Tile(_drawn(pixels, truth, range(len(truth))))]
+        shown = pixels if photographs else silhouettes(sample["target"]["visible_masks"].numpy())
+        tiles += [Tile(shown, f"image {sample['image_id']}"), Tile(_drawn(shown, truth, range(len(truth))))]
         for model in models:
             found = model.find(pixels, SCORE)
             places, numbers = _against(truth, found, sample["image_id"])
             rows.append({"image_id": sample["image_id"], "method": model.label, **numbers})
-            tiles.append(Tile(_drawn(pixels, found, places), _caption(numbers)))
+            tiles.append(Tile(_drawn(shown, found, places), _caption(numbers)))
     headings = ("image", "truth", *(model.label for model in models))
     return contact_sheet(tiles, headings=headings, side=side), rows
 

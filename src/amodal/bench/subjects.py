@@ -40,6 +40,7 @@ class Subject:
     Attributes:
         images: One for each occluder, uint8 (H, W, 3).
         occluders: Their categories.
+        occluder_masks: Theirs, bool (M, H, W).
         amodal: The target, bool (H, W).
         hidden: The part of it that every occluder hides, bool (H, W).
         label: The target's class, from 1.
@@ -48,6 +49,7 @@ class Subject:
 
     images: list[np.ndarray]
     occluders: list[str]
+    occluder_masks: np.ndarray
     amodal: np.ndarray
     hidden: np.ndarray
     label: int
@@ -130,7 +132,8 @@ def _compose(stage: Stage, num_occluders: int, rng: np.random.Generator) -> Subj
         return None
     images = [render(background, [front, target_place], stage.scenes.shadow).image for front in placements]
     names = [placement.sprite.category for placement in placements]
-    return Subject(images, names, amodal, hidden, target_place.label, trimmed)
+    fronts = np.stack([_on_canvas(front, stage.scenes.size) for front in placements])
+    return Subject(images, names, fronts, amodal, hidden, target_place.label, trimmed)
 
 
 def _another(stage: Stage, used: list[str], rng: np.random.Generator) -> CutOut:

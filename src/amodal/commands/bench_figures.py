@@ -29,6 +29,8 @@ class FigureSettings:
     """The runs' seed."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:1."""
+    photographs: bool = True
+    """Draw over the images; without, over grey silhouettes of the true objects: where images may not be published."""
 
 
 Figures = Annotated[FigureSettings, tyro.conf.arg(name="")]
@@ -67,7 +69,8 @@ def bench_figure1(
     rows = figure1.measure(trained, found)
     trimmed = sum(sum(subject.trimmed) for subject in found) / (count * occluders)
     details = {"objects": count, "occluders": occluders, "trimmed": round(trimmed, 4)}
-    _write("figure1", settings, _array(figure1.picture(trained, found[:shown])), {"rows": rows}, **details)
+    picture = figure1.picture(trained, found[:shown], photographs=settings.photographs)
+    _write("figure1", settings, _array(picture), {"rows": rows}, **details)
     for row in rows:
         print(f"{row['method']}: agreement {row['agreement']:.3f}, IoU with the truth {row['hidden_iou']:.3f}")
 
@@ -109,7 +112,7 @@ def bench_figure3(
     picture = None
     if found:
         pairs = [(samples[by_id[turn.image_id]], turn) for turn in found[:shown]]
-        picture = _array(figure3.picture(pairs))
+        picture = _array(figure3.picture(pairs, photographs=settings.photographs))
     _write("figure3", settings, picture, numbers, model=trained.label, least_score=least_score)
     print(f"{summary['turned_pairs']} pairs turned round in {summary['images']} images")
     if found:
@@ -136,7 +139,8 @@ def bench_figure4(
     samples = _samples(config, trained[0])
     if not images or min(images) < 0 or max(images) >= len(samples):
         raise UserError(f"images {images} are not all there", remedy=f"Give some of 0 to {len(samples) - 1}")
-    picture, rows = figure4.compare(trained, [samples[index] for index in images])
+    chosen = [samples[index] for index in images]
+    picture, rows = figure4.compare(trained, chosen, photographs=settings.photographs)
     _write("figure4", settings, _array(picture), {"rows": rows})
 
 
