@@ -71,6 +71,14 @@ def test_paste_equals_sampling_the_whole_image(box):
     assert torch.equal(masks.paste(probabilities, torch.tensor([box]), size), dense)
 
 
+def test_paste_stays_within_a_mask():
+    torch.manual_seed(0)
+    probabilities, within = torch.rand(2, 7, 7), torch.rand(2, 20, 24) > 0.5
+    boxes = torch.tensor([[3.3, 2.1, 17.8, 14.9], [-5.5, -2.0, 8.25, 30.0]])
+    free = masks.paste(probabilities, boxes, (20, 24))
+    assert torch.equal(masks.paste(probabilities, boxes, (20, 24), within=within), free & within)
+
+
 def test_a_box_outside_the_image_pastes_nothing():
     pasted = masks.paste(torch.ones(2, 4, 4), torch.tensor([[30.0, 0, 40, 10], [5, 5, 5, 9]]), (10, 10))
     assert not pasted.any()

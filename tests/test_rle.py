@@ -6,6 +6,7 @@ from annotation_files import CUP, CUP_POLYGON, CUP_SEEN, JUG, JUG_POLYGON, SIZE,
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from pycocotools import mask as codec
 
 from amodal import rle
 
@@ -37,6 +38,13 @@ def column_runs(mask: np.ndarray) -> list[int]:
 @given(MASKS)
 def test_runs_are_those_of_the_pixels(mask: np.ndarray):
     assert rle.runs(encode(mask)).tolist() == column_runs(mask)
+
+
+@given(arrays(np.uint8, array_shapes(min_dims=3, max_dims=3, max_side=9), elements=st.integers(0, 1)))
+def test_the_text_is_the_codecs_own(masks: np.ndarray):
+    whole = np.concatenate([masks, np.ones_like(masks[:1]), np.zeros_like(masks[:1])])
+    theirs = codec.encode(np.asfortranarray(whole.transpose(1, 2, 0)))
+    assert rle.encode(whole) == rle.encode(whole.astype(bool)) == theirs
 
 
 @given(MASKS)

@@ -3,6 +3,7 @@
 A mask here is a bool tensor (N, H, W); a box is xyxy in pixels, where pixel i covers [i, i + 1).
 """
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -76,24 +77,45 @@ def crop(
 
 
 def paste(
-    probabilities: Float[Tensor, "R S S"], boxes: Float[Tensor, "R 4"], size: tuple[int, int], threshold: float = 0.5
+    probabilities: Float[Tensor, "R S S"],
+    boxes: Float[Tensor, "R 4"],
+    size: tuple[int, int],
+    threshold: float = 0.5,
+    within: Bool[Tensor, "R H W"] | None = None,
 ) -> Bool[Tensor, "R H W"]:
     """Region masks stretched over their boxes in an image of `size` (H, W), bilinear, on where > `threshold`.
 
     Only the pixels inside each box are computed. Bilinear interpolation over an axis-aligned box is separable, so a
     mask is two small matrix products: (h, S) @ (S, S) @ (S, w).
+
+    Args:
+        probabilities: One mask for each box.
+        boxes: xyxy in pixels.
+        size: Height and width of the image.
+        threshold: Exclusive.
+        within: Pixels that are not on here stay off, as a visible mask's do outside its amodal mask.
     """
     height, width = size
-    image_masks = probabilities.new_zeros((len(probabilities), height, width), dtype=torch.bool)
+    image_masks = _cleared((len(probabilities), height, width), probabilities.device)
     limits = torch.stack([boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)], 1)  # (R, x|y, low|high)
     spans = torch.stack([limits[..., 0].floor(), limits[..., 1].ceil()], -1).long().tolist()
-    for mask, box, grid, ((left, right), (top, bottom)) in zip(probabilities, boxes, image_masks, spans, strict=True):
+    for index, (mask, box, ((left, right), (top, bottom))) in enumerate(zip(probabilities, boxes, spans, strict=True)):
         if right <= left or bottom <= top:
             continue
         across = _interpolation(box[0], box[2], left, right, mask.shape[-1])
         down = _interpolation(box[1], box[3], top, bottom, mask.shape[-1])
-        grid[top:bottom, left:right] = down @ mask @ across.T > threshold
+        place = image_masks[index, top:bottom, left:right]
+        torch.gt(down @ mask @ across.T, threshold, out=place)
+        if within is not None:
+            place &= within[index, top:bottom, left:right]
     return image_masks
+
+
+def _cleared(shape: tuple[int, int, int], device: torch.device) -> Bool[Tensor, "R H W"]:
+    """All off. On a CPU NumPy takes zeroed memory from the system, page by page as it is touched: most never is."""
+    if device.type == "cpu":
+        return torch.from_numpy(np.zeros(shape, dtype=bool))
+    return torch.zeros(shape, dtype=torch.bool, device=device)
 
 
 def _interpolation(low: Tensor, high: Tensor, start: int, stop: int, side: int) -> Float[Tensor, "P S"]:

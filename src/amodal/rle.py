@@ -24,9 +24,29 @@ class Rle(TypedDict):
 
 def encode(masks: np.ndarray) -> list[Rle]:
     """Bool or uint8 masks (N, H, W) as run lengths."""
-    # The codec wants column-major (H, W, N); a transposed view of contiguous (N, W, H) is just that.
-    columns = np.ascontiguousarray(masks.transpose(0, 2, 1)).view(np.uint8)
-    return list(codec.encode(columns.transpose(2, 1, 0))) if len(masks) else []  # type: ignore[arg-type]
+    return [_encoded(mask) for mask in masks.astype(bool, copy=False)]
+
+
+def _encoded(mask: np.ndarray) -> Rle:
+    """One bool mask (H, W). Only its tight box is turned to columns: most masks fill a small part of their image."""
+    height, width = mask.shape
+    rows = np.flatnonzero(mask.any(axis=1))
+    top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+    columns = np.flatnonzero(mask[top:bottom].any(axis=0))
+    left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 0)
+    # The box's columns one after another, a clear pixel before the first and behind each: every run ends in its column.
+    room = bottom - top + 1
+    pixels = np.zeros((right - left) * room + 1, dtype=bool)
+    pixels[1:].reshape(right - left, room)[:, :-1] = mask[top:bottom, left:right].T
+    column, row = np.divmod(np.flatnonzero(pixels[1:] != pixels[:-1]), room)
+    changes = (left + column) * height + top + row
+    if room > height:  # runs that go on in the next column
+        twice = changes[1:] == changes[:-1]
+        changes = changes[~(np.append(twice, False) | np.append(False, twice))]
+    counts = np.diff(changes, prepend=0, append=height * width)
+    if len(changes) and changes[-1] == height * width:
+        counts = counts[:-1]
+    return codec.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)  # type: ignore[arg-type, return-value]
 
 
 def decode(rles: Sequence[Rle], size: tuple[int, int]) -> np.ndarray:

@@ -145,12 +145,12 @@ def paste(
 ) -> Prediction:
     """Detections of one image in its own pixels; visible masks are kept within the amodal ones."""
     boxes = regions.boxes / scale.repeat(2)
-    probabilities = {name: getattr(found, name) for name in MASK_FIELDS}
-    pasted = {f"{k}_masks": masks.paste(v.float(), boxes, size) for k, v in probabilities.items() if v is not None}
-    for prefix in ("", "coarse_"):
-        amodal, visible = f"{prefix}amodal_masks", f"{prefix}visible_masks"
-        if amodal in pasted and visible in pasted:
-            pasted[visible] &= pasted[amodal]
+    pasted: dict[str, Tensor] = {}
+    for name in MASK_FIELDS:  # amodal masks before the visible ones that they hold
+        probabilities = getattr(found, name)
+        if probabilities is not None:
+            within = pasted.get(f"{name.replace('visible', 'amodal')}_masks")
+            pasted[f"{name}_masks"] = masks.paste(probabilities.float(), boxes, size, within=within)
     return {"boxes": boxes, "labels": regions.labels, "scores": scores, **pasted}  # type: ignore[typeddict-item]
 
 
