@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from small_models import TINY
 
 from amodal.annotations import Category
 from amodal.bench.variants import variant
 from amodal.data.config import DataConfig, SceneSource
 from amodal.models import checkpoint
-from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, ModelConfig, VRSPConfig
 from amodal.models.zoo import build, needs_prior
 from amodal.prior.autoencoder import MaskAutoencoder
 from amodal.prior.codebook import CodeBook
@@ -34,20 +34,7 @@ CATEGORIES = [Category(i, name) for i, name in enumerate(DRAWINGS, start=1)]
 def tiny_recipe() -> TrainConfig:
     return TrainConfig(
         recipe="tiny_vrsp",
-        model=ModelConfig(
-            backbone=BackboneConfig("resnet18", "none", frozen_stages=0, fpn_channels=8),
-            detector=DetectorConfig(
-                min_size=(64,),
-                anchor_sizes=(8, 16, 32, 64, 96),
-                proposals_training=50,
-                proposals_inference=20,
-                regions_per_image=16,
-                box_width=16,
-                detections_per_image=10,
-            ),
-            mask=MaskConfig(width=4, num_convs=1),
-            vrsp=VRSPConfig(num_shapes=2, reclassification_width=8),
-        ),
+        model=TINY,
         data=DataConfig(SCENES, replace(SCENES, count=2, seed=99)),
         schedule=ScheduleConfig(2, "one_cycle", warm_up=1),
         optimiser=OptimiserConfig("sgd", lr=1e-3, clip_norm=5.0),

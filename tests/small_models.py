@@ -14,22 +14,28 @@ from amodal.prior.codebook import CodeBook
 from amodal.prior.shape_prior import ShapePrior
 
 NUM_CLASSES = 3
-SMALL = ModelConfig(
-    backbone=BackboneConfig("resnet18", "none", 0, 8),
+TINY = ModelConfig(
+    backbone=BackboneConfig("resnet18", "none", frozen_stages=0, fpn_channels=8),
     detector=DetectorConfig(
         min_size=(64,),
-        max_size=96,
         anchor_sizes=(8, 16, 32, 64, 96),
         proposals_training=50,
-        proposals_inference=30,
+        proposals_inference=20,
         regions_per_image=16,
         box_width=16,
-        score_threshold=0.01,
         detections_per_image=10,
     ),
-    mask=MaskConfig(width=8),
-    vrsp=VRSPConfig(num_shapes=4, reclassification_width=8),
+    mask=MaskConfig(width=4, num_convs=1),
+    vrsp=VRSPConfig(num_shapes=2, reclassification_width=8),
 )
+"""For what is trained in a test."""
+SMALL = replace(
+    TINY,
+    detector=replace(TINY.detector, max_size=96, proposals_inference=30, score_threshold=0.01),
+    mask=MaskConfig(width=8),
+    vrsp=replace(TINY.vrsp, num_shapes=4),
+)
+"""With all convolutions, and with random weights never without detections."""
 
 
 def small_prior() -> ShapePrior:

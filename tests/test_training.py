@@ -6,20 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_models
 import torch
+from bench_models import SCENES
 from PIL import Image
 from safetensors.torch import load_file
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from amodal.annotations import Category
-from amodal.data.config import AugmentConfig, DataConfig, FileSource, SceneSource
+from amodal.data.config import AugmentConfig, DataConfig, FileSource
 from amodal.errors import UserError
 from amodal.models import checkpoint
-from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, ModelConfig, VRSPConfig
+from amodal.models.config import BackboneConfig, ModelConfig
 from amodal.models.zoo import build
 from amodal.prior.config import PriorConfig
 from amodal.settings import from_json, to_json
-from amodal.synthesis.config import SceneConfig
 from amodal.training import loop, run_folder
 from amodal.training.config import (
     OptimiserConfig,
@@ -33,23 +34,7 @@ from amodal.training.config import (
 from amodal.training.schedule import START, build_optimiser, rate_at
 from amodal.training.start import rename, start_from, take
 
-SCENES = SceneSource(
-    backgrounds="plain", scenes=SceneConfig(size=(64, 64), num_objects=(1, 3), scale=(0.4, 0.8), min_visible_area=16)
-)
-TINY = ModelConfig(
-    method="orcnn",
-    backbone=BackboneConfig("resnet18", "none", frozen_stages=0, fpn_channels=8),
-    detector=DetectorConfig(
-        min_size=(64,),
-        anchor_sizes=(8, 16, 32, 64, 96),
-        proposals_training=50,
-        proposals_inference=20,
-        regions_per_image=16,
-        box_width=16,
-    ),
-    mask=MaskConfig(width=4, num_convs=1),
-    vrsp=VRSPConfig(num_shapes=2, reclassification_width=8),
-)
+TINY = replace(small_models.TINY, method="orcnn")
 
 
 def tiny_run(iterations: int = 4) -> TrainConfig:
