@@ -10,13 +10,14 @@ from amodal.annotations import Annotation, AnnotationSet, Category, Detection, I
 from amodal.errors import UserError
 from amodal.evaluation import class_agnostic, occlusion
 from amodal.evaluation.analysis import Analysis, analyse, confusion
+from amodal.evaluation.bootstrap import Resampling
 from amodal.evaluation.boundary import boundary, boundary_iou, mean_boundary_iou
 from amodal.evaluation.calibration import calibrate, calibrate_hidden_pixels, calibrate_scores
 from amodal.evaluation.compare import compare
 from amodal.evaluation.depth import depth_order, in_front
 from amodal.evaluation.miou import mean_iou_full, mean_iou_occluded
 from amodal.evaluation.pairs import Pair, assign
-from amodal.evaluation.records import average_precisions, collect
+from amodal.evaluation.records import collect
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.evaluation.views import AMODAL
@@ -126,7 +127,8 @@ def test_calibration_error_by_hand() -> None:
 
 def test_calibration_of_scores_takes_matches_at_iou_one_half() -> None:
     clean = occlusion.clean_grading(TRUTH)
-    records = collect(TRUTH, [found(LEFT, None, confidence=0.8), found(RIGHT, None, 3, 0.7)], AMODAL, clean)
+    detections = [found(LEFT, None, confidence=0.8), found(RIGHT, None, 3, 0.7)]
+    [records] = collect(TRUTH, detections, AMODAL, clean, ["all"])
     assert calibrate_scores(records).error == pytest.approx((0.2 + 0.7) / 2)
 
 
@@ -165,11 +167,11 @@ def report_of(right: list[bool]) -> Report:
 
 def test_weights_are_repetitions_of_images() -> None:
     truth, detections = three_images([True, False, True])
-    records = collect(truth, detections, AMODAL, occlusion.clean_grading(truth))
-    ap = average_precisions(records, np.array([2, 1, 0]))  # two of three are found, none is wrong
+    [records] = collect(truth, detections, AMODAL, occlusion.clean_grading(truth), ["all"])
+    ap = Resampling(records).average_precisions(np.array([2, 1, 0]))  # two of three are found, none is wrong
     assert ap[0] == pytest.approx(67 / 101)
     assert np.isnan(ap[1])
-    assert average_precisions(records, np.array([0, 3, 0]))[0] == 0.0
+    assert Resampling(records).average_precisions(np.array([0, 3, 0]))[0] == 0.0
 
 
 def test_a_run_is_no_different_from_itself_and_a_better_one_is_better() -> None:

@@ -17,6 +17,7 @@ from amodal.annotations import Annotation, AnnotationSet, Category, Detection, I
 from amodal.errors import UserError
 from amodal.evaluation import coco, occlusion, records
 from amodal.evaluation.analysis import analyse
+from amodal.evaluation.bootstrap import Resampling
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.evaluation.views import AMODAL
@@ -121,9 +122,9 @@ def test_vrsp_mode_is_the_authors_evaluator_to_the_bit(seed: int, masks: str) ->
 def test_ap_from_match_records_is_the_evaluators(seed: int, column: str) -> None:
     truth, detections = random_data(seed)
     clean = occlusion.clean_grading(truth)
-    found = records.collect(truth, detections, AMODAL, clean, column)
+    [found] = records.collect(truth, detections, AMODAL, clean, [column])
     assert records.Records.from_text(found.to_text()).matched.tolist() == found.matched.tolist()
-    ours = np.nanmean(records.average_precisions(found, np.ones(len(truth.images))))
+    ours = np.nanmean(Resampling(found).average_precisions(np.ones(len(truth.images), int)))
     outcome = coco.run(truth, detections, AMODAL, clean)
     assert ours == pytest.approx(outcome.average_precision(column), abs=1e-12)
 

@@ -75,6 +75,7 @@ def evaluate(
     from amodal.errors import UserError
     from amodal.evaluation import html, results
     from amodal.evaluation.analysis import analyse
+    from amodal.evaluation.detections import Detections
     from amodal.files import write_json
 
     if len(sources) != (1 if scored.predictions else 2):
@@ -89,7 +90,7 @@ def evaluate(
         return
     report, detections = found
     about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": running.masks}
-    analysis = analyse(truth, detections) if "amodal" in results.kinds_of_masks(detections) else None
+    analysis = analyse(truth, detections) if "amodal" in Detections.of(detections).kinds_of_masks else None
     report = replace(report, analysis=analysis, about=about)
     Console().print(report.table())
     if written.out:

@@ -13,10 +13,11 @@ from amodal.evaluation.boundary import mean_boundary_iou
 from amodal.evaluation.calibration import Calibration, calibrate_scores
 from amodal.evaluation.class_agnostic import Recall, recall
 from amodal.evaluation.depth import DepthOrder, depth_order
+from amodal.evaluation.detections import Detections
 from amodal.evaluation.miou import mean_iou_full, mean_iou_occluded
+from amodal.evaluation.occlusion import ALL
 from amodal.evaluation.pairs import Paired, assign
 from amodal.evaluation.records import Records, collect
-from amodal.evaluation.results import kinds_of_masks
 from amodal.evaluation.views import AMODAL, VISIBLE
 
 CONFUSED_IOU = 0.5
@@ -84,16 +85,15 @@ class Analysis:
 
 def analyse(truth: AnnotationSet, detections: Sequence[Detection]) -> Analysis:
     """All of it. Raises UserError for detections without amodal masks, on which most of it rests."""
-    if "amodal" not in kinds_of_masks(detections):
+    detections = Detections.of(detections)
+    if "amodal" not in detections.kinds_of_masks:
         raise UserError("the detections have no amodal masks", remedy="Only AP can be had of them")
     clean = occlusion.clean_grading(truth)
     occluded = occlusion.column(occlusion.OCCLUSION_RATES[0])
-    kept = {
-        "amodal": collect(truth, detections, AMODAL, clean),
-        f"amodal, {occluded}": collect(truth, detections, AMODAL, clean, occluded),
-    }
-    if "visible" in kinds_of_masks(detections):
-        kept["visible"] = collect(truth, detections, VISIBLE, clean)
+    names = {"amodal": ALL, f"amodal, {occluded}": occluded}
+    kept = dict(zip(names, collect(truth, detections, AMODAL, clean, list(names.values())), strict=True))
+    if "visible" in detections.kinds_of_masks:
+        [kept["visible"]] = collect(truth, detections, VISIBLE, clean, [ALL])
     images = list(assign(truth, detections))
     pairs = [pair for image in images for pair in image.pairs]
     shapes = Shapes(

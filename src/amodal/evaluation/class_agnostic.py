@@ -7,6 +7,7 @@ import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.evaluation import coco
+from amodal.evaluation.detections import Detections
 from amodal.evaluation.occlusion import ALL, visible_ratios
 from amodal.evaluation.views import AMODAL, Grading
 
@@ -34,6 +35,7 @@ def recall(truth: AnnotationSet, detections: Sequence[Detection]) -> dict[str, R
     levels = np.select([rates <= 1e-5, rates <= 0.25], [0, 1], 2)
     stuff = np.array([a.is_stuff for a in truth.annotations], dtype=int)
     single = np.array([not a.is_crowd for a in truth.annotations], dtype=bool)
+    detections = Detections.of(detections)
     found: dict[str, Recall] = {}
     for numbers, names in ((levels, ("none", "partial", "heavy")), (stuff, ("things", "stuff"))):
         ranges = {ALL: (0.0, 9.0)} | {name: (place - 0.5, place + 0.5) for place, name in enumerate(names)}

@@ -5,14 +5,16 @@ compared (amodal masks, visible masks, boxes) is a `View`; which instances count
 `Grading` (`views`). The evaluator's own names for columns ("area", "small") never leave this file.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import hotcoco
 import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
-from amodal.evaluation.views import Batch, Grading, View, batches, record
+from amodal.evaluation.detections import Detections
+from amodal.evaluation.views import Batch, Grading, View, batches
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """IoU .50:.05:.95, as COCO has them."""
@@ -95,14 +97,14 @@ def run(
 
     Source: Lin et al., "Microsoft COCO", ECCV 2014, and its reference implementation, whose numbers this equals.
     """
+    detections = Detections.of(detections)
     parameters = hotcoco.Params("bbox" if view.as_boxes else "segm")
     parameters.area_rng = [_limits(closed_range, grading) for closed_range in grading.ranges.values()]
     parameters.area_rng_lbl = list(grading.ranges)
     parameters.max_dets = list(limits)
     parameters.use_cats = not class_agnostic
     if grading.of_detection is None:
-        loaded = batches(truth, detections, view, -grading.of_truth)
-        precision, recall = _streamed(truth, detections, loaded, parameters)
+        precision, recall = _streamed(truth, detections, view, grading, parameters)
     else:
         precision, recall = _by_categories(truth, detections, view, grading, parameters)
     ids = [-1] if class_agnostic else sorted(c.id for c in truth.categories)
@@ -110,30 +112,34 @@ def run(
 
 
 def _streamed(
-    truth: AnnotationSet, detections: Sequence[Detection], batches: Iterable[Batch], parameters: hotcoco.Params
+    truth: AnnotationSet, detections: Detections, view: View, grading: Grading, parameters: hotcoco.Params
 ) -> tuple[np.ndarray, np.ndarray]:
     """Matches batch by batch and forgets the masks."""
     categories = [{"id": c.id, "name": c.name} for c in truth.categories]
     engine = hotcoco.StreamingEval(categories, parameters.iou_type, params=parameters)
-    columns = np.zeros((len(detections), 7))  # image, box, score, category
-    columns[:, 0] = [d.image_id for d in detections]
-    columns[:, 5] = [d.score for d in detections]
-    columns[:, 6] = [d.category_id for d in detections]
-    for batch in batches:
-        rows = columns[batch.found]
-        if isinstance(batch.masks, np.ndarray):
-            rows[:, 1:5] = batch.masks
-            engine.update(batch.images, batch.truths, rows)
-        else:
-            engine.update(batch.images, batch.truths, rows, segmentation=batch.masks)  # type: ignore[arg-type]
+    for batch in batches(truth, detections, view, -grading.of_truth):
+        rows, masks = _rows(detections, batch)
+        engine.update(batch.images, batch.truths, rows, segmentation=masks)
     return _accumulated(engine.finalize())
+
+
+def _rows(detections: Detections, batch: Batch) -> tuple[np.ndarray, Any]:
+    """The detections of a batch as the evaluator takes them, float64 (P, 7), and their masks, if these are compared."""
+    rows = np.zeros((len(batch.found), 7))  # image, box, score, category
+    rows[:, 0] = detections.image_ids[batch.found]
+    rows[:, 5] = detections.scores[batch.found]
+    rows[:, 6] = detections.category_ids[batch.found]
+    if isinstance(batch.masks, np.ndarray):
+        rows[:, 1:5] = batch.masks
+        return rows, None
+    return rows, batch.masks
 
 
 DETECTIONS_AT_ONCE = 50_000
 
 
 def _by_categories(
-    truth: AnnotationSet, detections: Sequence[Detection], view: View, grading: Grading, parameters: hotcoco.Params
+    truth: AnnotationSet, detections: Detections, view: View, grading: Grading, parameters: hotcoco.Params
 ) -> tuple[np.ndarray, np.ndarray]:
     """Loads all images of some categories at a time.
 
@@ -142,15 +148,17 @@ def _by_categories(
     """
     assert grading.of_detection is not None
     of_truth = np.array([a.category_id for a in truth.annotations], dtype=np.int64)
-    of_found = np.array([d.category_id for d in detections], dtype=np.int64)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
-    for group in _groups(truth, of_found):
-        places, found_places = np.flatnonzero(np.isin(of_truth, group)), np.flatnonzero(np.isin(of_found, group))
-        part = replace(truth, annotations=[truth.annotations[p] for p in places])
-        chosen = [detections[int(p)] for p in found_places]
-        loaded = batches(part, chosen, view, grading.of_truth[places])
-        numbers = grading.of_detection[found_places]
-        parts.append(_at_once(group, chosen, numbers, loaded, parameters))
+    for group in _groups(truth, detections.category_ids):
+        places = np.flatnonzero(np.isin(of_truth, group))
+        found = np.flatnonzero(np.isin(detections.category_ids, group))
+        part = replace(
+            truth,
+            annotations=[truth.annotations[place] for place in places.tolist()],
+            categories=[category for category in truth.categories if category.id in group],
+        )
+        own = Grading(grading.of_truth[places], grading.of_detection[found], grading.ranges)
+        parts.append(_at_once(part, detections.take(found), view, own, parameters))
     precision, recall = zip(*parts, strict=True)
     return np.concatenate(precision, axis=2), np.concatenate(recall, axis=1)
 
@@ -158,34 +166,32 @@ def _by_categories(
 def _groups(truth: AnnotationSet, of_found: np.ndarray) -> list[list[int]]:
     """Category ids in order, as many together as keep to DETECTIONS_AT_ONCE."""
     ids = np.array(sorted(c.id for c in truth.categories))
-    counts = (np.sort(of_found).searchsorted(ids, "right") - np.sort(of_found).searchsorted(ids, "left")).cumsum()
+    ordered = np.sort(of_found)
+    counts = (ordered.searchsorted(ids, "right") - ordered.searchsorted(ids, "left")).cumsum()
     numbers = counts // DETECTIONS_AT_ONCE
     return [ids[numbers == number].tolist() for number in np.unique(numbers)]
 
 
 def _at_once(
-    category_ids: list[int],
-    detections: Sequence[Detection],
-    numbers: np.ndarray,
-    batches: Iterable[Batch],
-    parameters: hotcoco.Params,
+    truth: AnnotationSet, detections: Detections, view: View, grading: Grading, parameters: hotcoco.Params
 ) -> tuple[np.ndarray, np.ndarray]:
-    loaded = list(batches)
-    images = [image for batch in loaded for image in batch.images]
-    truths = [truth for batch in loaded for truth in batch.truths]
-    records = [
-        record(place, detections[place], mask, numbers[place]) | {"score": detections[place].score}
-        for batch in loaded
-        for place, mask in zip(batch.found, batch.masks, strict=True)
-    ]
-    shared = {"images": images, "categories": [{"id": i, "name": str(i)} for i in category_ids]}
-    evaluation = hotcoco.COCOeval(
-        hotcoco.COCO(shared | {"annotations": truths}),
-        hotcoco.COCO(shared | {"annotations": records}),
-        parameters.iou_type,
+    assert grading.of_detection is not None
+    loaded = list(batches(truth, detections, view, grading.of_truth))
+    known = hotcoco.COCO(
+        {
+            "images": [image for batch in loaded for image in batch.images],
+            "categories": [{"id": c.id, "name": c.name} for c in truth.categories],
+            "annotations": [record for batch in loaded for record in batch.truths],
+        }
     )
-    parameters.img_ids = sorted(image["id"] for image in images)
-    parameters.cat_ids = category_ids
+    rows = [_rows(detections, batch) for batch in loaded]
+    masks = None if view.as_boxes else [mask for _, part in rows for mask in part]
+    results = known.load_res(np.concatenate([part for part, _ in rows]), segmentation=masks)
+    order = np.concatenate([batch.found for batch in loaded])
+    results.update_anns(ids=np.arange(1, len(order) + 1), area=grading.of_detection[order])
+    evaluation = hotcoco.COCOeval(known, results, parameters.iou_type)
+    parameters.img_ids = sorted(image.id for image in truth.images)
+    parameters.cat_ids = sorted(category.id for category in truth.categories)
     evaluation.params = parameters
     evaluation.evaluate()
     return _accumulated(evaluation)

@@ -1,6 +1,8 @@
 """Runs side by side: which differences are more than the luck of the images."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +10,8 @@ from rich.table import Table
 from tqdm import tqdm
 
 from amodal.errors import UserError
-from amodal.evaluation.records import Records, average_precisions
+from amodal.evaluation.bootstrap import Resampling
+from amodal.evaluation.records import Records
 from amodal.evaluation.report import Report, percent
 
 CONFIDENCE = 0.95
@@ -70,10 +73,10 @@ def compare(
         runs = {name: kept[name][measure] for name in kept}
         _check_same_truth(runs)
         drawn = _draws(runs[first].wanted.shape[1], resamples, seed)
-        base, base_drawn = _mean_ap(runs[first]), np.array([_mean_ap(runs[first], w) for w in drawn])
+        base, *base_drawn = _mean_aps(runs[first], drawn)
         for name in others:
-            ap = _mean_ap(runs[name])
-            differences = np.array([_mean_ap(runs[name], w) for w in drawn]) - base_drawn
+            ap, *run_drawn = _mean_aps(runs[name], drawn)
+            differences = np.subtract(run_drawn, base_drawn)
             low, high = _interval(differences)
             found.append(Difference(measure, name, ap, base, ap - base, low, high))
     return [one for one in found if np.isfinite(one.difference)]
@@ -93,15 +96,23 @@ def _check_same_truth(runs: dict[str, Records]) -> None:
 
 
 def _draws(num_images: int, resamples: int, seed: int) -> np.ndarray:
-    """How often each image is in each resample, int64 (resamples, images)."""
-    return np.random.default_rng(seed).multinomial(num_images, np.full(num_images, 1 / num_images), size=resamples)
+    """How often each image is in the data set itself and in each resample, int64 (1 + resamples, images)."""
+    chances = np.full(num_images, 1 / num_images)
+    drawn = np.random.default_rng(seed).multinomial(num_images, chances, size=resamples)
+    return np.concatenate([np.ones((1, num_images), drawn.dtype), drawn])
 
 
-def _mean_ap(records: Records, weights: np.ndarray | None = None) -> float:
-    """Mean over the categories that occur; NaN where none does."""
-    values = average_precisions(records, np.ones(records.wanted.shape[1], int) if weights is None else weights)
-    occurring = values[~np.isnan(values)]
-    return float(occurring.mean()) if occurring.size else float("nan")
+def _mean_aps(records: Records, drawn: np.ndarray) -> list[float]:
+    """For each draw the mean AP over the categories that occur in it; NaN where none does."""
+    resampling = Resampling(records)
+
+    def mean_ap(weights: np.ndarray) -> float:
+        values = resampling.average_precisions(weights)
+        occurring = values[~np.isnan(values)]
+        return float(occurring.mean()) if occurring.size else float("nan")
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy's long loops let others run beside them
+        return list(threads.map(mean_ap, drawn))
 
 
 def _interval(differences: np.ndarray) -> tuple[float, float]:

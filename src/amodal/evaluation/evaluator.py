@@ -4,12 +4,12 @@ Any callable from images to predictions is judged by the same code: a torch mode
 somebody else's. Masks become run lengths image by image, so that memory holds one batch of them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -21,6 +21,8 @@ from amodal.errors import UserError
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.instances import Prediction, Target
+from amodal.masks import pixel_boxes
+from amodal.models.amodal_rcnn import AmodalRCNN
 
 Model = Callable[[list[Float[Tensor, "3 H W"]]], list[Prediction]]
 """Images with values in [0, 1] to predictions in the same images' pixels. A model must be in evaluation mode."""
@@ -88,11 +90,12 @@ def predict(
     images: list[ImageRecord] = []
     annotations: list[Annotation] = []
     detections: dict[Masks, list[Detection]] = {}
+    in_boxes = isinstance(model, AmodalRCNN)  # whose masks are pasted into them
     for sample, prediction in _predictions(model, samples, reading):
         if truth is None:
             images.append(_image_record(sample))
             annotations += _annotations(sample, samples.categories)
-        for kind, found in as_detections(prediction, sample["image_id"], samples.categories).items():
+        for kind, found in as_detections(prediction, sample["image_id"], samples.categories, in_boxes=in_boxes).items():
             detections.setdefault(kind, []).extend(found)
     parts = processes.gather((images, annotations, detections))
     if truth is None:
@@ -144,7 +147,7 @@ def _chunks(indices: Sequence[int], size: int) -> list[list[int]]:
 
 
 def as_detections(
-    prediction: Prediction, image_id: int, categories: Sequence[Category]
+    prediction: Prediction, image_id: int, categories: Sequence[Category], *, in_boxes: bool = False
 ) -> dict[Masks, list[Detection]]:
     """One image's prediction as detections, best first; also with its coarse masks if it has them.
 
@@ -152,12 +155,20 @@ def as_detections(
         prediction: In the image's own pixels.
         image_id: The image's.
         categories: Label l stands for `categories[l - 1]`.
+        in_boxes: No mask leaves its box: then only the boxes are looked at.
     """
+
+    def encoded_masks(key: str) -> list[rle.Rle] | None:
+        found = prediction.get(key)
+        if not isinstance(found, Tensor):
+            return None
+        return encode_in_boxes(found, prediction["boxes"]) if in_boxes else rle.encode(found.cpu().numpy())
+
     encoded: dict[Masks, tuple[list[rle.Rle] | None, list[rle.Rle] | None]] = {
-        "refined": (_encoded(prediction, "amodal_masks"), _encoded(prediction, "visible_masks"))
+        "refined": (encoded_masks("amodal_masks"), encoded_masks("visible_masks"))
     }
     if "coarse_amodal_masks" in prediction or "coarse_visible_masks" in prediction:
-        encoded["coarse"] = (_encoded(prediction, "coarse_amodal_masks"), _encoded(prediction, "coarse_visible_masks"))
+        encoded["coarse"] = (encoded_masks("coarse_amodal_masks"), encoded_masks("coarse_visible_masks"))
     scores, labels = prediction["scores"].tolist(), prediction["labels"].tolist()
     boxes = prediction["boxes"].tolist()
     return {
@@ -178,9 +189,13 @@ def as_detections(
     }
 
 
-def _encoded(prediction: Mapping[str, object], key: str) -> list[rle.Rle] | None:
-    masks = prediction.get(key)
-    return rle.encode(masks.cpu().numpy()) if isinstance(masks, Tensor) else None
+def encode_in_boxes(masks: Bool[Tensor, "N H W"], boxes: Float[Tensor, "N 4"]) -> list[rle.Rle]:
+    """Masks as run lengths, of which only the pixels that each one's box reaches are read."""
+    size = (masks.shape[1], masks.shape[2])
+    return [
+        rle.from_crop(mask[top:bottom, left:right].cpu().numpy(), left, top, size)
+        for mask, (left, top, right, bottom) in zip(masks, pixel_boxes(boxes, size).tolist(), strict=True)
+    ]
 
 
 def _image_record(sample: Sample) -> ImageRecord:

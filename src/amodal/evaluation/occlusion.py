@@ -21,6 +21,7 @@ import numpy as np
 from amodal.annotations import AnnotationSet, Detection
 from amodal.data import formats
 from amodal.data.records import Record
+from amodal.evaluation.detections import Detections, Masks
 from amodal.evaluation.views import Grading
 from amodal.rle import areas, from_json, intersect, subtract
 
@@ -43,18 +44,20 @@ def visible_ratios(truth: AnnotationSet) -> np.ndarray:
 
 def predicted_visible_ratios(detections: Sequence[Detection]) -> np.ndarray:
     """|amodal and visible| / |amodal| of each detection's own masks, float64; NaN for an empty or missing mask."""
-    complete = [(place, d.amodal, d.visible) for place, d in enumerate(detections) if d.amodal and d.visible]
-    places = [place for place, _, _ in complete]
-    amodal = areas([mask for _, mask, _ in complete])
-    common = areas([intersect(mask, visible) for _, mask, visible in complete])
-    ratios = np.full(len(detections), np.nan)
-    ratios[places] = np.divide(common, amodal, out=np.full(len(places), np.nan), where=amodal > 0)
+    columns = Detections.of(detections)
+    pairs = [(p, m, v) for p, (m, v) in enumerate(zip(columns.amodal, columns.visible, strict=True)) if m and v]
+    amodal = areas([mask for _, mask, _ in pairs])
+    common = areas([intersect(mask, visible) for _, mask, visible in pairs])
+    ratios = np.full(len(columns), np.nan)
+    ratios[[place for place, _, _ in pairs]] = np.divide(
+        common, amodal, out=np.full(len(pairs), np.nan), where=amodal > 0
+    )
     return ratios
 
 
 def invisible_parts(
     truth: AnnotationSet, detections: Sequence[Detection], predicted_ratios: np.ndarray
-) -> tuple[AnnotationSet, list[Detection]]:
+) -> tuple[AnnotationSet, Detections]:
     """The hidden parts of both, in place of their amodal masks; boxes and visible masks are dropped.
 
     Instances and detections that hide nothing are left out: "nothing hidden" is neither asked for nor claimed, and a
@@ -70,12 +73,12 @@ def invisible_parts(
         for a, ratio in zip(truth.annotations, visible_ratios(truth), strict=True)
         if ratio < 1
     ]
-    claimed = [
-        replace(d, box=None, amodal=subtract(d.amodal, d.visible), visible=None)
-        for d, ratio in zip(detections, predicted_ratios, strict=True)
-        if ratio < 1 and d.amodal and d.visible
-    ]
-    return replace(truth, annotations=hidden), claimed
+    claimed = Detections.of(detections).take(np.flatnonzero(predicted_ratios < 1))
+    masks: Masks = [subtract(m, v) for m, v in zip(claimed.amodal, claimed.visible, strict=True) if m and v]
+    nowhere = np.full_like(claimed.boxes, np.nan)
+    return replace(truth, annotations=hidden), replace(
+        claimed, boxes=nowhere, amodal=masks, visible=[None] * len(masks)
+    )
 
 
 def clean_grading(truth: AnnotationSet) -> Grading:

@@ -10,10 +10,12 @@ as an empty prediction. Crowds and instances without pixels are left out.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Detection
+from amodal.evaluation.detections import Detections
 
 LEAST_SCORE = 0.5
 
@@ -40,9 +42,10 @@ def assign(
     truth: AnnotationSet, detections: Sequence[Detection], *, least_score: float = LEAST_SCORE
 ) -> Iterator[Paired]:
     """The pairs of each image, in order of image ids; a detection with neither mask takes no part."""
+    columns = Detections.of(detections)
     found: dict[int, list[Detection]] = {}
-    for detection in detections:
-        if detection.score >= least_score and (detection.visible or detection.amodal):
+    for detection in columns.take(np.flatnonzero(columns.scores >= least_score)):
+        if detection.visible or detection.amodal:
             found.setdefault(detection.image_id, []).append(detection)
     for image in sorted(truth.images, key=lambda image: image.id):
         objects = [a for a in truth.by_image.get(image.id, []) if not a.is_crowd and rle.areas([a.amodal])[0]]

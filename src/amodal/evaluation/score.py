@@ -7,8 +7,9 @@ import numpy as np
 from amodal.annotations import AnnotationSet, Detection
 from amodal.evaluation import coco, occlusion
 from amodal.evaluation.coco import Outcome
+from amodal.evaluation.detections import Detections
 from amodal.evaluation.report import Counts, OcclusionScores, Report, Scores
-from amodal.evaluation.results import check, kinds_of_masks
+from amodal.evaluation.results import check
 from amodal.evaluation.views import AMODAL, BOX, VISIBLE, Grading
 
 
@@ -28,14 +29,15 @@ def score(
     Raises:
         UserError: Detections of unknown images or categories, masks of the wrong size, masks in some detections only.
     """
+    detections = Detections.of(detections)
     check(truth, detections)
-    kinds = kinds_of_masks(detections)
+    kinds = detections.kinds_of_masks
     clean = occlusion.clean_grading(truth)
     ratios = occlusion.predicted_visible_ratios(detections)
     vrsp = occlusion.vrsp_grading(truth, ratios, stated_ratios) if kinds == {"amodal", "visible"} else None
     scores: dict[str, Scores] = {}
     rows: list[OcclusionScores] = []
-    if "amodal" in kinds or all(d.box for d in detections):
+    if "amodal" in kinds or detections.has_box.all():
         scores["box"] = _scores(truth, coco.run(truth, detections, BOX, clean))
     for view in (AMODAL, VISIBLE):
         if view.name not in kinds:

@@ -1,19 +1,15 @@
 """What is compared, who counts where, and the images fed batch by batch in the evaluator's form."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from amodal.annotations import Annotation, AnnotationSet, Detection
+from amodal.annotations import Annotation, AnnotationSet
+from amodal.evaluation.detections import Detections, Masks, by_image
 from amodal.rle import Rle, boxes
 
-Instance = TypeVar("Instance", Annotation, Detection)
-Shape = TypeVar("Shape")
-Corners = tuple[float, float, float, float]
-"""A box as left, top, right, bottom in pixels."""
 IMAGES_PER_BATCH = 64
 
 Records = list[dict[str, Any]]
@@ -26,36 +22,36 @@ class Batch:
     Attributes:
         images: In the evaluator's form.
         truths: Annotations in the evaluator's form; an id is its place in the list of annotations plus 1.
-        found: Places in the list of detections.
-        masks: Of those detections; or their boxes as xywh, float64 (D, 4).
+        found: Places among the detections, int64 (P,).
+        masks: Of those detections; or their boxes as xywh, float64 (P, 4).
     """
 
     images: Records
     truths: Records
-    found: list[int]
+    found: np.ndarray
     masks: list[Rle] | np.ndarray
 
 
 @dataclass(frozen=True)
 class View:
-    """Which masks of truth and detections are compared; None leaves an instance out.
+    """Which masks of truth and detections are compared; a detection without one takes no part.
 
     Attributes:
         name: What reports call it.
         of_truth: An annotation's mask.
-        of_detection: A detection's mask, or its box as xyxy in pixels.
-        as_boxes: Compare boxes, those of the masks where masks are given.
+        of_found: The detections' masks.
+        as_boxes: Compare boxes: those that detections state, or else those of the masks.
     """
 
     name: str
-    of_truth: Callable[[Annotation], Rle | None]
-    of_detection: Callable[[Detection], Rle | Corners | None]
+    of_truth: Callable[[Annotation], Rle]
+    of_found: Callable[[Detections], Masks]
     as_boxes: bool = False
 
 
 AMODAL = View("amodal", lambda a: a.amodal, lambda d: d.amodal)
 VISIBLE = View("visible", lambda a: a.visible, lambda d: d.visible)
-BOX = View("box", lambda a: a.amodal, lambda d: d.box or d.amodal, as_boxes=True)
+BOX = View("box", lambda a: a.amodal, lambda d: d.amodal, as_boxes=True)
 
 
 @dataclass(frozen=True)
@@ -77,67 +73,54 @@ class Grading:
     ranges: dict[str, tuple[float, float]]
 
 
-def batches(
-    truth: AnnotationSet, detections: Sequence[Detection], view: View, truth_numbers: np.ndarray
-) -> Iterator[Batch]:
+def batches(truth: AnnotationSet, detections: Detections, view: View, truth_numbers: np.ndarray) -> Iterator[Batch]:
     """Those who take part, some images at a time, in order of image ids."""
-    truths, found = _places(a.image_id for a in truth.annotations), _places(d.image_id for d in detections)
     images = sorted(truth.images, key=lambda image: image.id)
+    ids = np.array([image.id for image in images], dtype=np.int64)
+    wanted = by_image(np.array([a.image_id for a in truth.annotations], dtype=np.int64), ids)
+    found = by_image(detections.image_ids, ids)
     for start in range(0, len(images), IMAGES_PER_BATCH):
         batch = images[start : start + IMAGES_PER_BATCH]
-        wanted, whole = _taking_part([p for i in batch for p in truths[i.id]], truth.annotations, view.of_truth)
-        places, masks = _taking_part([p for i in batch for p in found[i.id]], detections, view.of_detection)
+        truths = np.concatenate([next(wanted) for _ in batch])
+        places, masks = _taking_part(np.concatenate([next(found) for _ in batch]), detections, view)
         yield Batch(
             [{"id": image.id, "height": image.height, "width": image.width} for image in batch],
-            [
-                record(p, truth.annotations[p], shape, truth_numbers[p])
-                | {"iscrowd": int(truth.annotations[p].is_crowd)}
-                for p, shape in zip(wanted, _boxes(whole) if view.as_boxes else whole, strict=True)
-            ],
+            _records(truth, truths.tolist(), view, truth_numbers),
             places,
-            _boxes(masks) if view.as_boxes else masks,  # type: ignore[arg-type]
+            masks,
         )
 
 
-def _taking_part(
-    places: list[int], instances: Sequence[Instance], shape: Callable[[Instance], Shape | None]
-) -> tuple[list[int], list[Shape]]:
-    """The places of those that have a shape, and their shapes."""
-    shapes = [shape(instances[place]) for place in places]
-    if None in shapes:
-        places = [place for place, one in zip(places, shapes, strict=True) if one is not None]
-    return places, [one for one in shapes if one is not None]
+def _taking_part(places: np.ndarray, detections: Detections, view: View) -> tuple[np.ndarray, list[Rle] | np.ndarray]:
+    """The places of those that have what is compared, and that: masks, or boxes as xywh."""
+    of_all = view.of_found(detections)
+    masks = [of_all[place] for place in places.tolist()]
+    given = [mask for mask in masks if mask is not None]
+    if not view.as_boxes:
+        return (places if len(given) == len(masks) else places[[mask is not None for mask in masks]]), given
+    found = detections.boxes[places]
+    found[:, 2:] -= found[:, :2]
+    bare = np.isnan(found[:, 0])
+    if not bare.any():
+        return places, found
+    masked = np.array([mask is not None for mask in masks])
+    found[bare & masked] = boxes([mask for mask, is_bare in zip(masks, bare, strict=True) if mask and is_bare])
+    return places[~bare | masked], found[~bare | masked]
 
 
-def _boxes(shapes: Sequence[Rle | Corners]) -> np.ndarray:
-    """Boxes as xywh, float64 (N, 4), of masks or of corners."""
-    masks = [shape for shape in shapes if isinstance(shape, dict)]
-    result = np.zeros((len(shapes), 4))
-    if len(masks) < len(shapes):
-        given = [shape for shape in shapes if not isinstance(shape, dict)]
-        corners = np.array(given, dtype=np.float64)
-        corners[:, 2:] -= corners[:, :2]
-        result[[not isinstance(shape, dict) for shape in shapes]] = corners
-    if masks:
-        result[[isinstance(shape, dict) for shape in shapes]] = boxes(masks)
-    return result
-
-
-def _places(image_ids: Iterable[int]) -> dict[int, list[int]]:
-    """The places at which each image id stands."""
-    places: dict[int, list[int]] = defaultdict(list)
-    for place, image_id in enumerate(image_ids):
-        places[image_id].append(place)
-    return places
-
-
-def record(place: int, instance: Annotation | Detection, shape: Rle | np.ndarray, number: float) -> dict[str, Any]:
-    """An instance as the evaluator takes it; `number` is what its ranges are about."""
-    compared = {"bbox": shape.tolist()} if isinstance(shape, np.ndarray) else {"segmentation": shape}
-    return {
-        "id": place + 1,
-        "image_id": instance.image_id,
-        "category_id": instance.category_id,
-        "area": float(number),
-        **compared,
-    }
+def _records(truth: AnnotationSet, places: list[int], view: View, numbers: np.ndarray) -> Records:
+    """Annotations as the evaluator takes them; `numbers` is what its ranges are about."""
+    masks = [view.of_truth(truth.annotations[place]) for place in places]
+    shapes = boxes(masks).tolist() if view.as_boxes else masks
+    key = "bbox" if view.as_boxes else "segmentation"
+    return [
+        {
+            "id": place + 1,
+            "image_id": (annotation := truth.annotations[place]).image_id,
+            "category_id": annotation.category_id,
+            "area": number,
+            "iscrowd": int(annotation.is_crowd),
+            key: shape,
+        }
+        for place, number, shape in zip(places, numbers[places].tolist(), shapes, strict=True)
+    ]
