@@ -12,14 +12,14 @@ from PIL import Image
 from small_models import small_model, with_method
 from torch import Tensor
 
-from amodal import rle
+from amodal import masks, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.commands.evaluate import Running, Written
 from amodal.commands.evaluate import evaluate as evaluate_command
 from amodal.data import coco
 from amodal.data.dataset import Sample
 from amodal.errors import UserError
-from amodal.evaluation.evaluator import Reading, as_detections, evaluate, predict
+from amodal.evaluation.evaluator import Reading, as_detections, encode_in_boxes, evaluate, predict
 from amodal.evaluation.report import Report
 from amodal.instances import Prediction, Target
 from amodal.models.checkpoint import Checkpoint, save
@@ -100,6 +100,22 @@ def test_prediction_to_detections() -> None:
     assert [(d.image_id, d.category_id, d.box) for d in found] == [(3, 4, (8, 4, 16, 12)), (3, 7, (4, 4, 12, 12))]
     assert found[1].amodal and found[1].visible
     assert rle.areas([found[1].amodal, found[1].visible]).tolist() == [64, 32]
+
+
+def test_masks_that_are_known_to_lie_in_their_boxes_are_read_there_only() -> None:
+    torch.manual_seed(0)
+    boxes = torch.tensor([[-4.0, 3.2, 9.1, 30.0], [5.5, 2.5, 15.0, 7.0], [30.0, 0.0, 40.0, 5.0]])
+    found = masks.paste(torch.rand(3, 7, 7), boxes, (16, 24))
+    assert encode_in_boxes(found, boxes) == rle.encode(found.numpy())
+    prediction: Prediction = {
+        "boxes": boxes,
+        "labels": torch.tensor([1, 2, 2]),
+        "scores": torch.tensor([0.9, 0.8, 0.7]),
+        "amodal_masks": found,
+        "visible_masks": found,
+    }
+    everywhere, there = (as_detections(prediction, 1, Squares().categories, in_boxes=known) for known in (False, True))
+    assert everywhere == there
 
 
 def test_batches_and_workers_change_nothing() -> None:

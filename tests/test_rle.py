@@ -72,6 +72,7 @@ def test_a_crop_is_the_pixels_in_the_box(mask: np.ndarray):
         np.testing.assert_array_equal(pixels, mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     else:
         assert (pixels.shape, left, top) == ((0, 0), 0, 0)
+    assert rle.from_crop(pixels, left, top, mask.shape) == encode(mask)
 
 
 def test_long_runs_need_several_characters():

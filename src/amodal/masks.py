@@ -95,11 +95,9 @@ def paste(
         threshold: Exclusive.
         within: Pixels that are not on here stay off, as a visible mask's do outside its amodal mask.
     """
-    height, width = size
-    image_masks = _cleared((len(probabilities), height, width), probabilities.device)
-    limits = torch.stack([boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)], 1)  # (R, x|y, low|high)
-    spans = torch.stack([limits[..., 0].floor(), limits[..., 1].ceil()], -1).long().tolist()
-    for index, (mask, box, ((left, right), (top, bottom))) in enumerate(zip(probabilities, boxes, spans, strict=True)):
+    image_masks = _cleared((len(probabilities), *size), probabilities.device)
+    reached = pixel_boxes(boxes, size).tolist()
+    for index, (mask, box, (left, top, right, bottom)) in enumerate(zip(probabilities, boxes, reached, strict=True)):
         if right <= left or bottom <= top:
             continue
         across = _interpolation(box[0], box[2], left, right, mask.shape[-1])
@@ -109,6 +107,16 @@ def paste(
         if within is not None:
             place &= within[index, top:bottom, left:right]
     return image_masks
+
+
+def pixel_boxes(boxes: Float[Tensor, "R 4"], size: tuple[int, int]) -> Int64[Tensor, "R 4"]:
+    """The pixels that boxes reach in an image of `size` (H, W): xyxy rounded outwards. None where right <= left.
+
+    >>> pixel_boxes(torch.tensor([[-3.0, 1.5, 2.5, 9.0]]), (8, 8))
+    tensor([[0, 1, 3, 8]])
+    """
+    x, y = boxes[:, 0::2].clamp(0, size[1]), boxes[:, 1::2].clamp(0, size[0])
+    return torch.stack([x[:, 0].floor(), y[:, 0].floor(), x[:, 1].ceil(), y[:, 1].ceil()], 1).long()
 
 
 def _cleared(shape: tuple[int, int, int], device: torch.device) -> Bool[Tensor, "R H W"]:
