@@ -37,19 +37,19 @@ class FolderBackgrounds:
         self.paths = part_of(find_images([Path(folder)]), split, train_share)
         if not self.paths:
             raise UserError(f"no images for split {split!r}", file=folder, remedy="The folder needs two images")
-        self._recent = Recent[np.ndarray](np.size)
+        self._recent = Recent[Image.Image](lambda image: 4 * image.width * image.height)
 
     def sample(self, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         """A part of a photograph of the same shape as `size`, at least half as long, sometimes mirrored."""
         path = choose(self.paths, rng)
-        image = Image.fromarray(self._recent.get(path, lambda: read_image(path)))
+        image = self._recent.get(path, lambda: Image.fromarray(read_image(path)))
         height, width = size
         fit = min(image.width / width, image.height / height)
         crop_width, crop_height = (fit * rng.uniform(0.5, 1) * side for side in (width, height))
         left, top = rng.uniform(0, image.width - crop_width), rng.uniform(0, image.height - crop_height)
         box = (left, top, left + crop_width, top + crop_height)
-        pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=box))
-        return pixels[:, ::-1] if rng.random() < 0.5 else pixels
+        part = image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+        return np.asarray(part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else part)
 
 
 def open_backgrounds(where: str, split: Split = "all", train_share: float = 0.75) -> Backgrounds:

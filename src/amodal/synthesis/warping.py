@@ -1,7 +1,7 @@
 """A cut-out turned, scaled and recoloured in one resampling, only as large as the object becomes."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import ceil, cos, radians, sin
 
 import numpy as np
@@ -107,8 +107,15 @@ def cast_shadow(canvas: Image.Image, sprite: Sprite, left: int, top: int, streng
     margin = max(min(width, height) // 8, 2)
     alpha = sprite.image.getchannel("A").crop((-margin, -margin, width + margin, height + margin))
     blur = ImageFilter.BoxBlur(margin / 8)
-    light = alpha.reduce(4).filter(blur).filter(blur).point([round(255 - strength * level) for level in range(256)])
+    soft = alpha.reduce(4).filter(blur).filter(blur)
+    light = Image.frombytes("L", soft.size, soft.tobytes().translate(_lights(strength)))
     light = light.resize(alpha.size, Image.Resampling.BILINEAR)
     left, top = left - margin + margin // 3, top - margin + margin // 3
     behind = canvas.crop((left, top, left + alpha.width, top + alpha.height))
     canvas.paste(ImageChops.multiply(behind, Image.merge("RGB", (light, light, light))), (left, top))
+
+
+@cache
+def _lights(strength: float) -> bytes:
+    """Of 255, what is left where a shadow's alpha is 0, 1, ... 255."""
+    return bytes(round(255 - strength * level) for level in range(256))
