@@ -7,5 +7,5 @@ A part is a module of this package with
     def describe(measured: Measured) -> str: ... # its text on the page, in Markdown, figures taken from `measured`
 """
 
-PARTS: tuple[str, ...] = ()
+PARTS: tuple[str, ...] = ("codebook", "masks", "synthesis", "loading", "start")
 """Modules of this package that measure, in the page's order."""

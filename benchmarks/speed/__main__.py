@@ -11,13 +11,12 @@ Each part runs in a process of its own, on one thread, and replaces its rows in 
 import argparse
 import os
 from concurrent.futures import ProcessPoolExecutor
-from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 
 from benchmarks.speed import PARTS
-from benchmarks.speed.harness import RESULTS, merge
+from benchmarks.speed.harness import RESULTS, run
 
 
 def main() -> None:
@@ -37,17 +36,6 @@ def main() -> None:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
             process.submit(run, part, given.quick, given.out).result()
         print(f"   {perf_counter() - began:.0f} s", flush=True)
-
-
-def run(part: str, quick: bool, out: Path) -> None:
-    """Measures one part in this process and writes it to `out`."""
-    import torch
-
-    torch.set_num_threads(1)
-    measured = import_module(f"benchmarks.speed.{part}").measure(quick)
-    for row in measured.rows:
-        print(f"   {row.name} | {row.rival} | {row.ratio:.3g} {row.sense}, spread {row.spread:.2g}, met: {row.met}")
-    merge(part, measured, path=out)
 
 
 if __name__ == "__main__":

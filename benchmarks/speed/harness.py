@@ -5,6 +5,7 @@ import os
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -137,6 +138,15 @@ def centre(values: Sequence[float]) -> tuple[float, float]:
     """Median and interquartile range."""
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
     return middle, high - low
+
+
+def run(part: str, quick: bool, out: Path) -> None:
+    """Measures one part, on one thread, and writes it to `out`."""
+    torch.set_num_threads(1)
+    measured = import_module(f"benchmarks.speed.{part}").measure(quick)
+    for row in measured.rows:
+        print(f"   {row.name} | {row.rival} | {row.ratio:.3g} {row.sense}, spread {row.spread:.2g}, met: {row.met}")
+    merge(part, measured, path=out)
 
 
 def merge(part: str, measured: Measured, *, path: Path = RESULTS, **details: Any) -> None:

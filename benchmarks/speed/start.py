@@ -1,0 +1,46 @@
+"""How long the command line takes to say something."""
+
+import subprocess
+import sys
+
+from benchmarks.speed.harness import Measured, Row, centre, compare, timed
+
+TITLE = "Starting"
+HELP = [sys.executable, "-m", "amodal.cli", "--help"]
+LOADED = """
+import sys
+from amodal.cli import main
+sys.argv = ["amodal", "--help"]
+try:
+    main()
+except SystemExit:
+    pass
+print("torch" in sys.modules, file=sys.stderr)
+"""
+
+
+def run(command: list[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stderr
+
+
+def measure(quick: bool) -> Measured:
+    repetitions = 1 if quick else 7
+    help_seconds = [timed(lambda: run(HELP)) for _ in range(repetitions)]
+    imports = compare(
+        lambda: run([sys.executable, "-c", "import amodal"]),
+        lambda: run([sys.executable, "-c", "import torch"]),
+        repetitions=max(repetitions // 2, 1),
+    )
+    rows = [
+        Row("`amodal --help`, seconds", "-", *centre(help_seconds), "seconds", 1.0, {"ratios": help_seconds}),
+        Row("`import amodal`, seconds", "-", *centre(imports.ours), "seconds", 1.0, {"ratios": imports.ours}),
+        imports.row("`import amodal`", "`import torch`"),
+    ]
+    return Measured(rows, facts={"help_loads_torch": run([sys.executable, "-c", LOADED]).strip() == "True"})
+
+
+def describe(measured: Measured) -> str:
+    shown, imported, against = measured.rows
+    loaded = "loads" if measured.facts["help_loads_torch"] else "does not load"
+    return f"""`amodal --help` answers in {shown.ratio:.2f} s and {loaded} torch; `import amodal` takes
+{imported.ratio:.2f} s, `import torch` {against.details["rival_seconds"]:.1f} s. What needs torch imports it when called."""
