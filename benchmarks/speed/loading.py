@@ -42,9 +42,9 @@ def describe(measured: Measured) -> str:
     alone, *helped = measured.rows
     seconds = helped[0].details["seconds"]
     shares = ", ".join(f"{100 * row.ratio:.1f} % with {number}" for number, row in enumerate(helped, start=1))
-    return f"""Batches are composed by worker processes while the step before runs; batch n is a function of the seed and
-n. A step of the smallest model ({RECIPE}) takes {alone.details["rival_seconds"]:.2f} s on one thread; without a
-worker {100 * alone.ratio:.0f} % of the time would go into its scenes. With workers the loop waits
+    return f"""Batches are composed by worker processes while the step before runs; batch n is a function of the seed
+and n. A step of the smallest model ({RECIPE}) takes {alone.details["rival_seconds"]:.2f} s on one thread;
+without a worker {100 * alone.ratio:.0f} % of the time would go into its scenes. With workers the loop waits
 {1e3 * seconds:.0f} ms for a batch, as a share: {shares}.
 
 ![Each step's time, and in it the wait for its data](pictures/speed-loading.svg)"""

@@ -43,4 +43,5 @@ def describe(measured: Measured) -> str:
     shown, imported, against = measured.rows
     loaded = "loads" if measured.facts["help_loads_torch"] else "does not load"
     return f"""`amodal --help` answers in {shown.ratio:.2f} s and {loaded} torch; `import amodal` takes
-{imported.ratio:.2f} s, `import torch` {against.details["rival_seconds"]:.1f} s. What needs torch imports it when called."""
+{imported.ratio:.2f} s, `import torch` {against.details["rival_seconds"]:.1f} s. What needs torch imports it when it is
+called."""
