@@ -66,6 +66,7 @@ def knowing(images: list[Tensor]) -> list[Prediction]:
                 "visible_masks": target["visible_masks"],
                 "coarse_amodal_masks": target["visible_masks"],
                 "coarse_visible_masks": target["visible_masks"],
+                "amodal_probabilities": torch.full((2, 4, 4), 0.75),
             }
         )
     return answers
@@ -118,6 +119,16 @@ def test_masks_that_are_known_to_lie_in_their_boxes_are_read_there_only() -> Non
     assert everywhere == there
 
 
+def test_hidden_pixels_are_counted_over_all_images() -> None:
+    found = predict(knowing, Squares(), with_hidden=True)
+    # In each of five images the back square's hidden half, 4 x 8 pixels; the front one has nothing unseen in its box.
+    bins = found.hidden["refined"]
+    assert (bins.counts.sum(), bins.right.sum()) == (160, 160)
+    # Six of eight rows and three of four columns lie within the outermost cell centres, the rest fades to the border.
+    assert bins.counts[7] == 5 * 6 * 3
+    assert predict(knowing, Squares()).hidden == {}
+
+
 def test_batches_and_workers_change_nothing() -> None:
     one = predict(knowing, Squares(), reading=Reading(batch_size=1))
     three = predict(knowing, Squares(), reading=Reading(batch_size=3, workers=1))
@@ -127,12 +138,13 @@ def test_batches_and_workers_change_nothing() -> None:
 TWO = """
 import json, sys
 from amodal import processes
-from amodal.evaluation.evaluator import evaluate
+from amodal.evaluation.evaluator import evaluate, predict
 sys.path.insert(0, sys.argv[1])
 from test_evaluation_evaluator import Squares, knowing
 with processes.joined("cpu"):
     report, detections = evaluate(knowing, Squares())
-    answer = json.dumps([report.to_json(), len(detections)], sort_keys=True)
+    hidden = predict(knowing, Squares(), with_hidden=True).hidden["refined"].calibration()
+    answer = json.dumps([report.to_json(), len(detections), hidden.error], sort_keys=True)
     open(f"{sys.argv[2]}/{processes.rank()}", "w").write(answer)
 """
 
@@ -142,9 +154,10 @@ def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(TWO)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run([*command, str(script), str(Path(__file__).parent), str(tmp_path)], check=True, timeout=120)
+    subprocess.run([*command, str(script), str(Path(__file__).parent), str(tmp_path)], check=True, timeout=300)
     report, detections = evaluate(knowing, Squares())
-    expected = json.dumps([report.to_json(), len(detections)], sort_keys=True)
+    hidden = predict(knowing, Squares(), with_hidden=True).hidden["refined"].calibration()
+    expected = json.dumps([report.to_json(), len(detections), hidden.error], sort_keys=True)
     assert [(tmp_path / rank).read_text() for rank in "01"] == [expected, expected]
 
 
@@ -165,6 +178,7 @@ def test_a_checkpoint_is_evaluated_refined_and_coarse(tmp_path: Path, capsys: py
         evaluate_command((model, data), running=Running(masks=masks_kind, device="cpu", workers=0), written=written)
         report = Report.from_json(json.loads((tmp_path / f"{masks_kind}.json").read_text()))
         assert report.visible and report.amodal and report.analysis and report.about["masks"] == masks_kind
+        assert report.analysis.hidden_calibration
     assert "amodal masks" in capsys.readouterr().out
 
     coco.write(AnnotationSet([image], objects, [*names[:2], Category(3, "fork")]), data)

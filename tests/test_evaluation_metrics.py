@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
@@ -12,9 +13,10 @@ from amodal.evaluation import class_agnostic, occlusion
 from amodal.evaluation.analysis import Analysis, analyse, confusion
 from amodal.evaluation.bootstrap import Resampling
 from amodal.evaluation.boundary import boundary, boundary_iou, mean_boundary_iou
-from amodal.evaluation.calibration import calibrate, calibrate_hidden_pixels, calibrate_scores
+from amodal.evaluation.calibration import Bins, calibrate_scores
 from amodal.evaluation.compare import compare
 from amodal.evaluation.depth import depth_order, in_front
+from amodal.evaluation.hidden_pixels import hidden_pixels
 from amodal.evaluation.miou import mean_iou_full, mean_iou_occluded
 from amodal.evaluation.pairs import Pair, assign
 from amodal.evaluation.records import collect
@@ -30,6 +32,7 @@ def mask(*rows: str) -> rle.Rle:
 
 EMPTY = mask("......", "......")
 LEFT = mask("####..", "####..")  # a whole object, its
+LEFT4 = mask("####..", *["####.."] * 3)
 LEFT_SEEN = mask("##....", "##....")  # right half hidden by
 RIGHT = mask("..####", "..####")
 TWO_BY_SIX = ImageRecord(1, "1.jpg", 2, 6)
@@ -117,12 +120,21 @@ def test_confusion_has_a_row_for_nothing_and_a_column_for_missed() -> None:
 
 
 def test_calibration_error_by_hand() -> None:
-    result = calibrate(np.array([0.95, 0.95, 0.25, 0.25]), np.array([True, False, False, False]))
+    result = Bins.of([0.95, 0.95, 0.25, 0.25], [True, False, False, False]).calibration()
     # Two bins of two: |0.95 - 0.5| and |0.25 - 0|.
     assert result.error == pytest.approx((0.45 + 0.25) / 2)
     assert (result.counts[9], result.counts[2], result.accuracy[9]) == (2, 2, 0.5)
-    assert calibrate(np.array([1.0]), np.array([True])).error == 0.0
-    assert calibrate(np.zeros(0), np.zeros(0, bool)).error is None
+    assert Bins.of([1.0], [True]).calibration().error == 0.0
+    assert Bins.of([], []).calibration().error is None
+
+
+def test_bins_of_parts_add_up() -> None:
+    one, other = Bins.of([0.05, 0.5], [True, False]), Bins.of([0.55], [True])
+    whole = (one + other).calibration()
+    assert whole == Bins.of([0.05, 0.5, 0.55], [True, False, True]).calibration()
+    assert (whole.counts[0], whole.counts[5], whole.accuracy[5]) == (1, 2, 0.5)
+    assert whole.confidence[5] == pytest.approx(0.525)
+    assert whole.error == pytest.approx((0.95 + abs(1.05 - 1)) / 3)
 
 
 def test_calibration_of_scores_takes_matches_at_iou_one_half() -> None:
@@ -132,9 +144,29 @@ def test_calibration_of_scores_takes_matches_at_iou_one_half() -> None:
     assert calibrate_scores(records).error == pytest.approx((0.2 + 0.7) / 2)
 
 
-def test_calibration_of_hidden_pixels_leaves_seen_ones_out() -> None:
-    amodal, visible = np.array([[[True, True, False]]]), np.array([[[True, False, False]]])
-    assert calibrate_hidden_pixels(np.array([[[0.1, 0.75, 0.25]]]), amodal, visible).error == pytest.approx(0.25)
+def test_hidden_pixels_are_those_of_the_box_that_are_not_seen() -> None:
+    # The carrot's box has 4 x 2 pixels, its left half is seen. Of the rest the model thinks 0.75 and 0.25; all are
+    # the carrot's. What it says of the seen half, and the front object that nothing stands for, do not count.
+    said = torch.tensor([[[0.1, 0.9, 0.75, 0.25]] * 4])
+    whole = Detection(1, 3, 0.9, (0.0, 0.0, 4.0, 4.0), LEFT4, mask("##....", *["##...."] * 3))
+    truth = Annotation(1, 1, 3, LEFT4, mask("##....", *["##...."] * 3))
+    result = hidden_pixels([whole], said, [truth]).calibration()
+    assert (result.counts[7], result.counts[2], sum(result.counts)) == (4, 4, 8)
+    assert (result.accuracy[7], result.accuracy[2]) == (1.0, 1.0)
+    assert result.error == pytest.approx((0.25 + 0.75) / 2)
+    # An empty place of the box that the model believes in.
+    short = replace(truth, amodal=mask("###...", *["###..."] * 3))
+    assert hidden_pixels([whole], said, [short]).calibration().accuracy[2] == 0.0
+
+
+def test_hidden_pixels_need_a_detection_that_stands_for_an_instance() -> None:
+    said = torch.full((1, 2, 2), 0.5)
+    unsure, elsewhere = (Detection(1, 3, s, (0.0, 0.0, 4.0, 2.0), LEFT, m) for s, m in ((0.4, LEFT_SEEN), (0.9, EMPTY)))
+    for found_here in ([unsure], [elsewhere]):
+        assert hidden_pixels(found_here, said, [BACK]).counts.sum() == 0
+    assert hidden_pixels([], said[:0], [BACK]).calibration().error is None
+    outside = Detection(1, 3, 0.9, (-9.0, 0.0, -2.0, 2.0), LEFT, LEFT_SEEN)
+    assert hidden_pixels([outside], said, [BACK]).counts.sum() == 0
 
 
 def test_recall_without_categories_by_occlusion_and_stuff() -> None:

@@ -35,7 +35,7 @@ class Prediction(TypedDict):
     """A model's answer for one image: as Target, with scores in [0, 1], highest first.
 
     A key ends in `_masks` when it holds masks in the image's own pixels. Methods that predict only one of the two
-    masks leave the other out.
+    masks leave the other out. `amodal_probabilities` are what the amodal masks were made of, over the boxes.
     """
 
     boxes: Float[Tensor, "N 4"]
@@ -45,6 +45,8 @@ class Prediction(TypedDict):
     visible_masks: NotRequired[Bool[Tensor, "N H W"]]
     coarse_amodal_masks: NotRequired[Bool[Tensor, "N H W"]]
     coarse_visible_masks: NotRequired[Bool[Tensor, "N H W"]]
+    amodal_probabilities: NotRequired[Float[Tensor, "N S S"]]
+    coarse_amodal_probabilities: NotRequired[Float[Tensor, "N S S"]]
 
 
 def select(target: Target, keep: Tensor) -> Target:

@@ -100,13 +100,21 @@ def paste(
     for index, (mask, box, (left, top, right, bottom)) in enumerate(zip(probabilities, boxes, reached, strict=True)):
         if right <= left or bottom <= top:
             continue
-        across = _interpolation(box[0], box[2], left, right, mask.shape[-1])
-        down = _interpolation(box[1], box[3], top, bottom, mask.shape[-1])
         place = image_masks[index, top:bottom, left:right]
-        torch.gt(down @ mask @ across.T, threshold, out=place)
+        torch.gt(stretch(mask, box, (left, top, right, bottom)), threshold, out=place)
         if within is not None:
             place &= within[index, top:bottom, left:right]
     return image_masks
+
+
+def stretch(
+    probabilities: Float[Tensor, "S S"], box: Float[Tensor, "4"], reached: tuple[int, int, int, int]
+) -> Float[Tensor, "h w"]:
+    """One region's mask at the pixels that its box reaches (`pixel_boxes`), bilinear."""
+    left, top, right, bottom = reached
+    across = _interpolation(box[0], box[2], left, right, probabilities.shape[-1])
+    down = _interpolation(box[1], box[3], top, bottom, probabilities.shape[-1])
+    return down @ probabilities @ across.T
 
 
 def pixel_boxes(boxes: Float[Tensor, "R 4"], size: tuple[int, int]) -> Int64[Tensor, "R 4"]:

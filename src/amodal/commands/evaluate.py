@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from amodal.annotations import AnnotationSet, Detection
-    from amodal.evaluation.report import Report
+    from amodal.annotations import AnnotationSet
+    from amodal.evaluation.calibration import Bins
+    from amodal.evaluation.detections import Detections
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def evaluate(
     from amodal.errors import UserError
     from amodal.evaluation import html, results
     from amodal.evaluation.analysis import analyse
-    from amodal.evaluation.detections import Detections
+    from amodal.evaluation.occlusion import stated_visible_ratios
+    from amodal.evaluation.score import score
     from amodal.files import write_json
 
     if len(sources) != (1 if scored.predictions else 2):
@@ -83,14 +85,16 @@ def evaluate(
         raise UserError(f"{len(sources)} paths given", remedy=f"Give {wanted}")
     truth = _truth(sources[-1], scored)
     if scored.predictions:
-        found = _score(truth, results.read(scored.predictions, truth, segmentation=scored.segmentation))
+        detections, hidden = results.read(scored.predictions, truth, segmentation=scored.segmentation), None
     else:
-        found = _score_checkpoint(sources[0], truth, scored, running)
-    if found is None:  # not the lead of several processes
-        return
-    report, detections = found
+        found = _predicted(sources[0], truth, scored, running)
+        if found is None:  # not the lead of several processes
+            return
+        detections, hidden = found
+    stated = stated_visible_ratios(truth.source) if truth.source else None
+    report = score(truth, detections, stated_ratios=stated)
     about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": running.masks}
-    analysis = analyse(truth, detections) if "amodal" in Detections.of(detections).kinds_of_masks else None
+    analysis = analyse(truth, detections, hidden) if "amodal" in detections.kinds_of_masks else None
     report = replace(report, analysis=analysis, about=about)
     Console().print(report.table())
     if written.out:
@@ -108,20 +112,14 @@ def _truth(data: Path, scored: Scored) -> "AnnotationSet":
     return truth if scored.keep_stuff else replace(truth, annotations=[a for a in truth.annotations if not a.is_stuff])
 
 
-def _score(truth: "AnnotationSet", detections: "list[Detection]") -> "tuple[Report, list[Detection]]":
-    from amodal.evaluation.occlusion import stated_visible_ratios
-    from amodal.evaluation.score import score
-
-    stated = stated_visible_ratios(truth.source) if truth.source else None
-    return score(truth, detections, stated_ratios=stated), detections
-
-
-def _score_checkpoint(
+def _predicted(
     checkpoint: Path, truth: "AnnotationSet", scored: Scored, running: Running
-) -> "tuple[Report, list[Detection]] | None":
+) -> "tuple[Detections, Bins | None] | None":
+    """A checkpoint's detections, and its hidden pixels; None for all processes but the lead."""
     from amodal import processes
     from amodal.data.dataset import AnnotatedImages
     from amodal.errors import UserError
+    from amodal.evaluation.detections import Detections
     from amodal.evaluation.evaluator import Reading, predict
     from amodal.models.checkpoint import load
 
@@ -137,7 +135,10 @@ def _score_checkpoint(
                 remedy="Evaluate it on data with the categories that it was trained for",
             )
         reading = Reading(running.batch_size, running.workers, device)
-        found = predict(loaded.model, samples, truth=truth, reading=reading).detections
-        if running.masks not in found:
+        loaded.model.coarse = running.masks == "coarse"
+        found = predict(loaded.model, samples, truth=truth, reading=reading, with_hidden=True)
+        if running.masks not in found.detections:
             raise UserError(f"predicts no {running.masks} masks", file=checkpoint, remedy="Only VRSP has coarse ones")
-        return _score(truth, found[running.masks]) if processes.is_lead() else None
+        if not processes.is_lead():
+            return None
+        return Detections.of(found.detections[running.masks]), found.hidden.get(running.masks)

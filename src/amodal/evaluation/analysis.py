@@ -10,7 +10,7 @@ from amodal.annotations import AnnotationSet, Detection
 from amodal.errors import UserError
 from amodal.evaluation import occlusion
 from amodal.evaluation.boundary import mean_boundary_iou
-from amodal.evaluation.calibration import Calibration, calibrate_scores
+from amodal.evaluation.calibration import Bins, Calibration, calibrate_scores
 from amodal.evaluation.class_agnostic import Recall, recall
 from amodal.evaluation.depth import DepthOrder, depth_order
 from amodal.evaluation.detections import Detections
@@ -51,6 +51,8 @@ class Analysis:
         depth: Which of two overlapping objects is in front.
         recall: Without categories, by occlusion, of things and stuff.
         calibration: Of scores.
+        hidden_calibration: Of the amodal probabilities of pixels that are not seen
+            (`amodal.evaluation.hidden_pixels`); None for results from a file, which hold masks alone.
         confusion: Counts; rows are true categories in order of their ids, then "nothing"; columns predicted ones,
             then "missed".
         records: Match records by view and column, for confidence intervals; None from a report without them.
@@ -62,13 +64,17 @@ class Analysis:
     calibration: Calibration
     confusion: list[list[int]]
     records: dict[str, Records] = field(default_factory=dict)
+    hidden_calibration: Calibration | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON's own types; `from_json` gives it back."""
         plain = {name: asdict(getattr(self, name)) for name in ("shapes", "depth", "calibration")}
         found = {name: asdict(one) for name, one in self.recall.items()}
         kept = {name: one.to_text() for name, one in self.records.items()}
-        return plain | {"recall": found, "confusion": self.confusion, "records": kept}
+        hidden = asdict(self.hidden_calibration) if self.hidden_calibration else None
+        return plain | {
+            "hidden_calibration": hidden, "recall": found, "confusion": self.confusion, "records": kept,
+        }  # fmt: skip
 
     @staticmethod
     def from_json(content: Any) -> "Analysis":
@@ -80,11 +86,16 @@ class Analysis:
             Calibration(**content["calibration"]),
             content["confusion"],
             {name: Records.from_text(text) for name, text in content["records"].items()},
+            Calibration(**hidden) if (hidden := content.get("hidden_calibration")) else None,
         )
 
 
-def analyse(truth: AnnotationSet, detections: Sequence[Detection]) -> Analysis:
-    """All of it. Raises UserError for detections without amodal masks, on which most of it rests."""
+def analyse(truth: AnnotationSet, detections: Sequence[Detection], hidden: Bins | None = None) -> Analysis:
+    """All of it, with the `hidden` pixels of a model that was at hand.
+
+    Raises:
+        UserError: Detections without amodal masks, on which most of it rests.
+    """
     detections = Detections.of(detections)
     if "amodal" not in detections.kinds_of_masks:
         raise UserError("the detections have no amodal masks", remedy="Only AP can be had of them")
@@ -105,7 +116,8 @@ def analyse(truth: AnnotationSet, detections: Sequence[Detection]) -> Analysis:
     )
     depth = depth_order([image.pairs for image in images])
     matrix = confusion(truth, images)
-    return Analysis(shapes, depth, recall(truth, detections), calibrate_scores(kept["amodal"]), matrix, kept)
+    found, scores = recall(truth, detections), calibrate_scores(kept["amodal"])
+    return Analysis(shapes, depth, found, scores, matrix, kept, hidden.calibration() if hidden else None)
 
 
 def confusion(truth: AnnotationSet, images: Sequence[Paired]) -> list[list[int]]:

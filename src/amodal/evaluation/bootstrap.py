@@ -34,25 +34,18 @@ class Sparse:
         return np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
 
 
-class Resampling:
-    """Match records made ready for `average_precisions`.
+DETECTIONS_AT_ONCE = 20_000
+"""As many as keep what is computed of them in the processor's cache."""
 
-    Precision is best at detections that are right, so that only at these it is computed. How many stand before one is
-    a difference of running sums of the images' weights: over all detections, less the ignored ones.
-    """
+
+class Resampling:
+    """Match records made ready for `average_precisions`."""
 
     def __init__(self, records: Records) -> None:
-        num_categories = len(records.wanted)
-        self.image, self.wanted = records.image, records.wanted.astype(np.float64)
-        self.right = Sparse.of(records.matched, records.category, num_categories)
-        self.ignored = Sparse.of(records.ignored, records.category, num_categories)
-        self.segment = self.right.owners()
-        starts = records.category.searchsorted(np.arange(num_categories))
-        self.begin = starts[self.segment // len(IOU_THRESHOLDS)]
-        # Of the ignored detections, those of the same segment that stand before each right one.
-        key = self.ignored.owners() * (len(self.image) + 1) + self.ignored.detection
-        self.before = key.searchsorted(self.segment * (len(self.image) + 1) + self.right.detection)
-        self.ignored_begin = self.ignored.bounds[self.segment]
+        ends = records.category.searchsorted(np.arange(len(records.wanted)), "right")
+        firsts = np.flatnonzero(np.diff(ends // DETECTIONS_AT_ONCE, prepend=-1))
+        bounds = [*firsts.tolist(), len(records.wanted)]
+        self.parts = [_Part(records.of_categories(*bounds[i : i + 2])) for i in range(len(firsts))]
 
     def average_precisions(self, weights: np.ndarray) -> np.ndarray:
         """AP over IoU .50:.95 of each category.
@@ -63,18 +56,43 @@ class Resampling:
         Returns:
             float64 (categories,); NaN where no instance counts.
         """
-        own = weights[self.image]
+        return np.concatenate([part.average_precisions(weights) for part in self.parts])
+
+
+class _Part:
+    """Some categories of match records.
+
+    Precision is best at detections that are right, so that only at these it is computed. How many stand before one is
+    a difference of running sums of the images' weights: over all detections, less the ignored ones.
+    """
+
+    def __init__(self, records: Records) -> None:
+        num_categories = len(records.wanted)
+        self.image, self.wanted = records.image.astype(np.int64), records.wanted.astype(np.float64)
+        self.right = Sparse.of(records.matched, records.category, num_categories)
+        self.ignored = Sparse.of(records.ignored, records.category, num_categories)
+        self.segment = self.right.owners()
+        starts = records.category.searchsorted(np.arange(num_categories))
+        self.begin = starts[self.segment // len(IOU_THRESHOLDS)]
+        # Of the ignored detections, those of the same segment that stand before each right one.
+        key = self.ignored.owners() * (len(self.image) + 1) + self.ignored.detection
+        self.before = key.searchsorted(self.segment * (len(self.image) + 1) + self.right.detection)
+        self.right_begin = self.right.bounds[self.segment]
+        self.ignored_begin = self.ignored.bounds[self.segment]
+
+    def average_precisions(self, weights: np.ndarray) -> np.ndarray:
+        """As `Resampling.average_precisions`, of these categories."""
+        own = weights.take(self.image)
         total = _running(own)
-        ignored = _running(own[self.ignored.detection])
-        found = _running(own[self.right.detection])
-        claimed = total[self.right.detection + 1] - total[self.begin]
-        claimed -= ignored[self.before] - ignored[self.ignored_begin]
-        precision = (found[1:] - found[self.right.bounds[self.segment]]) / (claimed + np.spacing(1))
+        ignored = _running(own.take(self.ignored.detection))
+        found = _running(own.take(self.right.detection))
+        claimed = total.take(self.right.detection + 1) - total.take(self.begin)
+        claimed -= ignored.take(self.before) - ignored.take(self.ignored_begin)
+        precision = (found[1:] - found.take(self.right_begin)) / (claimed + np.spacing(1))
         best = _from_here_on(precision, self.segment, len(self.right.bounds))
         wanted = self.wanted @ weights
-        values = self._at_recalls(best, found, wanted)
-        with np.errstate(invalid="ignore"):
-            return np.where(wanted > 0, values.reshape(len(wanted), -1).mean(axis=1), np.nan)
+        values = self._at_recalls(best, found, wanted).reshape(len(wanted), -1).mean(axis=1)
+        return np.where(wanted > 0, values, np.nan)
 
     def _at_recalls(self, best: np.ndarray, found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         """The best precision at 101 recall points of each segment, float64 (segments, 101); 0 beyond the last recall.

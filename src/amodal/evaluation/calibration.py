@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from amodal.evaluation.records import Records
 
@@ -26,40 +27,49 @@ class Calibration:
     accuracy: list[float]
 
 
-def calibrate(confidence: np.ndarray, right: np.ndarray) -> Calibration:
-    """The expected calibration error of predictions with a confidence.
+@dataclass(frozen=True)
+class Bins:
+    """The sums behind a reliability diagram. Those of parts of the data add up to those of the whole.
 
-    Args:
-        confidence: In [0, 1], (N,); clipped to it.
-        right: Whether each came true, bool (N,).
-
-    Source: Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), equation 3.
+    Attributes:
+        counts: Of each bin, int64 (NUM_BINS,).
+        confidence: Sum of the confidences in each, float64 (NUM_BINS,).
+        right: How many in each came true, int64 (NUM_BINS,).
     """
-    confidence = np.clip(np.asarray(confidence, dtype=np.float64), 0.0, 1.0)
-    bins = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
-    counts = np.bincount(bins, minlength=NUM_BINS)
-    sums = np.bincount(bins, weights=confidence, minlength=NUM_BINS)
-    hits = np.bincount(bins, weights=right, minlength=NUM_BINS)
-    error = float(np.abs(sums - hits).sum() / len(confidence)) if len(confidence) else None
-    filled = np.maximum(counts, 1)
-    return Calibration(error, counts.tolist(), (sums / filled).tolist(), (hits / filled).tolist())
+
+    counts: np.ndarray
+    confidence: np.ndarray
+    right: np.ndarray
+
+    @staticmethod
+    def of(confidence: ArrayLike, right: ArrayLike) -> "Bins":
+        """Of predictions with a confidence.
+
+        Args:
+            confidence: In [0, 1], (N,); clipped to it.
+            right: Whether each came true, bool (N,).
+        """
+        confidence = np.clip(np.asarray(confidence, dtype=np.float64), 0.0, 1.0)
+        place = np.minimum((confidence * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+        right = np.asarray(right, dtype=bool)
+        counts, hits = (np.bincount(chosen, minlength=NUM_BINS) for chosen in (place, place[right]))
+        return Bins(counts, np.bincount(place, weights=confidence, minlength=NUM_BINS), hits)
+
+    def __add__(self, other: "Bins") -> "Bins":
+        return Bins(self.counts + other.counts, self.confidence + other.confidence, self.right + other.right)
+
+    def calibration(self) -> Calibration:
+        """The expected calibration error and its diagram.
+
+        Source: Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), equation 3.
+        """
+        total, filled = int(self.counts.sum()), np.maximum(self.counts, 1)
+        error = float(np.abs(self.confidence - self.right).sum() / total) if total else None
+        confidence, accuracy = self.confidence / filled, self.right / filled
+        return Calibration(error, self.counts.tolist(), confidence.tolist(), accuracy.tolist())
 
 
 def calibrate_scores(records: Records) -> Calibration:
     """Scores of detections against whether they found an instance at IoU 0.5; ignored ones are left out."""
     kept = ~records.ignored[0]
-    return calibrate(records.score[kept], records.matched[0, kept])
-
-
-def calibrate_hidden_pixels(probabilities: np.ndarray, amodal: np.ndarray, visible: np.ndarray) -> Calibration:
-    """Predicted amodal probabilities against the truth, where the object is not seen and either says it may be.
-
-    Args:
-        probabilities: Of belonging to the object, seen or not, float (N, H, W) in [0, 1].
-        amodal: The true amodal masks of the same instances, bool (N, H, W).
-        visible: Their true visible masks, bool (N, H, W).
-
-    Result files hold masks, not probabilities, so that this is no part of a Report.
-    """
-    unseen = ~visible & (amodal | (probabilities > 0))
-    return calibrate(probabilities[unseen], amodal[unseen])
+    return Bins.of(records.score[kept], records.matched[0, kept]).calibration()

@@ -54,11 +54,15 @@ class Detections(Sequence[Detection]):
     @staticmethod
     def joined(parts: Sequence["Detections"]) -> "Detections":
         """The parts one after another; at least one."""
-        lists = ([item for part in parts for item in getattr(part, name)] for name in ("amodal", "visible"))
-        orders = [order for part in parts for order in part.depth_orders]
-        names = ("image_ids", "category_ids", "scores", "boxes")
-        columns = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
-        return Detections(*columns, *lists, orders)
+        return Detections(
+            np.concatenate([part.image_ids for part in parts]),
+            np.concatenate([part.category_ids for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.boxes for part in parts]),
+            [mask for part in parts for mask in part.amodal],
+            [mask for part in parts for mask in part.visible],
+            [order for part in parts for order in part.depth_orders],
+        )
 
     def take(self, places: np.ndarray) -> "Detections":
         """Those at `places`, int (P,), in that order."""

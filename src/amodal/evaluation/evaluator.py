@@ -18,6 +18,8 @@ from amodal import processes, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
 from amodal.data.dataset import Sample, SampleSet
 from amodal.errors import UserError
+from amodal.evaluation.calibration import Bins
+from amodal.evaluation.hidden_pixels import hidden_pixels
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.instances import Prediction, Target
@@ -28,6 +30,11 @@ Model = Callable[[list[Float[Tensor, "3 H W"]]], list[Prediction]]
 """Images with values in [0, 1] to predictions in the same images' pixels. A model must be in evaluation mode."""
 Masks = Literal["refined", "coarse"]
 """A method's final masks, or those before its shape prior, where it predicts both."""
+
+
+PROBABILITIES: dict[Masks, Literal["amodal_probabilities", "coarse_amodal_probabilities"]] = {
+    "refined": "amodal_probabilities", "coarse": "coarse_amodal_probabilities",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,12 @@ class Predicted:
     Attributes:
         truth: The annotations that the samples came from, or those made of their targets.
         detections: By kind of masks, in order of image ids; "coarse" only if the model predicts those.
+        hidden: By kind of masks, the probabilities of hidden pixels, where they were asked for and the model has them.
     """
 
     truth: AnnotationSet
     detections: dict[Masks, list[Detection]]
+    hidden: dict[Masks, Bins]
 
 
 def evaluate(
@@ -83,21 +92,39 @@ def evaluate(
 
 
 def predict(
-    model: Model, samples: SampleSet, *, truth: AnnotationSet | None = None, reading: Reading | None = None
+    model: Model,
+    samples: SampleSet,
+    *,
+    truth: AnnotationSet | None = None,
+    reading: Reading | None = None,
+    with_hidden: bool = False,
 ) -> Predicted:
-    """Detections of every sample, gathered from all processes: for scoring them in more than one way."""
-    reading = reading or Reading()
+    """Detections of every sample, gathered from all processes: for scoring them in more than one way.
+
+    Args:
+        model: From images to predictions.
+        samples: Each is predicted once, whatever the number of processes.
+        truth: As for `evaluate`.
+        reading: Batches, workers, device.
+        with_hidden: Look at the probabilities of hidden pixels too.
+    """
     images: list[ImageRecord] = []
     annotations: list[Annotation] = []
     detections: dict[Masks, list[Detection]] = {}
+    hidden: list[tuple[int, Masks, Bins]] = []
     in_boxes = isinstance(model, AmodalRCNN)  # whose masks are pasted into them
-    for sample, prediction in _predictions(model, samples, reading):
+    for sample, prediction in _predictions(model, samples, reading or Reading()):
+        image_id = sample["image_id"]
+        objects = truth.by_image.get(image_id, []) if truth else _annotations(sample, samples.categories)
         if truth is None:
             images.append(_image_record(sample))
-            annotations += _annotations(sample, samples.categories)
-        for kind, found in as_detections(prediction, sample["image_id"], samples.categories, in_boxes=in_boxes).items():
+            annotations += objects
+        for kind, found in as_detections(prediction, image_id, samples.categories, in_boxes=in_boxes).items():
             detections.setdefault(kind, []).extend(found)
-    parts = processes.gather((images, annotations, detections))
+            probabilities = prediction.get(PROBABILITIES[kind])
+            if with_hidden and probabilities is not None:
+                hidden.append((image_id, kind, hidden_pixels(found, probabilities, objects)))
+    parts = processes.gather((images, annotations, detections, hidden))
     if truth is None:
         found_images = sorted((i for part in parts for i in part[0]), key=lambda image: image.id)
         objects = sorted((a for part in parts for a in part[1]), key=lambda a: a.image_id)
@@ -107,7 +134,15 @@ def predict(
     merged: dict[Masks, list[Detection]] = {
         kind: sorted((d for part in parts for d in part[2].get(kind, [])), key=lambda d: d.image_id) for kind in kinds
     }
-    return Predicted(truth, merged)
+    return Predicted(truth, merged, _summed([one for part in parts for one in part[3]]))
+
+
+def _summed(hidden: list[tuple[int, Masks, Bins]]) -> dict[Masks, Bins]:
+    """The sums over images, in order of their ids: the same to the bit for any number of processes."""
+    total: dict[Masks, Bins] = {}
+    for _, kind, bins in sorted(hidden, key=lambda one: one[0]):
+        total[kind] = total[kind] + bins if kind in total else bins
+    return total
 
 
 def _predictions(model: Model, samples: SampleSet, reading: Reading) -> Iterator[tuple[Sample, Prediction]]:

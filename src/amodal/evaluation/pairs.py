@@ -48,11 +48,12 @@ def assign(
         if detection.visible or detection.amodal:
             found.setdefault(detection.image_id, []).append(detection)
     for image in sorted(truth.images, key=lambda image: image.id):
-        objects = [a for a in truth.by_image.get(image.id, []) if not a.is_crowd and rle.areas([a.amodal])[0]]
-        yield _assign_image(image.id, objects, found.get(image.id, []))
+        yield assign_image(image.id, truth.by_image.get(image.id, []), found.get(image.id, []))
 
 
-def _assign_image(image_id: int, objects: list[Annotation], found: list[Detection]) -> Paired:
+def assign_image(image_id: int, instances: Sequence[Annotation], found: Sequence[Detection]) -> Paired:
+    """The pairs of one image, of detections with a mask that score enough."""
+    objects = [a for a in instances if not a.is_crowd and rle.areas([a.amodal])[0]]
     by_visible = all(d.visible for d in found)
     overlaps = rle.ious(
         [a.visible if by_visible else a.amodal for a in objects],

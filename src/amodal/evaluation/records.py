@@ -42,6 +42,18 @@ class Records:
     ignored: np.ndarray
     wanted: np.ndarray
 
+    def of_categories(self, first: int, end: int) -> "Records":
+        """Those of the categories at the places first to end - 1."""
+        part = slice(*self.category.searchsorted([first, end]).tolist())
+        return Records(
+            self.category[part] - np.int32(first),
+            self.image[part],
+            self.score[part],
+            self.matched[:, part],
+            self.ignored[:, part],
+            self.wanted[first:end],
+        )
+
     def to_text(self) -> str:
         """As text for a JSON file."""
         buffer = io.BytesIO()
@@ -105,8 +117,8 @@ def collect(
         wanted = np.zeros((len(categories), len(images)), np.int32)
         np.add.at(wanted, cells, ~ignored)
         matched, unasked = match(near, rank[order], ignored, crowd)
-        kept = (column[order].astype(np.int32) for column in (category, image))
-        records.append(Records(*kept, found.scores[order], matched, unasked, wanted))
+        cell = category[order].astype(np.int32), image[order].astype(np.int32)
+        records.append(Records(*cell, found.scores[order], matched, unasked, wanted))
     return records
 
 

@@ -143,6 +143,9 @@ class Report:
         table.add_row("boundary IoU", percent(shapes.mean_boundary_iou), instances)
         table.add_row("depth order", percent(depth.accuracy), f"{depth.found} of {depth.pairs} overlapping pairs")
         table.add_row("calibration error of scores", percent(analysis.calibration.error), "AP50's matches")
+        if analysis.hidden_calibration:
+            pixels = f"{sum(analysis.hidden_calibration.counts):,} pixels"
+            table.add_row("calibration error of hidden pixels", percent(analysis.hidden_calibration.error), pixels)
         for name, one in analysis.recall.items():
             table.add_row(f"class-agnostic AR100, {name}", percent(one.ar100), f"{one.instances} instances")
         return table

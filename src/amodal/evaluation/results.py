@@ -89,10 +89,11 @@ def _some_at_a_time(path: Path) -> Iterator[list[Any]]:
     with path.open("rb") as file:
         waiting = file.read(_BYTES_AT_ONCE).lstrip()
         while block := file.read(_BYTES_AT_ONCE):
-            end = waiting.rfind(b"}")
-            while end > 0 and not (between := _BETWEEN.match(waiting, end)):
+            end, between = len(waiting), None
+            while between is None and end > 0:
                 end = waiting.rfind(b"}", 0, end)
-            if end > 0 and between:
+                between = _BETWEEN.match(waiting, max(end, 0))
+            if between:
                 yield orjson.loads(waiting[: end + 1] + b"]")
                 waiting = b"[" + waiting[between.end() :]
             waiting += block
@@ -233,16 +234,18 @@ def _problems(truth: AnnotationSet, detections: Detections) -> Iterator[tuple[in
         ("image", detections.image_ids, list(sizes)),
         ("category", detections.category_ids, [category.id for category in truth.categories]),
     ):
-        for place in np.flatnonzero(~np.isin(ids, known)):
-            yield int(place), f"{name} {ids[place]} is not in the data set"
-    for place in np.flatnonzero(np.isnan(detections.scores)):
-        yield int(place), "its score is not a number"
+        yield from ((place, f"{name} {ids[place]} is not in the data set") for place in _where(~np.isin(ids, known)))
+    yield from ((place, "its score is not a number") for place in _where(np.isnan(detections.scores)))
     wanted = [sizes[image_id] for image_id in detections.image_ids.tolist()]
     for masks in (detections.amodal, detections.visible):
         for place, mask in enumerate(masks):
             if mask is not None and mask["size"] != wanted[place]:
-                height, width = mask["size"]
-                yield place, f"its mask is {height} x {width}, its image {wanted[place][0]} x {wanted[place][1]}"
-    for place in np.flatnonzero(~detections.has_box).tolist():
+                (height, width), size = mask["size"], wanted[place]
+                yield place, f"its mask is {height} x {width}, its image {size[0]} x {size[1]}"
+    for place in _where(~detections.has_box):
         if detections.amodal[place] is None and detections.visible[place] is None:
             yield place, "it has neither a box nor a mask"
+
+
+def _where(flags: np.ndarray) -> list[int]:
+    return np.flatnonzero(flags).tolist()

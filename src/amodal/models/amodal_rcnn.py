@@ -151,6 +151,8 @@ def paste(
         if probabilities is not None:
             within = pasted.get(f"{name.replace('visible', 'amodal')}_masks")
             pasted[f"{name}_masks"] = masks.paste(probabilities.float(), boxes, size, within=within)
+            if name.endswith("amodal"):
+                pasted[f"{name}_probabilities"] = probabilities
     return {"boxes": boxes, "labels": regions.labels, "scores": scores, **pasted}  # type: ignore[typeddict-item]
 
 

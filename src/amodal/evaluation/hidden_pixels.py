@@ -1,0 +1,53 @@
+"""Where an object is not seen: does its amodal probability mean what it says? Needs a model, since files hold masks."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from amodal import masks, rle
+from amodal.annotations import Annotation, Detection
+from amodal.evaluation.calibration import Bins
+from amodal.evaluation.pairs import LEAST_SCORE, assign_image
+
+
+def hidden_pixels(
+    found: Sequence[Detection], probabilities: Float[Tensor, "N S S"], objects: Sequence[Annotation]
+) -> Bins:
+    """The amodal probabilities of one image's detections at the pixels where their objects are not seen.
+
+    Of each detection that stands for an instance (`amodal.evaluation.pairs`) all pixels of its box count, but for
+    those of the instance's **true** visible mask: there the answer is in plain sight. Which pixels count thus depends
+    on no prediction but the box. A pixel came true where the true amodal mask has it.
+
+    Args:
+        found: The detections, each with its box and masks.
+        probabilities: Of each, over its box.
+        objects: The image's instances.
+    """
+    place = {id(detection): number for number, detection in enumerate(found)}
+    bins = Bins.of([], [])
+    for pair in assign_image(0, objects, [d for d in found if d.score >= LEAST_SCORE]).pairs:
+        if pair.detection and pair.detection.box:
+            box = torch.tensor(pair.detection.box)
+            own = probabilities[place[id(pair.detection)]].float().cpu()
+            whole, seen = rle.decode([pair.truth.amodal, pair.truth.visible], _size(pair.truth))
+            bins += _bins(own, box, torch.from_numpy(whole), torch.from_numpy(seen))
+    return bins
+
+
+def _bins(
+    probabilities: Float[Tensor, "S S"], box: Float[Tensor, "4"], amodal: Bool[Tensor, "H W"], seen: Bool[Tensor, "H W"]
+) -> Bins:
+    left, top, right, bottom = masks.pixel_boxes(box[None], (amodal.shape[0], amodal.shape[1]))[0].tolist()
+    if right <= left or bottom <= top:
+        return Bins.of([], [])
+    stretched = masks.stretch(probabilities, box, (left, top, right, bottom))
+    unseen = ~seen[top:bottom, left:right]
+    return Bins.of(stretched[unseen].numpy(), amodal[top:bottom, left:right][unseen].numpy())
+
+
+def _size(instance: Annotation) -> tuple[int, int]:
+    height, width = instance.amodal["size"]
+    return height, width
