@@ -1,12 +1,10 @@
-"""Every timing, one after the other: `make bench`. Each writes its own file below `benchmarks/results`."""
+"""Every timing, one after the other: `make bench`. Results go to `benchmarks/results`, then the page is drawn."""
 
 import subprocess
 import sys
-from pathlib import Path
 
-TIMINGS = ("formats", "evaluation")
+TIMINGS = ("formats", "evaluation", "speed", "speed.page")
 
 for name in TIMINGS:
-    path = Path(__file__).parent / f"{name}.py"
-    print(f"== {path.name}", flush=True)
-    subprocess.run([sys.executable, str(path)], check=True)
+    print(f"== {name}", flush=True)
+    subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

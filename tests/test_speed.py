@@ -7,10 +7,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from documentation import DOCS, ROOT
-
 from benchmarks.speed import PARTS, harness, page
 from benchmarks.speed.harness import Curve, Measured, Row, Stage, Timing
+from documentation import DOCS, ROOT
 
 RATIOS = Timing(ours=[1.0, 2.0, 4.0, 1.0], rivals=[2.0, 6.0, 4.0, 5.0])
 
