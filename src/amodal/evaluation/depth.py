@@ -27,8 +27,9 @@ def depth_order(images: Sequence[Sequence[Pair]]) -> DepthOrder:
     """Counts over all images.
 
     Two instances make a pair if their amodal masks overlap and it is known which is in front: by their stated order,
-    or else by what hides what. A predicted order is read the same way; undecided ones are wrong. After SLN (Zhu et
-    al., "Semantic Amodal Segmentation", CVPR 2017), which scores the pairs of matched regions.
+    or else by what hides what. A predicted order is read the same way; undecided ones are wrong. After SLN (Zhang et
+    al., "Learning Semantics-aware Distance Map with Semantics Layering Network for Amodal Instance Segmentation", ACM
+    Multimedia 2019), which tells who covers whom by comparing each one's occluded part with the other.
 
     Args:
         images: The pairs of each image from `pairs.assign`.

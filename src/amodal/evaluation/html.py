@@ -8,6 +8,7 @@ from pathlib import Path
 from amodal.annotations import AnnotationSet, Detection
 from amodal.evaluation import charts, gallery
 from amodal.evaluation.analysis import Analysis
+from amodal.evaluation.calibration import Calibration
 from amodal.evaluation.occlusion import ALL, OCCLUSION_RATES, column
 from amodal.evaluation.pairs import assign
 from amodal.evaluation.report import Report, Scores, percent
@@ -123,13 +124,25 @@ def _beyond(analysis: Analysis) -> str:
         [name, f"{one.instances:,}", percent(one.ar10), percent(one.ar100), percent(one.ar1000)]
         for name, one in analysis.recall.items()
     ]
-    c = analysis.calibration
-    points = [(x, y) for x, y, count in zip(c.confidence, c.accuracy, c.counts, strict=True) if count]
-    diagram = charts.lines(
-        {"perfect": [(0.0, 0.0), (1.0, 1.0)], "scores": points}, x_label="score, %", y_label="right at IoU 0.5, %"
-    )
+    scores = _reliability("scores", analysis.calibration, "score, %", "right at IoU 0.5, %")
+    if analysis.hidden_calibration:
+        c = analysis.hidden_calibration
+        rows.append([f"calibration error of hidden pixels, {sum(c.counts):,} of them", percent(c.error)])
+        hidden = _reliability("hidden pixels", c, "probability that the object is there, %", "it is there, %")
+    else:
+        hidden = (
+            "<p class=note>Calibration of hidden pixels is measured of a checkpoint only: results files hold masks, "
+            "not probabilities.</p>"
+        )
     recall = _table(["recall without categories", "instances", "AR10", "AR100", "AR1000"], groups)
-    return f"<h2>Beyond AP</h2><div class=row><div>{_table(['', 'percent'], rows)}{recall}</div>{diagram}</div>"
+    tables = f"<div class=row><div>{_table(['', 'percent'], rows)}</div><div>{recall}</div></div>"
+    return f"<h2>Beyond AP</h2>{tables}<h2>Calibration</h2><div class=row>{scores}{hidden}</div>"
+
+
+def _reliability(name: str, calibration: Calibration, x_label: str, y_label: str) -> str:
+    bins = zip(calibration.confidence, calibration.accuracy, calibration.counts, strict=True)
+    points = [(confidence, accuracy) for confidence, accuracy, count in bins if count]
+    return charts.lines({"perfect": [(0.0, 0.0), (1.0, 1.0)], name: points}, x_label=x_label, y_label=y_label)
 
 
 def _confusion(analysis: Analysis, truth: AnnotationSet) -> str:
