@@ -37,10 +37,18 @@ def page(results: Path = RESULTS) -> str:
     measured = {part: read(part, results) for part in known}
     ceilings = measured["floors"][0].facts if "floors" in measured else {}
     rows = [row for part in known for row in measured[part][0].rows]
-    sections = [INTRODUCTION, table(rows)]
+    sections = [INTRODUCTION, disturbed(measured), table(rows)]
     sections += [section(part, measured[part][0], ceilings) for part in known]
     sections.append(origins({part: about for part, (_, about) in measured.items()}))
-    return "\n".join(sections)
+    return "\n".join(text for text in sections if text)
+
+
+def disturbed(measured: dict[str, tuple[Measured, dict[str, Any]]]) -> str:
+    """A warning where the machine had more to do than to measure."""
+    busy = [part for part, (_, about) in measured.items() if about["load_average"] > about["threads"] + 1]
+    if not busy:
+        return ""
+    return f"**Other work ran on the machine while these parts were measured: {', '.join(busy)}.** Measure again.\n"
 
 
 def table(rows: list[Row]) -> str:
