@@ -14,7 +14,7 @@ from amodal.commands.demo import demo
 from amodal.errors import UserError
 from amodal.inference.export import export_onnx
 from amodal.inference.predictor import Predictor
-from amodal.inference.video import predict_video
+from amodal.inference.video import Painter, predict_video
 
 
 def export(folder: Path) -> None:
@@ -24,12 +24,17 @@ def export(folder: Path) -> None:
 class Nothing:
     categories = (Category(1, "cup"),)
 
-    def find(self, images: list[np.ndarray]) -> list:
+    def find(self, images: list[np.ndarray], least_score: float = 0.0) -> list:
         return []
 
 
+def watch(folder: Path) -> None:
+    (folder / "a.mp4").touch()
+    predict_video(Painter(Predictor(Nothing()), 0.5, None), folder / "a.mp4", folder / "b.mp4")
+
+
 USES = {
-    "av": ("video", lambda folder: predict_video(Predictor(Nothing()), folder / "a.mp4", folder / "b.mp4")),
+    "av": ("video", watch),
     "onnx": ("onnx", export),
     "onnxruntime": ("onnx", lambda folder: amodal.load(folder / "a.onnx")),
     "supervision": ("supervision", lambda folder: bars().to_supervision()),

@@ -8,7 +8,11 @@ from small_models import SMALL, small_model
 
 import amodal
 from amodal.annotations import Category
+from amodal.cli import main
 from amodal.errors import UserError
+from amodal.evaluation.occlusion import column
+from amodal.evaluation.report import Counts, OcclusionScores, Report, Scores
+from amodal.files import write_json
 from amodal.inference.hub import push_to_hub
 from amodal.models import checkpoint
 
@@ -49,7 +53,8 @@ def hub(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def model(tmp_path) -> Path:
     path = tmp_path / "model.safetensors"
-    details = {"recipe": "demo", "step": 7}
+    data = {"train": {"annotations": ["/home/ann/secret/cups.json"]}}
+    details = {"step": 7, "training": {"recipe": "d2sa", "seed": 3, "data": data}}
     checkpoint.save(path, checkpoint.Checkpoint(small_model(SMALL).eval(), SMALL, CATEGORIES, details))
     return path
 
@@ -62,7 +67,29 @@ def test_a_model_goes_there_and_comes_back(hub, model):
     card = (hub / "ann/shapes/README.md").read_text()
     assert 'amodal.load("hf://ann/shapes")' in card
     assert "| Categories | cup, pear \\| plum, cow |" in card
-    assert "| recipe | demo |" in card
+    for row in ("| step | 7 |", "| recipe | d2sa |", "| seed | 3 |", "| Trained on | cups.json |"):
+        assert row in card
+    assert "secret" not in card
+
+
+def test_the_card_tells_the_scores_of_a_report(hub, model, tmp_path, capsys):
+    scores = Scores(0.5, 0.75, 0.625, 0.1, 0.2, 0.3)
+    report = Report(
+        Counts(1200, 3, 2, 9, 1),
+        scores,
+        scores,
+        None,
+        None,
+        [OcclusionScores("amodal", "clean", column(0.15), 2, 0.25, 0.5, 0.5)],
+    )
+    write_json(tmp_path / "report.json", report.to_json())
+    main(["push", str(model), "hf://ann/shapes", "--report", str(tmp_path / "report.json")])
+    assert capsys.readouterr().out == "hf://ann/shapes\n"
+    card = (hub / "ann/shapes/README.md").read_text()
+    assert "| amodal masks | 50.0 | 75.0 | 62.5 | 30.0 |" in card
+    assert "visible masks" not in card.split("## Measured")[1]
+    assert "On 1,200 images with 3 objects" in card
+    assert "25.0" in card
 
 
 @pytest.mark.parametrize(
@@ -84,6 +111,8 @@ def test_what_cannot_be_put_there_is_named(hub, model, tmp_path):
         push_to_hub(model, "other/shapes")
     with pytest.raises(UserError, match="no such file"):
         push_to_hub(tmp_path / "gone", "ann/shapes")
+    with pytest.raises(UserError, match="'shapes' is no name on the hub"):
+        push_to_hub(model, "shapes")
     (tmp_path / "text").write_text("text")
     with pytest.raises(UserError, match="is no checkpoint"):
         push_to_hub(tmp_path / "text", "ann/shapes")

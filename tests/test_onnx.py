@@ -1,13 +1,10 @@
-"""Exported models: ONNX Runtime answers as PyTorch does, at sizes other than the traced one, and without torch."""
+"""Exported models: ONNX Runtime answers as PyTorch does, at sizes other than the traced one."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from small_models import SMALL, small_model, with_method
 
 import amodal
@@ -15,9 +12,9 @@ from amodal.annotations import Category
 from amodal.commands.export import export
 from amodal.errors import UserError
 from amodal.inference.eager import TorchModel
-from amodal.inference.export import export_onnx, to_int8
+from amodal.inference.export import export_onnx
+from amodal.inference.int8 import to_int8
 from amodal.inference.predictor import Predictor
-from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
 
 pytest.importorskip("onnx")
@@ -82,41 +79,34 @@ def test_any_number_of_objects_and_none(method, tmp_path):
     assert len(set(found)) > 2
 
 
-WITHOUT_TORCH = """
-import sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchvision", "timm"):
-            raise ModuleNotFoundError(f"{name} is not installed here")
-sys.meta_path.insert(0, Refuse())
-from amodal.cli import main
-main(sys.argv[1:])
-"""
+def test_it_leaves_out_what_scores_too_little_and_other_programs_need_not_ask(tmp_path):
+    """`least_score` is an input with a default."""
+    import onnxruntime
+
+    export_onnx(small_model(SMALL).eval(), CATEGORIES, tmp_path / "m.onnx")
+    predictor, picture = amodal.load(tmp_path / "m.onnx", device="cpu"), noise(50, 70)
+    everything = predictor.predict(picture, score_threshold=0)
+    least = float(everything.scores[3])
+    (found,) = predictor.model.find([picture], least)
+    assert found.scores.tolist() == everything.scores[:4].tolist()
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    pixels = picture.transpose(2, 0, 1).astype(np.float32) / 255
+    names = [output.name for output in session.get_outputs()]
+    assert names == ["boxes", "labels", "scores", "amodal", "visible"]
+    assert np.array_equal(session.run(["scores"], {"image": pixels})[0], everything.scores)
 
 
-def test_export_and_prediction_without_torch(tmp_path):
-    checkpoint.save(tmp_path / "m.safetensors", checkpoint.Checkpoint(small_model(SMALL).eval(), SMALL, CATEGORIES))
-    export(str(tmp_path / "m.safetensors"), tmp_path / "m.onnx")
-    Image.fromarray(noise(40, 50)).save(tmp_path / "a.png")
-    arguments = ["predict", tmp_path / "m.onnx", tmp_path / "a.png", "--out", tmp_path / "out", "--score", "0.01"]
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "10 objects in 1 images" in done.stdout
-    assert (tmp_path / "out" / "predictions.json").stat().st_size > 100
-
-
-@pytest.mark.filterwarnings("ignore")  # ONNX Runtime's own
 def test_eight_bits_are_smaller_and_nearly_the_same(tmp_path):
-    export_onnx(small_model(with_method("orcnn")).eval(), CATEGORIES, tmp_path / "m.onnx")
+    export_onnx(small_model(SMALL).eval(), CATEGORIES, tmp_path / "m.onnx")
     to_int8(tmp_path / "m.onnx", tmp_path / "small.onnx")
     assert (tmp_path / "small.onnx").stat().st_size < 0.4 * (tmp_path / "m.onnx").stat().st_size
     large, small = (
         amodal.load(tmp_path / name, device="cpu").predict(noise(80, 90), score_threshold=0)
         for name in ("m.onnx", "small.onnx")
     )
-    assert np.abs(np.sort(large.scores) - np.sort(small.scores)).max() < 0.02
+    assert small.categories == large.categories
+    difference = np.abs(np.sort(large.scores) - np.sort(small.scores)).max()
+    assert 0 < difference < 0.01
 
 
 def test_what_is_no_exported_model_is_named(tmp_path):

@@ -9,7 +9,8 @@ from PIL import Image
 from small_models import SMALL, small_model
 
 from amodal.annotations import AnnotationSet, Category, ImageRecord
-from amodal.commands.predict import predict
+from amodal.cli import main
+from amodal.commands.predict import How, predict
 from amodal.errors import UserError
 from amodal.evaluation import results
 from amodal.inference.folder import ResultFolder
@@ -36,7 +37,7 @@ def test_pictures_results_and_sheet(model, tmp_path, capsys):
     write_picture(tmp_path / "in" / "deeper" / "one.jpg", seed=1)
     single = write_picture(tmp_path / "two.webp", seed=2)
     out = tmp_path / "out"
-    predict(model, (tmp_path / "in", single), out=out, score=0.01, device="cpu")
+    predict((str(tmp_path / "in"), str(single)), model=model, out=out, how=How(score=0.01, device="cpu"))
     assert sorted(path.name for path in out.iterdir()) == [
         "images.json",
         "one-2.jpg",
@@ -62,7 +63,7 @@ def test_a_broken_image_is_reported_and_the_others_are_done(model, tmp_path, cap
     (folder / "b.png").write_text("no picture")
     write_picture(folder / "c.png")
     with pytest.raises(UserError, match="1 of 3 images could not be read"):
-        predict(model, (folder,), out=tmp_path / "out", device="cpu")
+        predict((str(folder),), model=model, out=tmp_path / "out", how=How(device="cpu"))
     assert "b.png: cannot be read as an image" in capsys.readouterr().err
     assert (tmp_path / "out" / "a.jpg").is_file()
     assert (tmp_path / "out" / "c.jpg").is_file()
@@ -79,14 +80,43 @@ def test_what_cannot_be_used_is_named(model, tmp_path):
         ((tmp_path / "gone.mp4",), "gone.mp4: no such file"),
     ):
         with pytest.raises(UserError, match=problem):
-            predict(model, images, out=tmp_path / "out")
+            predict(tuple(map(str, images)), model=model, out=tmp_path / "out")
     with pytest.raises(UserError, match="not between 0 and 1"):
-        predict(model, (image,), out=tmp_path / "out", score=2)
+        predict((str(image),), model=model, out=tmp_path / "out", how=How(score=2))
+    with pytest.raises(UserError, match="leaves nothing"):
+        predict((str(image),), model=model, out=tmp_path / "out", how=How(max_frames=0))
     with pytest.raises(UserError, match="device 'abacus' cannot be used"):
-        predict(model, (image,), out=tmp_path / "out", device="abacus")
+        predict((str(image),), model=model, out=tmp_path / "out", how=How(device="abacus"))
     with pytest.raises(UserError, match=r"a\.png: not a checkpoint"):
-        predict(str(image), (image,), out=tmp_path / "out")
+        predict((str(image),), model=str(image), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--model", "MODEL", "IMAGE"],
+        ["IMAGE", "--model", "MODEL"],
+        ["MODEL", "IMAGE"],
+        ["--model", "demo", "IMAGE"],
+        ["demo", "IMAGE"],
+        ["IMAGE"],
+    ],
+    ids=" ".join,
+)
+def test_the_model_is_named_by_a_flag_or_stands_first_or_is_the_packaged_one(words, model, tmp_path, capsys):
+    image = str(write_picture(tmp_path / "a.png"))
+    main(["predict", *(word.replace("MODEL", model).replace("IMAGE", image) for word in words), "--out", str(tmp_path)])
+    names = {category["name"] for category in json.loads((tmp_path / "images.json").read_text())["categories"]}
+    assert names == {"cup", "pear", "cow"} if "MODEL" in words else "banana" in names
+    assert "in 1 images" in capsys.readouterr().out
+
+
+def test_two_models_are_one_too_many(model):
+    with pytest.raises(UserError, match="two models given"):
+        predict((model, "a.png"), model="demo")
+    with pytest.raises(UserError, match="no images given"):
+        predict((model,))
 
 
 def test_an_interruption_keeps_what_is_done_an_error_does_not_replace_it(tmp_path):

@@ -17,6 +17,7 @@ from amodal.commands.evaluate import evaluate
 from amodal.commands.export import export
 from amodal.commands.predict import predict
 from amodal.commands.prior import prior_convert, prior_fit, prior_show
+from amodal.commands.push import push
 from amodal.commands.synth import synth
 from amodal.commands.train import train
 from amodal.errors import UserError
@@ -32,6 +33,7 @@ COMMANDS: Commands = {
     "complete": complete,
     "convert": convert,
     "export": export,
+    "push": push,
     "demo": demo,
 }
 

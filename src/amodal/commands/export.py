@@ -15,14 +15,15 @@ def export(checkpoint: tyro.conf.Positional[str], out: tyro.conf.Positional[Path
     Args:
         checkpoint: A checkpoint, the name of a model in the package, or hf://USER/MODEL.
         out: The .onnx file to write.
-        int8: Keep weights in 8 bits: about a third of the size, and a little less exact.
+        int8: Keep weights in 8 bits: about a third of the size, hardly less exact.
     """
     from amodal.errors import UserError
 
     if out.suffix != ".onnx":
         raise UserError("an exported model's name ends in .onnx", file=out)
     from amodal.inference.eager import TorchModel
-    from amodal.inference.export import export_onnx, to_int8
+    from amodal.inference.export import export_onnx
+    from amodal.inference.int8 import to_int8
     from amodal.inference.predictor import load
 
     model = load(checkpoint, "cpu").model

@@ -11,17 +11,20 @@ from gradio import themes
 from gradio.data_classes import ImageData
 from PIL import Image
 
-from amodal.demo.session import LEAST_SCORE, MOST_BYTES, Session, open_picture
+from amodal.demo.session import LEAST_SCORE, MOST_BYTES, MOST_PIXELS, Session, open_picture
 from amodal.errors import UserError
 from amodal.inference.predictor import Predictor
 from amodal.inference.render import READABLE, Style
 
 Kind = Literal["both", "visible", "hidden"]
 SHOW: dict[Kind, str] = {"both": "Seen and hidden", "visible": "Seen only", "hidden": "Hidden only"}
-COLUMNS = ["#", "object", "score", "hidden", "depth", "pixels"]
+COLUMNS = ["#", "object", "score", "hidden", "from the front", "pixels"]
+NAMED = 24
+"""Categories that the page lists, of those that the model knows."""
 HELP = (
     "Upload a picture or take an example. What is **seen** of an object is tinted, what is **hidden** is hatched. "
-    "**Click an object** to peel away what covers it; click again to put it back."
+    "**Click an object** to peel away what covers it; click again to put it back.\n\n"
+    f"Pictures may have {MOST_BYTES // 2**20} MB and {MOST_PIXELS // 10**6} million pixels. This model knows "
 )
 
 
@@ -76,7 +79,7 @@ def build(answers: Answers, examples: list[Path]) -> gr.Blocks:
     """The page, with `examples` as pictures to try."""
     with gr.Blocks(analytics_enabled=False, title="amodal", delete_cache=(3600, 3600)) as page:
         session, peeled = gr.State(None, time_to_live=3600), gr.State(None)
-        gr.Markdown(f"# What is behind?\n{HELP}")
+        gr.Markdown(f"# What is behind?\n{HELP}{known(answers.predictor)}.")
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 upload = gr.Image(type="filepath", sources=["upload", "clipboard"], label="Picture", elem_id="upload")
@@ -104,6 +107,12 @@ def build(answers: Answers, examples: list[Path]) -> gr.Blocks:
         show.change(answers.change, settings, [peeled, *outputs])
         picture.select(answers.click, [session, peeled, score, show], [peeled, picture])
     return page
+
+
+def known(predictor: Predictor) -> str:
+    """What the model can find, in words."""
+    names = [category.name for category in predictor.categories]
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 @contextmanager

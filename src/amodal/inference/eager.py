@@ -36,8 +36,8 @@ class TorchModel:
         return cls(loaded.model, loaded.categories)
 
     @torch.inference_mode()
-    def find(self, images: Sequence[Pixels]) -> list[Found]:
-        """The objects of each image, best score first.
+    def find(self, images: Sequence[Pixels], least_score: float = 0.0) -> list[Found]:
+        """The objects of each image that score at least so much, best first.
 
         As `AmodalRCNN.forward`, but masks stay small: an image of many megapixels would need gigabytes for those of
         low score, which the caller drops.

@@ -5,9 +5,7 @@ parts of the model that rely on those are replaced here, each by one that comput
 model itself need not know of the export.
 """
 
-import contextlib
 import copy
-import io
 import json
 import warnings
 from collections.abc import Sequence
@@ -17,14 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torchvision.ops import nms, remove_small_boxes, roi_align
 
 from amodal.annotations import Category
-from amodal.errors import UserError
 from amodal.files import replacing
-from amodal.inference.onnx import INPUT, KIND
+from amodal.inference.int8 import onnx_package
+from amodal.inference.onnx import INPUT, KIND, LEAST_SCORE
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import SMALLEST_SIDE
 from amodal.models.regions import STRIDES, RegionMasks, RegionPooler, Regions
@@ -45,6 +43,7 @@ def export_onnx(model: AmodalRCNN, categories: Sequence[Category], path: str | P
 
     The graph takes `image`, float32 (3, H, W), RGB in [0, 1], and gives `boxes` (N, 4) in its pixels, `labels` (N,),
     `scores` (N,), and `amodal` and `visible` (N, S, S), probabilities over the boxes, of what the model predicts.
+    `least_score` is a second input that may be left out: no work is done for objects that score less.
 
     Args:
         model: In evaluation mode, on any device.
@@ -54,10 +53,7 @@ def export_onnx(model: AmodalRCNN, categories: Sequence[Category], path: str | P
     Raises:
         UserError: The `onnx` package is missing.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise UserError("onnx is not installed", remedy="pip install 'amodal[onnx]'") from error
+    onnx = onnx_package()
     traceable = Traceable(model).eval()
     example = torch.rand(3, 211, 307)
     names = ["boxes", "labels", "scores", *traceable.mask_names(example)]
@@ -66,33 +62,19 @@ def export_onnx(model: AmodalRCNN, categories: Sequence[Category], path: str | P
         warnings.simplefilter("ignore")
         torch.onnx.export(
             traceable,
-            (example,),
+            (example, torch.tensor(0.0)),
             str(temporary),
-            input_names=[INPUT],
+            input_names=[INPUT, LEAST_SCORE],
             output_names=names,
             dynamic_axes={INPUT: {1: "height", 2: "width"}, **{name: {0: "objects"} for name in names}},
             opset_version=OPSET,
             dynamo=False,
         )
         graph = onnx.load(temporary)
-        _set_threshold(graph, model.boxes.config.score_threshold)
+        _set_constants(graph, {"threshold": model.boxes.config.score_threshold, LEAST_SCORE: 0.0})
         about = {"kind": KIND, "categories": json.dumps([asdict(category) for category in categories])}
         onnx.helper.set_model_props(graph, about)
         onnx.save(graph, temporary)
-
-
-def to_int8(source: str | Path, target: str | Path) -> None:
-    """Writes an exported model with weights of 8 bits: about a third of the size, and a little less exact.
-
-    Activations are quantised while it runs, so that no calibration images are needed. Raises UserError if ONNX
-    Runtime is missing.
-    """
-    try:
-        from onnxruntime import quantization
-    except ImportError as error:
-        raise UserError("onnxruntime is not installed", remedy="pip install 'amodal[onnx]'") from error
-    with replacing(target) as temporary, contextlib.redirect_stdout(io.StringIO()):  # it prints shapes it cannot infer
-        quantization.quantize_dynamic(str(source), str(temporary), weight_type=quantization.QuantType.QUInt8)
 
 
 class Traceable(nn.Module):
@@ -101,7 +83,7 @@ class Traceable(nn.Module):
     def __init__(self, model: AmodalRCNN) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).cpu()
-        # Everything passes while tracing, so that no step is recorded for no objects; `_set_threshold` mends it.
+        # Everything passes while tracing, so that no step is recorded for no objects; `_set_constants` mends it.
         self.register_buffer("threshold", torch.tensor(-1.0))
         self.model.boxes.pool = TraceablePooler(self.model.boxes.pool)  # type: ignore[assignment]
         branch = self.model.branch
@@ -111,19 +93,19 @@ class Traceable(nn.Module):
 
     threshold: Tensor
 
-    def forward(self, image: Float[Tensor, "3 H W"]) -> tuple[Tensor, ...]:
+    def forward(self, image: Float[Tensor, "3 H W"], least_score: Float[Tensor, ""]) -> tuple[Tensor, ...]:
         """Boxes, labels, scores, and the masks that `mask_names` names."""
-        regions, scores, masks, scale = self.detect(image)
+        regions, scores, masks, scale = self.detect(image, least_score)
         found = [mask for mask in (masks.amodal, masks.visible) if mask is not None]
         return (regions.boxes / scale, regions.labels, scores, *found)
 
     @torch.inference_mode()
     def mask_names(self, image: Float[Tensor, "3 H W"]) -> list[str]:
         """Which masks the model predicts, in the order of `forward`."""
-        masks = self.detect(image)[2]
+        masks = self.detect(image, torch.tensor(0.0))[2]
         return [name for name in ("amodal", "visible") if getattr(masks, name) is not None]
 
-    def detect(self, image: Tensor) -> tuple[Regions, Tensor, RegionMasks, Tensor]:
+    def detect(self, image: Tensor, least_score: Tensor) -> tuple[Regions, Tensor, RegionMasks, Tensor]:
         """As `AmodalRCNN.detect` and `choose` for one image: regions, scores, masks, resized over own size as xyxy."""
         model, config = self.model, self.model.boxes.config
         batch, _ = model.resize([image])
@@ -131,18 +113,21 @@ class Traceable(nn.Module):
         proposals, _ = model.propose(batch, features)
         size = _size(batch.image_sizes[0])
         regions, scores = self.candidates(features, proposals[0], size)
-        if model.branch.rescores:
+        bounds = model.branch.rescored(scores, ())  # what a score can become at most
+        regions, scores = _at(torch.where(bounds >= least_score)[0], regions, scores)
+        if not model.branch.rescores:
+            kept = suppressed(regions, scores, size, config.nms_threshold)[: config.detections_per_image]
+            regions, scores = _at(kept, regions, scores)
+            masks = model.branch.predict(features, regions)
+        else:
             regions, scores = regions[slice(MOST_CANDIDATES)], scores[:MOST_CANDIDATES]
             masks = model.branch.predict(features, regions)
             scores = model.branch.rescored(scores, masks.factors)
-            kept = suppressed(regions, scores, size, config.nms_threshold)[: config.detections_per_image]
+            kept = suppressed(regions, scores, size, config.nms_threshold)
+            kept = kept[scores[kept] >= least_score][: config.detections_per_image]
             amodal, visible = (None if mask is None else mask[kept] for mask in (masks.amodal, masks.visible))
             masks = RegionMasks(amodal, visible)
-            regions, scores = regions[kept], scores[kept]
-        else:
-            kept = suppressed(regions, scores, size, config.nms_threshold)[: config.detections_per_image]
-            regions, scores = regions[kept], scores[kept]
-            masks = model.branch.predict(features, regions)
+            regions, scores = _at(kept, regions, scores)
         return regions, scores, masks, (size / _size(image.shape[-2:])).flip(0).repeat(2)
 
     def candidates(
@@ -183,36 +168,65 @@ class TraceablePooler(nn.Module):
 
 
 class TraceablePrior(nn.Module):
-    """`ShapePrior`, all classes' codes compared at once, and decoded when they are found."""
+    """`ShapePrior`, all classes' codes compared at once, their shapes decoded beforehand.
+
+    The graph holds two tables: the shapes as the mask branch sees them, averaged over 2 x 2 cells, and as the distance
+    does, a bit for each cell.
+    """
 
     def __init__(self, prior: ShapePrior, most: int) -> None:
         super().__init__()
         self.autoencoder = prior.autoencoder
-        codes, counts = prior.codebook.codes, prior.codebook.counts
-        real = torch.arange(codes.shape[1])[None] < counts[:, None]
-        owners = torch.where(real, torch.arange(len(codes))[:, None], -1).flatten()
+        classes = range(prior.num_classes)
+        shapes = torch.cat([prior.shapes(index).cpu() for index in classes])
+        owners = torch.cat([torch.full((int(prior.codebook.counts[index]),), index) for index in classes])
+        codes = torch.cat([prior.codebook.codes[index, : prior.codebook.counts[index]].cpu() for index in classes])
         spare = max(0, most - len(owners))  # as many codes as are asked for, if only to find them wanting
-        self.register_buffer("codes", nn.functional.pad(codes.flatten(0, 1), (0, 0, 0, spare)))
+        codes = nn.functional.pad(codes, (0, 0, 0, spare))
+        self.register_buffer("directions", -2 * codes.T)
+        self.register_buffer("lengths", codes.square().sum(1))
         self.register_buffer("owners", nn.functional.pad(owners, (0, spare), value=-1))
+        shapes = nn.functional.pad(shapes, (0, 0, 0, 0, 0, spare))
+        self.register_buffer("averages", nn.functional.avg_pool2d(shapes, 2))
+        self.register_buffer("bits", torch.from_numpy(np.packbits(shapes.flatten(1).numpy() > 0.5, axis=1)))
+        self.register_buffer("places", 2 ** torch.arange(7, -1, -1, dtype=torch.int32))
+        self.fewest = int(prior.codebook.counts.min())
 
-    codes: Tensor
+    directions: Tensor
+    lengths: Tensor
     owners: Tensor
+    averages: Tensor
+    bits: Tensor
+    places: Tensor
+
+    def nearest(
+        self, embeddings: Float[Tensor, "R D"], classes: Int64[Tensor, " R"], k: int
+    ) -> tuple[Int64[Tensor, "R {k}"], Bool[Tensor, "R {k} 1 1"]]:
+        """Places of the k nearest codes of each region's class in the tables, and whether there are that many."""
+        ranking = embeddings @ self.directions + self.lengths + (self.owners != classes[:, None]).float() * FAR
+        ranked, indices = ranking.topk(k, largest=False)
+        return indices, (ranked < FAR / 2)[:, :, None, None]
 
     def lookup(
         self, query: Float[Tensor, "R 28 28"], classes: Int64[Tensor, " R"], k: int
     ) -> Float[Tensor, "R {k} 28 28"]:
-        """As `ShapePrior.lookup`."""
+        """As `ShapePrior.lookup` but for the averaging, which the mask branch does anyway."""
         embeddings = self.autoencoder.encode(query[:, None])
-        ranking = self.codes.square().sum(1) - 2 * embeddings @ self.codes.T
-        ranking = torch.where(self.owners == classes[:, None], ranking, torch.full_like(ranking, FAR))
-        ranked, indices = ranking.topk(k, largest=False)
-        shapes = self.autoencoder.decode(self.codes[indices].flatten(0, 1)).reshape(-1, k, *query.shape[1:])
-        own = self.autoencoder.decode(embeddings)
-        return torch.where((ranked < FAR / 2)[:, :, None, None], shapes, own)
+        indices, is_known = self.nearest(embeddings, classes, k)
+        averages = self.averages[indices][:, :, :, None, :, None]
+        shapes = averages.expand(-1, -1, -1, 2, -1, 2).reshape(-1, k, *query.shape[1:])
+        if self.fewest >= k:
+            return shapes
+        return torch.where(is_known, shapes, self.autoencoder.decode(embeddings))
 
-    def distance(self, masks: Tensor, classes: Int64[Tensor, " R"]) -> Float[Tensor, " R"]:
-        """As `ShapePrior.distance`, of bool masks."""
-        nearest = self.lookup(masks.float(), classes, 1)[:, 0] > 0.5
+    def distance(self, masks: Bool[Tensor, "R 28 28"], classes: Int64[Tensor, " R"]) -> Float[Tensor, " R"]:
+        """As `ShapePrior.distance`."""
+        embeddings = self.autoencoder.encode(masks[:, None].float())
+        indices, is_known = self.nearest(embeddings, classes, 1)
+        bits = self.bits[indices[:, 0]].to(torch.int32)[:, :, None] & self.places
+        nearest = (bits != 0).reshape(masks.shape)
+        if self.fewest == 0:
+            nearest = torch.where(is_known[:, 0], nearest, self.autoencoder.decode(embeddings)[:, 0] > 0.5)
         return (masks ^ nearest).float().mean((1, 2))
 
 
@@ -227,12 +241,18 @@ def suppressed(
     return nms(regions.boxes + apart, scores, iou)
 
 
-def _set_threshold(graph: "onnx.ModelProto", threshold: float) -> None:
-    """Puts the real score threshold in the place of the one that the graph was traced with."""
+def _set_constants(graph: "onnx.ModelProto", values: dict[str, float]) -> None:
+    """Puts numbers in the place of those that the graph was traced with; for an input, what it is if left out."""
     from onnx.numpy_helper import from_array
 
-    (tensor,) = (each for each in graph.graph.initializer if each.name == "threshold")
-    tensor.CopyFrom(from_array(np.array(threshold, dtype=np.float32), tensor.name))
+    for name, value in values.items():
+        kept = [each for each in graph.graph.initializer if each.name != name]
+        del graph.graph.initializer[:]
+        graph.graph.initializer.extend([*kept, from_array(np.array(value, dtype=np.float32), name)])
+
+
+def _at(which: Int64[Tensor, " M"], regions: Regions, scores: Tensor) -> tuple[Regions, Float[Tensor, " M"]]:
+    return regions[which], scores[which]
 
 
 def _size(shape: Sequence[int | Tensor]) -> Float[Tensor, "2"]:

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from amodal.errors import UserError
-from amodal.files import require_file
+from amodal.files import read_json, require_file
 
 FILE = "model.safetensors"
 _ADDRESS = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
@@ -32,21 +32,27 @@ def download(address: str) -> Path:
         ) from error
 
 
-def push_to_hub(checkpoint: str | Path, repository: str, *, private: bool = False) -> str:
+def push_to_hub(
+    checkpoint: str | Path, repository: str, *, report: str | Path | None = None, private: bool = False
+) -> str:
     """Puts a checkpoint on the hub with a card made of what the checkpoint says of itself.
 
     Args:
         checkpoint: A checkpoint that `amodal train` wrote.
-        repository: USER/MODEL; made if it is not there.
+        repository: USER/MODEL, with or without hf://; made if it is not there.
+        report: The JSON of `amodal evaluate --out`: its numbers are put on the card.
         private: Whether a new repository is hidden from others.
 
     Returns:
         The address to load it by.
 
     Raises:
-        UserError: The file is no checkpoint, or the hub refuses.
+        UserError: The file is no checkpoint, the name is no name, or the hub refuses.
     """
-    card = model_card(checkpoint, repository)
+    repository = repository.removeprefix("hf://")
+    if _ADDRESS.fullmatch(f"hf://{repository}") is None or "@" in repository:
+        raise UserError(f"'{repository}' is no name on the hub", remedy="Write USER/MODEL")
+    card = model_card(checkpoint, repository, report)
     hub = _hub()
     api = hub.HfApi()
     try:
@@ -59,12 +65,18 @@ def push_to_hub(checkpoint: str | Path, repository: str, *, private: bool = Fals
     return f"hf://{repository}"
 
 
-def model_card(checkpoint: str | Path, repository: str) -> str:
-    """A README for the model, from the settings, categories and details inside its file. Raises UserError."""
+def model_card(checkpoint: str | Path, repository: str, report: str | Path | None = None) -> str:
+    """A README for the model, from what its file says of itself and from a report. Raises UserError."""
     about = _about(checkpoint)
     config, details = about["config"], about["details"]
-    names = ", ".join(category["name"] for category in about["categories"])
-    facts = {"Method": config["method"], "Backbone": config["backbone"]["name"], "Categories": names, **details}
+    facts = {
+        "Method": config["method"],
+        "Backbone": config["backbone"]["name"],
+        "Shorter side of images": ", ".join(map(str, config["detector"]["min_size"])) + " pixels",
+        "Categories": ", ".join(category["name"] for category in about["categories"]),
+        **{name: value for name, value in details.items() if isinstance(value, str | int | float)},
+        **_training(details.get("training") or {}),
+    }
     rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in facts.items())
     return f"""---
 library_name: amodal
@@ -86,7 +98,7 @@ predictor.predict("photograph.jpg").draw("photograph.jpg").save("seen.png")
 | | |
 |---|---|
 {rows}
-"""
+{_scores(report) if report else ""}"""
 
 
 def _about(checkpoint: str | Path) -> dict[str, Any]:
@@ -98,6 +110,45 @@ def _about(checkpoint: str | Path) -> dict[str, Any]:
             return json.loads((file.metadata() or {})["about"])
     except (SafetensorError, KeyError) as error:
         raise UserError("is no checkpoint", file=path, remedy="Give one that `amodal train` wrote") from error
+
+
+def _training(settings: dict[str, Any]) -> dict[str, object]:
+    """What the run's settings say of its data: names of files without the folders of the machine that it ran on."""
+    facts = {name: settings[name] for name in ("recipe", "seed", "batch_size") if name in settings}
+    source = settings.get("data", {}).get("train", {})
+    if "cutouts" in source:
+        facts["Trained on"] = f"scenes composed of cut-outs ({Path(source['cutouts']).name})"
+    elif "annotations" in source:
+        facts["Trained on"] = ", ".join(Path(path).name for path in source["annotations"])
+    return facts
+
+
+def _scores(path: str | Path) -> str:
+    """A report of `amodal evaluate` as a table."""
+    from amodal.evaluation.report import Report, percent
+
+    report = Report.from_json(read_json(path), file=str(path))
+    kinds = {"boxes": report.box, "amodal masks": report.amodal, "visible masks": report.visible}
+    rows = [
+        f"| {name} | {percent(found.ap)} | {percent(found.ap50)} | {percent(found.ap75)} | {percent(found.ar100)} |"
+        for name, found in kinds.items()
+        if found is not None
+    ]
+    of = f"On {report.counts.images:,} images with {report.counts.instances:,} objects"
+    occluded = f"AP of the {report.counts.occluded:,} occluded ones (at least 15 % hidden): "
+    return "\n".join(
+        [
+            "",
+            "## Measured",
+            "",
+            f"{of}, in percent. {occluded}{percent(report.ap_occluded())}.",
+            "",
+            "| | AP | AP50 | AP75 | AR100 |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
 
 
 def _cell(value: object) -> str:

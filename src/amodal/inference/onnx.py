@@ -13,21 +13,33 @@ from amodal.inference.found import Found
 from amodal.inference.predictor import Pixels, Prompts
 
 KIND = "amodal exported model"
-INPUT = "image"
+INPUT, LEAST_SCORE = "image", "least_score"
 REMEDY = "Give a file that `amodal export` wrote"
 
 
 class OnnxModel:
-    """The graph of `amodal export`, as `amodal.inference.predictor.Model`."""
+    """The graph of `amodal export`, as `amodal.inference.predictor.Model`.
 
-    def __init__(self, path: str | Path, device: str | None = None) -> None:
+    Args:
+        path: A file that `amodal export` wrote.
+        device: "cpu", "cuda", "cuda:1"; the GPU where there is one by default.
+        threads: Of the CPU; ONNX Runtime's own choice by default.
+
+    Raises:
+        UserError: ONNX Runtime is missing, or the file is no such model, or the device cannot be used.
+    """
+
+    def __init__(self, path: str | Path, device: str | None = None, *, threads: int | None = None) -> None:
         try:
             import onnxruntime
         except ImportError as error:
             raise UserError("onnxruntime is not installed", remedy="pip install 'amodal[onnx]'") from error
         path = require_file(path, remedy=REMEDY)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3  # it warns of every input that may be left out
         try:
-            self.session = onnxruntime.InferenceSession(str(path), providers=_providers(device))
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=_providers(device))
         except Exception as error:  # ONNX Runtime's own errors have no common public base
             reason = str(error).splitlines()[0]
             raise UserError(f"cannot be read as an ONNX model ({reason})", file=path, remedy=REMEDY) from error
@@ -37,17 +49,18 @@ class OnnxModel:
         self.categories = [Category(**category) for category in json.loads(about["categories"])]
         self._outputs = [output.name for output in self.session.get_outputs()]
 
-    def find(self, images: Sequence[Pixels]) -> list[Found]:
-        """The objects of each image, best score first."""
-        return [self._find(image) for image in images]
+    def find(self, images: Sequence[Pixels], least_score: float = 0.0) -> list[Found]:
+        """The objects of each image that score at least so much, best first."""
+        return [self._find(image, least_score) for image in images]
 
     def complete(self, image: Pixels, prompts: Prompts) -> Found:
         """Not possible: the graph begins with the detector."""
         raise UserError("an exported model finds its own objects", remedy="Complete given ones with the checkpoint")
 
-    def _find(self, image: Pixels) -> Found:
+    def _find(self, image: Pixels, least_score: float) -> Found:
         pixels = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
-        values = [np.asarray(value) for value in self.session.run(None, {INPUT: pixels})]
+        given = {INPUT: pixels, LEAST_SCORE: np.array(least_score, np.float32)}
+        values = [np.asarray(value) for value in self.session.run(None, given)]
         outputs = dict(zip(self._outputs, values, strict=True))
         return Found(
             outputs["boxes"], outputs["labels"], outputs["scores"], outputs.get("amodal"), outputs.get("visible")

@@ -50,8 +50,8 @@ class Model(Protocol):
         """Label l stands for `categories[l - 1]`."""
         ...
 
-    def find(self, images: Sequence[Pixels]) -> list[Found]:
-        """The objects of each image, best score first."""
+    def find(self, images: Sequence[Pixels], least_score: float = 0.0) -> list[Found]:
+        """The objects of each image, best score first; those that score less may be left out."""
         ...
 
     def complete(self, image: Pixels, prompts: Prompts) -> Found:
@@ -108,7 +108,7 @@ class Predictor:
         """As `predict` for a list, one result after the other: no more than a batch is held in memory."""
         remaining = iter(images)
         while batch := [as_pixels(image) for image in islice(remaining, batch_size)]:
-            for pixels, found in zip(batch, self.model.find(batch), strict=True):
+            for pixels, found in zip(batch, self.model.find(batch, score_threshold), strict=True):
                 yield found.result(pixels.shape[:2], self.categories, score_threshold)
 
     def complete(
@@ -185,7 +185,14 @@ def load(path: str | Path, device: str | None = None) -> Predictor:
         from amodal.inference.onnx import OnnxModel
 
         return Predictor(OnnxModel(path, device))
-    from amodal.inference.eager import TorchModel
+    try:
+        from amodal.inference.eager import TorchModel
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise UserError(
+            "torch is not installed, which runs checkpoints", remedy="Give an exported .onnx model"
+        ) from error
 
     return Predictor(TorchModel.load(path, device))
 

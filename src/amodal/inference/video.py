@@ -1,38 +1,51 @@
 """Videos: frame by frame through the model into a new video; no more than one frame is held. No torch here."""
 
 from collections.abc import Iterator
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import UInt8
 from tqdm import tqdm
 
 from amodal.errors import UserError
-from amodal.files import replacing, require_file
+from amodal.files import require_file
+from amodal.inference.film import SOUND, USUAL_RATE, filming, pyav
 from amodal.inference.predictor import Predictor
 from amodal.inference.render import Style, draw
 from amodal.inference.tracking import Tracker
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
 
-USUAL_RATE = Fraction(25)
-"""Frames a second for a video that does not say."""
+
+class Painter:
+    """Draws what is found in one frame after the other; an object keeps its colour while it is followed."""
+
+    def __init__(self, predictor: Predictor, score_threshold: float, style: Style | None) -> None:
+        self.predictor, self.score_threshold = predictor, score_threshold
+        style = style or Style()
+        self.style = replace(style, scale=style.scale or 1.0)
+        self._tracker = Tracker()
+
+    def paint(self, pixels: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        """The next frame with its objects."""
+        result = self.predictor.predict(pixels, score_threshold=self.score_threshold)
+        return np.asarray(draw(pixels, result, self.style, self._tracker.update(result).tolist()))
 
 
-def predict_video(
-    predictor: Predictor, source: Path, target: Path, *, score_threshold: float = 0.5, style: Style | None = None
-) -> int:
-    """Draws what is found in every frame; an object keeps its colour while it is followed.
+def predict_video(painter: Painter, source: Path, target: Path, *, max_frames: int | None = None) -> int:
+    """Draws what is found in every frame.
 
     Args:
-        predictor: The model.
+        painter: The model, and how it is drawn. Frames keep their size unless its style has a scale.
         source: A video in any format that FFmpeg reads.
-        target: The video to write, H.264 in MP4 with the source's frame rate; sound is left out.
-        score_threshold: Objects that score less are left out.
-        style: What to draw. Frames keep their size.
+        target: The video to write, H.264 in MP4, every frame at its own time. Sound that MP4 can hold is kept.
+        max_frames: Stop after so many.
 
     Returns:
         The number of frames.
@@ -40,44 +53,54 @@ def predict_video(
     Raises:
         UserError: PyAV is missing, or the source is no video.
     """
-    av = _av()
-    style = style or Style()
-    style = Style(style.show, style.labels, style.scale or 1.0)
-    tracker, frames = Tracker(), 0
-    with _opened(require_file(source)) as container, replacing(target) as temporary:
+    with _opened(require_file(source)) as container:
         stream = container.streams.video[0]
-        with av.open(str(temporary), "w", format="mp4") as written:
-            writer = None
-            for pixels in tqdm(_frames(container, source), total=stream.frames or None, unit="frame", desc=source.name):
-                result = predictor.predict(pixels, score_threshold=score_threshold)
-                picture = _even(np.asarray(draw(pixels, result, style, tracker.update(result).tolist())))
-                if writer is None:
-                    writer = written.add_stream("libx264", rate=stream.average_rate or USUAL_RATE)
-                    writer.height, writer.width, writer.pix_fmt = *picture.shape[:2], "yuv420p"
-                written.mux(writer.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-                frames += 1
-            if writer is None:
+        sound = _sound(container, source)
+        progress = tqdm(total=max_frames or stream.frames or None, unit="frame", desc=source.name)
+        with filming(target, stream.average_rate, sound) as film, progress:
+            for item in _demuxed(container, source, sound):
+                if isinstance(item, tuple):
+                    film.add(painter.paint(item[0]), item[1])
+                    progress.update()
+                else:
+                    film.add_sound(item)
+                if film.frames == max_frames:
+                    break
+            if not film.frames:
                 raise UserError("holds no frames", file=source, remedy="Give another video")
-            written.mux(writer.encode())
-    return frames
+    return film.frames
 
 
-def _frames(container: "InputContainer", source: Path) -> Iterator[np.ndarray]:
-    """Every frame as uint8 (H, W, 3) RGB; damage after the first frame ends the video there, with a warning."""
-    av = _av()
-    count = 0
+def upright(frame: "VideoFrame") -> UInt8[np.ndarray, "H W 3"]:
+    """A frame's RGB pixels, turned as the camera was held."""
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
+
+
+def _demuxed(
+    container: "InputContainer", source: Path, sound: "AudioStream | None"
+) -> "Iterator[tuple[UInt8[np.ndarray, 'H W 3'], float] | Packet]":
+    """Every frame with its time in seconds, and the packets of sound between them.
+
+    Damage after the first frame ends the video there, with a warning.
+    """
+    av, video = pyav(), container.streams.video[0]
+    rate, frames = video.average_rate or USUAL_RATE, 0
     try:
-        for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
-            count += 1
+        for packet in container.demux(*(stream for stream in (video, sound) if stream is not None)):
+            if packet.stream is sound:
+                yield packet
+                continue
+            for frame in video.decode(packet):
+                yield upright(frame), float(frames / rate) if frame.time is None else frame.time
+                frames += 1
     except av.error.FFmpegError as error:
-        if count == 0:
+        if frames == 0:
             raise UserError(f"cannot be decoded ({error})", file=source, remedy="Give another video") from error
-        tqdm.write(f"amodal: {source}: damaged after frame {count} ({error}); what comes before is written")
+        tqdm.write(f"amodal: {source}: damaged after frame {frames} ({error}); what comes before is written")
 
 
 def _opened(source: Path) -> "InputContainer":
-    av = _av()
+    av = pyav()
     try:
         container = av.open(str(source))
     except av.error.FFmpegError as error:
@@ -88,16 +111,12 @@ def _opened(source: Path) -> "InputContainer":
     return container
 
 
-def _even(picture: np.ndarray) -> np.ndarray:
-    """The picture with a last row and column doubled where needed: H.264 wants even sides."""
-    height, width = picture.shape[:2]
-    return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-
-
-def _av() -> ModuleType:
-    try:
-        import av
-        import av.error
-    except ImportError as error:
-        raise UserError("PyAV is not installed, which reads videos", remedy="pip install 'amodal[video]'") from error
-    return av
+def _sound(container: "InputContainer", source: Path) -> "AudioStream | None":
+    """The first stream of sound, if MP4 can hold it as it is."""
+    if not container.streams.audio:
+        return None
+    sound = container.streams.audio[0]
+    if sound.codec_context.name in SOUND:
+        return sound
+    tqdm.write(f"amodal: {source}: sound of kind {sound.codec_context.name} is left out")
+    return None

@@ -1,0 +1,28 @@
+"""`amodal push`: a checkpoint to the Hugging Face hub."""
+
+from pathlib import Path
+
+import tyro
+
+
+def push(
+    checkpoint: tyro.conf.Positional[Path],
+    repository: tyro.conf.Positional[str],
+    *,
+    report: Path | None = None,
+    private: bool = False,
+) -> None:
+    """Puts a checkpoint on the Hugging Face hub, from where `amodal.load("hf://USER/MODEL")` has it.
+
+    A model card is written from what the checkpoint says of itself: method, categories, data, settings. Log in before,
+    with `hf auth login`, or set HF_TOKEN.
+
+    Args:
+        checkpoint: A checkpoint that `amodal train` wrote.
+        repository: USER/MODEL; made if it is not there.
+        report: The JSON of `amodal evaluate --out`: its numbers are put on the card.
+        private: Hide a new repository from others.
+    """
+    from amodal.inference.hub import push_to_hub
+
+    print(push_to_hub(checkpoint, repository, report=report, private=private))
