@@ -21,6 +21,7 @@ from amodal.bench.about import about
 from amodal.data.dataset import Sample
 from amodal.data.sources import open_source
 from amodal.files import write_json
+from amodal.inference.eager import GROWTH
 from amodal.inference.predictor import Predictor
 from amodal.inference.result import Result
 from amodal.training import recipes
@@ -37,7 +38,7 @@ class Settings:
 
     model: str = "demo"
     """A checkpoint, or the name of a model in the package."""
-    scenes: int = 100
+    scenes: int = 60
     """Drawn scenes, of objects that training never saw."""
     margins: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2)
     """Shares of the box's sides that are added on each side."""
@@ -124,8 +125,8 @@ def with_margin(predictor: Predictor, objects: Objects, margin: float) -> Result
 
 
 def with_box_head(predictor: Predictor, objects: Objects, share: float) -> Result:
-    expected = predictor.complete(objects.image, objects.boxes, labels=objects.labels).boxes
-    return within(predictor, objects, objects.boxes + share * (expected - objects.boxes))
+    grown = predictor.complete(objects.image, objects.boxes, labels=objects.labels).boxes
+    return within(predictor, objects, objects.boxes + share / GROWTH * (grown - objects.boxes))
 
 
 def with_true_box(predictor: Predictor, objects: Objects) -> Result:

@@ -23,6 +23,11 @@ from amodal.models.vrsp import VRSP
 from amodal.models.zoo import MASK_SIDE
 
 
+GROWTH = 0.5
+"""How far the box of a seen part is grown towards where the box head expects the whole object to end. All the way helps
+objects that what covers them cuts short, and blurs the others a little more (`benchmarks/results/prompts.json`)."""
+
+
 class TorchModel:
     """An `AmodalRCNN` in evaluation mode, as `amodal.inference.predictor.Model`."""
 
@@ -97,14 +102,15 @@ def grow_boxes(
     labels: Int64[Tensor, " N"],
     size: tuple[int, int],
 ) -> Float[Tensor, "N 4"]:
-    """Boxes of seen parts, grown to where the box head, trained on whole objects, sees the object end.
+    """Boxes of seen parts, grown by `GROWTH` to where the box head, trained on whole objects, sees the object end.
 
     Box and seen part lie within the whole object, so that the result holds the given box.
     """
     _, deltas = model.boxes.predictor(model.boxes.head(model.boxes.pool(features, all_regions([boxes]))))
     decoded = model.boxes.coder.decode(deltas.float(), [boxes]).reshape(len(boxes), deltas.shape[1] // 4, 4)
     own = clip_boxes_to_image(decoded[torch.arange(len(boxes), device=boxes.device), labels], size)
-    return torch.cat([torch.minimum(boxes[:, :2], own[:, :2]), torch.maximum(boxes[:, 2:], own[:, 2:])], 1)
+    whole = torch.cat([torch.minimum(boxes[:, :2], own[:, :2]), torch.maximum(boxes[:, 2:], own[:, 2:])], 1)
+    return boxes + GROWTH * (whole - boxes)
 
 
 def _cropped(masks: np.ndarray, boxes: Float[Tensor, "N 4"]) -> Bool[Tensor, "N S S"]:

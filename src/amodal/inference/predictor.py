@@ -128,7 +128,7 @@ class Predictor:
             boxes: (N, 4), xyxy in pixels; None takes the tight boxes of the visible masks.
             labels: Each object's class from 1, or its category's name; None lets the model name them.
             visible_masks: The seen parts, bool (N, H, W). They are kept as given, within the completed masks.
-            box_kind: What the boxes surround. Boxes of seen parts are grown to where the model expects the whole.
+            box_kind: What the boxes surround. Boxes of seen parts are grown towards where the model expects the whole.
             occluders: What may hide the objects: anything in the image, or only each other's `visible_masks`. Where
                 every object of the image is given, the latter is sharper: what is bare background hides nothing.
 
