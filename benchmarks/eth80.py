@@ -62,6 +62,7 @@ def score_run(job: runs.Job) -> list[dict[str, Any]]:
     loaded = checkpoint.load(job.folder / run_folder.CHECKPOINT)
     source = job.config.data.val
     assert source is not None
+    loaded.model.coarse = True
     began = perf_counter()
     predicted = predict(loaded.model, open_source(source), reading=Reading(workers=1))
     seconds = round(perf_counter() - began, 1)

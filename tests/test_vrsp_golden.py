@@ -12,6 +12,7 @@ from amodal.models.config import VRSPConfig
 from amodal.models.losses import mask_loss, own_class
 from amodal.models.mask_head import MaskHead
 from amodal.models.reclassification import Reclassifier
+from amodal.models.refinement import Refinement, Remembered, Whole
 from amodal.models.regions import RegionPooler, RegionTruth
 from amodal.models.rescoring import fuse_scores, prior_factor
 from amodal.models.vrsp import VRSP
@@ -129,11 +130,23 @@ def test_reclassification_logits(golden, branch):
     labels = golden["labels"] + 1
     with torch.no_grad():
         passes = branch.passes(golden["features"], labels)
-        logits = branch.reclassifier(golden["features"] * branch.visible_gate(passes, labels))
+        seen = own_class(passes.refined_visible.logits, labels)
+        logits = branch.reclassifier(golden["features"] * branch.visible_gate(seen))
     torch.testing.assert_close(logits, golden["reclass_logits"], **CLOSE)
 
 
-def test_distance_to_the_nearest_shape_and_the_final_score(golden, branch):
+@pytest.mark.parametrize("keep", [Remembered, Whole])
+def test_the_masks_of_inference_are_those_of_training(golden, branch, keep):
+    labels = golden["labels"] + 1
+    with torch.no_grad():
+        refinement = Refinement(branch, lambda which: golden["features"][which], labels, keep)
+        for name, masks in refinement.masks.items():
+            expected = own_class(golden[f"{name}_logits"], labels)
+            torch.testing.assert_close(masks(torch.arange(len(labels))), expected, **CLOSE)
+
+
+@pytest.mark.parametrize("keep", [Remembered, Whole])
+def test_distance_to_the_nearest_shape_and_the_final_score(golden, branch, keep):
     labels = golden["labels"] + 1
     refined = own_class(golden["refined_amodal_logits"], labels) > 0
     distances = branch.prior.distance(refined, labels - 1)
@@ -142,11 +155,12 @@ def test_distance_to_the_nearest_shape_and_the_final_score(golden, branch):
     torch.testing.assert_close(nearest, golden["prior_nearest_mask"], **CLOSE)
 
     with torch.no_grad():
-        passes = branch.passes(golden["features"], labels)
-        factors = branch.factors(golden["features"], labels, passes)
+        refinement = Refinement(branch, lambda which: golden["features"][which], labels, keep)
+        everything = torch.arange(len(labels))
+        factors = [factor(everything) for factor in refinement.factors()]
     if int(golden["ae_convs"]) == 2:  # the authors' KINS run re-scores by the prior alone
         factors = factors[1:]
-    scores = fuse_scores(golden["class_scores"], list(factors), geometric=True)
+    scores = fuse_scores(golden["class_scores"], factors, geometric=True)
     torch.testing.assert_close(scores, golden["rescored_reference"], **CLOSE)
 
 

@@ -33,7 +33,7 @@ class Trained:
 
     def find(self, pixels: UInt8[np.ndarray, "H W 3"], score_threshold: float) -> Result:
         """The objects that it sees in an image, best first."""
-        found = TorchModel(self.model, self.categories).find([pixels])[0]
+        found = TorchModel(self.model, self.categories).find([pixels], score_threshold)[0]
         return found.result((pixels.shape[0], pixels.shape[1]), self.categories, score_threshold)
 
 

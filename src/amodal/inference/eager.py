@@ -55,7 +55,7 @@ class TorchModel:
         found = []
         for index, (image, resized) in enumerate(zip(images, batch.image_sizes, strict=True)):
             own = {level: maps[index : index + 1] for level, maps in features.items()}
-            found.append(_found(*model.choose(own, candidates[index]), _scale(image, resized)))
+            found.append(_found(*model.choose(own, candidates[index], least_score), _scale(image, resized)))
         return found
 
     @torch.inference_mode()

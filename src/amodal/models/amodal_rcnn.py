@@ -12,9 +12,11 @@ from amodal.instances import Prediction, Target
 from amodal.models.boxes import BoxStage, all_regions
 from amodal.models.config import DetectorConfig
 from amodal.models.regions import BatchTruth, MaskBranch, RegionMasks, Regions
-from amodal.models.rescoring import Candidates, suppress, suppress_rescored
+from amodal.models.rescoring import Candidates, Wanted, suppress_rescored
 
 MASK_FIELDS = ("amodal", "visible", "coarse_amodal", "coarse_visible")
+STEP_CPU, STEP_GPU = 16, 128
+"""Candidates whose masks are looked at in one go: few on a CPU, which is busy with them; many fill a GPU."""
 
 
 class AmodalRCNN(nn.Module):
@@ -34,6 +36,8 @@ class AmodalRCNN(nn.Module):
         super().__init__()
         self.resize, self.backbone, self.propose, self.boxes = resize, backbone, propose, boxes
         self.branch = branch
+        self.coarse = False
+        """Whether predictions hold the coarse masks too, of a method that has them."""
 
     def forward(
         self, images: list[Float[Tensor, "3 _ _"]], targets: list[Target] | None = None
@@ -71,26 +75,18 @@ class AmodalRCNN(nn.Module):
             predictions.append(paste(regions, scores, found, scale, (image.shape[-2], image.shape[-1])))
         return predictions
 
-    def choose(self, features: dict[str, Tensor], candidates: Candidates) -> tuple[Regions, Tensor, RegionMasks]:
-        """One image's detections: regions, final scores, masks."""
+    def choose(
+        self, features: dict[str, Tensor], candidates: Candidates, least: float = 0.0
+    ) -> tuple[Regions, Tensor, RegionMasks]:
+        """One image's detections that score at least `least`: regions, final scores, masks."""
         config: DetectorConfig = self.boxes.config
-        iou, limit = config.nms_threshold, config.detections_per_image
         regions = all_regions([candidates.boxes], [candidates.labels])
-        if not self.branch.rescores or len(regions) == 0:
-            kept = suppress(candidates, iou, limit)
-            return regions[kept], candidates.scores[kept], self.branch.predict(features, regions[kept])
-
-        store = _MaskStore()
-
-        def rescore(which: Tensor) -> Tensor:
-            found = self.branch.predict(features, regions[which])
-            store.add(which, found)
-            return self.branch.rescored(candidates.scores[which], found.factors)
-
-        bounds = self.branch.rescored(candidates.scores, ())
-        bounded = Candidates(candidates.boxes, candidates.labels, bounds)
-        kept, scores = suppress_rescored(bounded, rescore, iou, limit)
-        return regions[kept], scores, store.get(kept)
+        look = self.branch.look(features, regions, candidates.scores)
+        bounded = Candidates(candidates.boxes, candidates.labels, look.bounds)
+        wanted = Wanted(config.nms_threshold, config.detections_per_image, least)
+        step = STEP_CPU if candidates.boxes.device.type == "cpu" else STEP_GPU
+        kept, scores = suppress_rescored(bounded, look.corrections, wanted, step)
+        return regions[kept], scores, look.masks(kept, coarse=self.coarse)
 
     def complete(self, images: list[Tensor], boxes: list[Tensor], labels: list[Tensor]) -> list[Prediction]:
         """Masks of objects that someone else has found: the mask branch alone, no detector.
@@ -113,31 +109,6 @@ class AmodalRCNN(nn.Module):
             scores = self.branch.rescored(torch.ones(len(regions), device=image.device), found.factors)
             predictions.append(paste(regions, scores, found, scale, (image.shape[-2], image.shape[-1])))
         return predictions
-
-
-class _MaskStore:
-    """Masks of the candidates that were looked at, kept until it is known which of them are detections."""
-
-    def __init__(self) -> None:
-        self.indices: list[Tensor] = []
-        self.found: list[RegionMasks] = []
-
-    def add(self, indices: Tensor, found: RegionMasks) -> None:
-        self.indices.append(indices)
-        self.found.append(found)
-
-    def get(self, wanted: Tensor) -> RegionMasks:
-        if not self.indices:
-            return RegionMasks()
-        indices = torch.cat(self.indices)
-        place = torch.empty(int(indices.max()) + 1 if len(indices) else 0, dtype=torch.int64, device=indices.device)
-        place[indices] = torch.arange(len(indices), device=indices.device)
-        fields = {}
-        for name in MASK_FIELDS:
-            parts = [getattr(found, name) for found in self.found]
-            if parts[0] is not None:
-                fields[name] = torch.cat(parts)[place[wanted]]
-        return RegionMasks(**fields)
 
 
 def paste(

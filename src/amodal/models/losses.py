@@ -11,6 +11,11 @@ def own_class(logits: Float[Tensor, "R K S S"], labels: Int64[Tensor, " R"]) -> 
     return logits[torch.arange(labels.shape[0], device=logits.device), labels - 1]
 
 
+def attend(logits: Float[Tensor, "R 28 28"]) -> Float[Tensor, "R 1 14 14"]:
+    """Attention from own-class masks: logits averaged over 2 x 2, then the sigmoid. The gradient flows."""
+    return F.avg_pool2d(logits[:, None], 2).sigmoid()
+
+
 def mask_loss(
     logits: Float[Tensor, "R S S"],
     truth: Bool[Tensor, "R S S"],

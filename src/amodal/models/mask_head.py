@@ -3,8 +3,12 @@
 from itertools import pairwise
 from typing import NamedTuple
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
+
+CHUNK = 32
+"""Regions at a time on a CPU where no gradient is wanted: their features stay in its caches."""
 
 
 class HeadOutput(NamedTuple):
@@ -38,8 +42,26 @@ class MaskHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "R C 14 14"]) -> HeadOutput:
         """Logits and inner features of every region."""
+        convolved, upsampled = self._upsample(features)
+        return HeadOutput(self.predictor(upsampled), convolved, upsampled)
+
+    def own_class(self, features: Float[Tensor, "R C 14 14"], labels: Int64[Tensor, " R"]) -> Float[Tensor, "R 28 28"]:
+        """Logits of each region's own class alone, for inference. Labels count from 1."""
+        is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined]  # a traced loop has a fixed length
+        if features.device.type != "cpu" or is_traced or len(features) <= CHUNK:
+            return self._own_class(features, labels)
+        parts = zip(features.split(CHUNK), labels.split(CHUNK), strict=True)
+        return torch.cat([self._own_class(*part) for part in parts])
+
+    def _upsample(self, features: Tensor) -> tuple[Float[Tensor, "R C 14 14"], Float[Tensor, "R C 28 28"]]:
         convolved = features
         for conv in self.convs:
             convolved = self.relu(conv(convolved))
-        upsampled = self.relu(self.deconv(convolved))
-        return HeadOutput(self.predictor(upsampled), convolved, upsampled)
+        return convolved, self.relu(self.deconv(convolved))
+
+    def _own_class(self, features: Tensor, labels: Tensor) -> Float[Tensor, "R 28 28"]:
+        upsampled = self._upsample(features)[1]
+        weights = self.predictor.weight[labels - 1, :, 0, 0]
+        bias: Tensor = self.predictor.bias  # type: ignore[assignment]
+        cells = upsampled.permute(0, 2, 3, 1) @ weights[:, None, :, None].to(upsampled.dtype)
+        return cells[:, :, :, 0] + bias[labels - 1, None, None]

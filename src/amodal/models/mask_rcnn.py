@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from amodal.models.losses import mask_loss, own_class
 from amodal.models.mask_head import MaskHead
-from amodal.models.regions import BatchTruth, RegionMasks, RegionPooler, Regions
+from amodal.models.regions import BatchTruth, Look, RegionMasks, RegionPooler, Regions, look_at
 
 
 class MaskRCNN(nn.Module):
@@ -26,9 +26,12 @@ class MaskRCNN(nn.Module):
 
     def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
         """The one kind of mask that the head learnt."""
-        logits = own_class(self.head(self.pool(features, regions)).logits, regions.labels)
-        probabilities = logits.sigmoid()
+        probabilities = self.head.own_class(self.pool(features, regions), regions.labels).sigmoid()
         return RegionMasks(amodal=probabilities) if self.truth == "amodal" else RegionMasks(visible=probabilities)
+
+    def look(self, features: dict[str, Tensor], regions: Regions, scores: Tensor) -> Look:
+        """Masks on demand."""
+        return look_at(self.predict, features, regions, scores)
 
     def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
         """The class scores as they are."""

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from amodal.models.losses import mask_loss, own_class
 from amodal.models.mask_head import MaskHead
-from amodal.models.regions import BatchTruth, RegionMasks, RegionPooler, Regions
+from amodal.models.regions import BatchTruth, Look, RegionMasks, RegionPooler, Regions, look_at
 
 
 def invisible_logits(amodal: Float[Tensor, "R S S"], visible: Float[Tensor, "R S S"]) -> Float[Tensor, "R S S"]:
@@ -24,7 +24,10 @@ class ORCNN(nn.Module):
 
     def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
         """`loss_amodal`, `loss_visible`, `loss_invisible`: equal parts; the last one's gradient enters both heads."""
-        amodal, visible = self._logits(features, regions)
+        pooled = self.pool(features, regions)
+        amodal, visible = (
+            own_class(head(pooled).logits, regions.labels) for head in (self.amodal_head, self.visible_head)
+        )
         crops = truth.crop(regions, amodal.shape[-1])
         return {
             "loss_amodal": mask_loss(amodal, crops.amodal),
@@ -34,14 +37,14 @@ class ORCNN(nn.Module):
 
     def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
         """Amodal and visible masks."""
-        amodal, visible = self._logits(features, regions)
+        pooled, labels = self.pool(features, regions), regions.labels
+        amodal, visible = (head.own_class(pooled, labels) for head in (self.amodal_head, self.visible_head))
         return RegionMasks(amodal=amodal.sigmoid(), visible=visible.sigmoid())
+
+    def look(self, features: dict[str, Tensor], regions: Regions, scores: Tensor) -> Look:
+        """Masks on demand."""
+        return look_at(self.predict, features, regions, scores)
 
     def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
         """The class scores as they are."""
         return scores
-
-    def _logits(self, features: dict[str, Tensor], regions: Regions) -> tuple[Tensor, Tensor]:
-        pooled = self.pool(features, regions)
-        amodal, visible = self.amodal_head(pooled), self.visible_head(pooled)
-        return own_class(amodal.logits, regions.labels), own_class(visible.logits, regions.labels)

@@ -1,6 +1,6 @@
 """Regions: which boxes the mask branch works on, their features, and their share of the truth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from torchvision.ops.poolers import LevelMapper
 
 from amodal import masks
 from amodal.instances import Target
+from amodal.models.align import align
 
 STRIDES = (4, 8, 16, 32)
 
@@ -55,15 +56,25 @@ class RegionPooler(nn.Module):
     def forward(self, features: dict[str, Tensor], regions: Regions) -> Float[Tensor, "R C S S"]:
         """Features of every region, in the order of the regions."""
         levels = [features[str(i)] for i in range(len(STRIDES))]
-        boxes = torch.cat([regions.images[:, None].to(regions.boxes), regions.boxes], 1)
         assigned = self.level_of([regions.boxes])
+        chosen = [torch.where(assigned == index)[0] for index in range(len(STRIDES))]
+        if levels[0].device.type == "cpu" and not (torch.is_grad_enabled() and levels[0].requires_grad):
+            return self._without_gradient(levels, regions, chosen)
+        boxes = torch.cat([regions.images[:, None].to(regions.boxes), regions.boxes], 1)
         # Under autocast the pyramid is bfloat16 while boxes stay float32, where pixels near 1000 keep their fractions.
         pooled = levels[0].new_zeros((len(regions), levels[0].shape[1], self.side, self.side), dtype=torch.float32)
-        for index, (level, stride) in enumerate(zip(levels, STRIDES, strict=True)):
-            chosen = torch.where(assigned == index)[0]
-            crops = roi_align(level.float(), boxes[chosen], self.side, 1 / stride, self.sampling_ratio, aligned=True)
-            pooled = pooled.index_copy(0, chosen, crops)
+        for level, stride, which in zip(levels, STRIDES, chosen, strict=True):
+            crops = roi_align(level.float(), boxes[which], self.side, 1 / stride, self.sampling_ratio, aligned=True)
+            pooled = pooled.index_copy(0, which, crops)
         return pooled
+
+    def _without_gradient(self, levels: list[Tensor], regions: Regions, chosen: list[Tensor]) -> Tensor:
+        """The same on a CPU, in channels-last memory."""
+        pooled = levels[0].new_empty((len(regions), self.side, self.side, levels[0].shape[1]), dtype=torch.float32)
+        for level, stride, which in zip(levels, STRIDES, chosen, strict=True):
+            boxes = regions.boxes[which] / stride
+            pooled[which] = align(level.float(), regions.images[which], boxes, self.side, self.sampling_ratio)
+        return pooled.permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -120,6 +131,36 @@ class RegionMasks:
     factors: tuple[Float[Tensor, " R"], ...] = ()
 
 
+@dataclass(frozen=True)
+class Look:
+    """What a mask branch says of candidates, once it is asked.
+
+    Attributes:
+        bounds: The most that the final scores can become.
+        corrections: Stages of the final score, as `amodal.models.rescoring.suppress_rescored` takes them.
+        masks: Masks of the candidates at some indices; `coarse` says whether with the first guesses.
+    """
+
+    bounds: Float[Tensor, " R"]
+    corrections: Sequence[Callable[[Int64[Tensor, " M"]], Float[Tensor, " M"]]]
+    masks: Callable[..., RegionMasks]
+
+
+def look_at(
+    predict: Callable[[dict[str, Tensor], Regions], RegionMasks],
+    features: dict[str, Tensor],
+    regions: Regions,
+    scores: Float[Tensor, " R"],
+) -> Look:
+    """The look of a branch that leaves scores as they are."""
+
+    def masks(which: Int64[Tensor, " M"], *, coarse: bool) -> RegionMasks:
+        del coarse  # it has none
+        return predict(features, regions[which])
+
+    return Look(scores, (), masks)
+
+
 class MaskBranch(Protocol):
     """What stands on the detector. The methods of the field differ only here."""
 
@@ -132,6 +173,10 @@ class MaskBranch(Protocol):
 
     def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
         """Masks of regions whose classes are given."""
+        ...
+
+    def look(self, features: dict[str, Tensor], regions: Regions, scores: Float[Tensor, " R"]) -> Look:
+        """Masks and final scores of candidates on demand."""
         ...
 
     def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:

@@ -1,6 +1,6 @@
 """Which candidates become detections: non-maximum suppression, with scores corrected by each candidate's own mask."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,65 +11,104 @@ from torchvision.ops import batched_nms, box_iou
 
 @dataclass(frozen=True)
 class Candidates:
-    """Boxes of one image with a class each, above the score threshold, before suppression, best first."""
+    """Boxes of one image with a class each, above the score threshold, before suppression."""
 
     boxes: Float[Tensor, "N 4"]
     labels: Int64[Tensor, " N"]
     scores: Float[Tensor, " N"]
 
+    def at(self, which: Int64[Tensor, " M"]) -> "Candidates":
+        """The candidates at these indices."""
+        return Candidates(self.boxes[which], self.labels[which], self.scores[which])
 
-def suppress(candidates: Candidates, iou: float, limit: int) -> Int64[Tensor, " M"]:
-    """The best `limit` candidates after class-wise suppression, as indices, best first."""
-    return batched_nms(candidates.boxes, candidates.scores, candidates.labels, iou)[:limit]
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which candidates are detections.
+
+    Attributes:
+        iou: Candidates of one class overlapping a better one by more than this are dropped.
+        limit: The most detections of an image.
+        least: The least score of a detection.
+    """
+
+    iou: float
+    limit: int
+    least: float = 0.0
+
+
+def suppress(candidates: Candidates, iou: float) -> Int64[Tensor, " M"]:
+    """The candidates left after class-wise suppression, as indices, best first."""
+    return batched_nms(candidates.boxes, candidates.scores, candidates.labels, iou)
 
 
 def suppress_rescored(
     candidates: Candidates,
-    rescore: Callable[[Int64[Tensor, " N"]], Float[Tensor, " N"]],
-    iou: float,
-    limit: int,
-    step: int = 32,
+    corrections: Sequence[Callable[[Int64[Tensor, " M"]], Float[Tensor, " M"]]],
+    wanted: Wanted,
+    step: int = 16,
 ) -> tuple[Int64[Tensor, " M"], Float[Tensor, " M"]]:
     """Suppression by corrected scores, correcting only as many candidates as the answer can depend on.
 
-    A correction never raises a score, so the given scores bound the corrected ones. Candidates are corrected best
-    bound first, `step` at a time, and suppressed in the order of their corrected scores. A candidate not yet
-    corrected is out for now if one that is kept so far overlaps it and scores at least its bound. Once all are out,
-    correcting them would change nothing: in the greedy order each would come after the one that drops it. Nor would
-    it once `limit` of the kept ones score at least every bound that is left. The result equals correcting all.
+    Scores are corrected in stages, each of which takes more work, and no stage raises a score: what a candidate has
+    come to bounds what it will end at. A candidate that has not gone through all stages is out for now if
+
+    * one that is kept so far overlaps it, is of its class, and scores at least its bound: in the greedy order it would
+      come after the one that drops it;
+    * `limit` of the kept ones score at least its bound; or
+    * its bound is below the least score wanted.
+
+    Once all are out, the rest of their corrections would change nothing. Until then those go one stage further whose
+    bound is the best among what they overlap: nothing that is yet unknown could put them out. The result equals
+    correcting all.
 
     Args:
-        candidates: Best bound first, as `Candidates` has them.
-        rescore: Corrected scores of the candidates at the given indices; each is at most the candidate's bound.
-        iou: Candidates of one class overlapping a better one by more than this are dropped.
-        limit: How many detections are wanted.
-        step: How many to correct at a time.
+        candidates: Their scores are at least the corrected ones.
+        corrections: One for each stage: the scores of the candidates at the given indices after it. Each candidate
+            goes through them in their order, once.
+        wanted: Which detections are wanted.
+        step: The fewest candidates to correct at a time; the best bounds make up the number.
 
     Returns:
         Indices of the detections and their corrected scores, best first.
     """
-    bounds, corrected = candidates.scores, torch.full_like(candidates.scores, -1)
-    is_known = torch.zeros_like(bounds, dtype=torch.bool)
-    live = torch.arange(len(bounds), device=bounds.device)
-    kept = live[:0]
-    while len(live):
-        batch = live[:step]
-        corrected[batch] = rescore(batch)
-        is_known[batch] = True
-        known = torch.where(is_known)[0]
-        kept = known[batched_nms(candidates.boxes[known], corrected[known], candidates.labels[known], iou)]
-        live = _not_out(candidates, torch.where(~is_known)[0], kept, corrected[kept], iou)
-        if len(live) and len(kept) >= limit and corrected[kept[limit - 1]] >= bounds[live[0]]:
-            break
-    return kept[:limit], corrected[kept[:limit]]
+    bounds, stages = candidates.scores.clone(), torch.zeros_like(candidates.labels)
+    while True:
+        now = Candidates(candidates.boxes, candidates.labels, bounds)
+        known = torch.where(stages == len(corrections))[0]
+        kept = known[suppress(now.at(known), wanted.iou)]
+        live = _undecided(now, torch.where(stages < len(corrections))[0], kept, wanted)
+        if len(live) == 0:
+            kept = kept[bounds[kept] >= wanted.least][: wanted.limit]
+            return kept, bounds[kept]
+        urgent = _most_urgent(now, live, wanted, step)
+        at = stages[urgent]
+        for stage, correct in enumerate(corrections):
+            which = urgent[at == stage]
+            if len(which):
+                bounds[which] = correct(which)
+        stages[urgent] += 1
 
 
-def _not_out(candidates: Candidates, which: Tensor, kept: Tensor, scores: Tensor, iou: float) -> Tensor:
-    """Those of the candidates `which` that no kept one of their class drops, whatever their own correction."""
-    overlaps = box_iou(candidates.boxes[which], candidates.boxes[kept]) > iou
-    same_class = candidates.labels[which][:, None] == candidates.labels[kept]
-    above = scores >= candidates.scores[which][:, None]
-    return which[~(overlaps & same_class & above).any(1)]
+def _undecided(now: Candidates, which: Int64[Tensor, " M"], kept: Tensor, wanted: Wanted) -> Int64[Tensor, " L"]:
+    """Those of the candidates `which` that may yet become detections or drop one, best bound first."""
+    which, scores = which[now.scores[which] >= wanted.least], now.scores[kept]
+    if len(kept) >= wanted.limit:
+        which = which[now.scores[which] > scores[wanted.limit - 1]]
+    overlaps = box_iou(now.boxes[which], now.boxes[kept]) > wanted.iou
+    same_class = now.labels[which][:, None] == now.labels[kept]
+    above = scores >= now.scores[which][:, None]
+    which = which[~(overlaps & same_class & above).any(1)]
+    return which[now.scores[which].argsort(descending=True, stable=True)]
+
+
+def _most_urgent(now: Candidates, live: Int64[Tensor, " L"], wanted: Wanted, step: int) -> Int64[Tensor, " M"]:
+    """Those of `live` that none of them overlaps with a better bound, and the next best where they are too few."""
+    first = live[suppress(now.at(live), wanted.iou)][: max(step, wanted.limit)]
+    if len(first) >= step:
+        return first
+    rest = live[~torch.isin(live, first)]
+    return torch.cat([first, rest[: step - len(first)]])
 
 
 def fuse_scores(

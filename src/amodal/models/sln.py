@@ -15,7 +15,7 @@ from amodal import masks
 from amodal.instances import Target
 from amodal.models.config import SLNConfig
 from amodal.models.losses import mask_loss
-from amodal.models.regions import STRIDES, BatchTruth, RegionMasks, RegionPooler, Regions
+from amodal.models.regions import STRIDES, BatchTruth, Look, RegionMasks, RegionPooler, Regions, look_at
 
 SIDE = 16
 """Cells across a region's features; level maps have twice as many."""
@@ -92,6 +92,10 @@ class SLN(nn.Module):
         context, _ = self.overlap(features["0"])
         logits = self.head(self._pool(features, context, regions))
         return RegionMasks(amodal=logits.sum(1).sigmoid(), visible=logits[:, 0].sigmoid())
+
+    def look(self, features: dict[str, Tensor], regions: Regions, scores: Tensor) -> Look:
+        """Masks on demand."""
+        return look_at(self.predict, features, regions, scores)
 
     def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
         """The class scores as they are."""

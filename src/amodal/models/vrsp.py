@@ -2,10 +2,12 @@
 
 Xiao et al., "Amodal Segmentation Based on Visible Region Segmentation and Shape Prior", AAAI 2021. Two mask heads are
 used twice: on the region's features for coarse masks, then on the features that the other mask lets through.
-Where the paper and its authors' code differ, `semantics` chooses.
+Where the paper and its authors' code differ, `semantics` chooses. Here are the parts and their training;
+`amodal.models.refinement` puts the same parts together for inference.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -14,15 +16,23 @@ from torch.nn import functional as F
 
 from amodal import masks
 from amodal.models.config import VRSPConfig
-from amodal.models.losses import mask_loss, matching_loss, own_class
+from amodal.models.losses import attend, mask_loss, matching_loss, own_class
 from amodal.models.mask_head import HeadOutput, MaskHead
 from amodal.models.reclassification import Reclassifier, reclassification_loss
-from amodal.models.regions import BatchTruth, RegionMasks, RegionPooler, Regions, RegionTruth
+from amodal.models.refinement import Refinement, Remembered, Rows, Whole
+from amodal.models.regions import BatchTruth, Look, RegionMasks, RegionPooler, Regions, RegionTruth
 from amodal.models.rescoring import fuse_scores, prior_factor
 from amodal.prior.shape_prior import ShapePrior
 
 MATCHING_WEIGHTS = (0.01, 0.05)
 """Feature matching's weights of the last convolution and of the deconvolution (paper, lambda_4 and lambda_5)."""
+GUIDES = {
+    "self": ("coarse_visible", "coarse_amodal"),
+    "visible": ("coarse_visible", "refined_visible"),
+    "cross": ("coarse_amodal", "coarse_visible"),
+    "ours": ("coarse_amodal", "refined_visible"),
+}
+"""Which masks guide the refined visible and the refined amodal one (paper, Table 3)."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,7 @@ class VRSP(nn.Module):
         self.pool, self.reclassifier, self.prior, self.config = pool, reclassifier, prior, config
         self.amodal_head, self.visible_head = heads
         self.fuse = fusion(heads[0].in_channels, config.num_shapes) if config.prior_refinement else None
+        self.guides = GUIDES[config.attention]
         self.follows_code = config.semantics == "reference"
         self.rescores = config.prior_rescoring or config.reclassification
 
@@ -71,54 +82,59 @@ class VRSP(nn.Module):
         return self.region_losses(pooled, regions.labels, fine, coarse)
 
     def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
-        """Refined and coarse masks, and the factors of the score."""
-        pooled = self.pool(features, regions)
-        passes = self.passes(pooled, regions.labels)
+        """Refined masks, and the factors of the score."""
+        refinement = Refinement(self, lambda which: self.pool(features, regions[which]), regions.labels, Whole)
+        everything = torch.arange(regions.labels.shape[0], device=regions.boxes.device)
+        factors = tuple(factor(everything) for factor in refinement.factors())
+        return replace(refinement.probabilities(everything, coarse=False), factors=factors)
 
-        def probabilities(output: HeadOutput) -> Tensor:
-            return own_class(output.logits, regions.labels).sigmoid()
+    def look(self, features: dict[str, Tensor], regions: Regions, scores: Float[Tensor, " R"]) -> Look:
+        """Masks and factors of candidates on demand: the second opinion on the class comes first, then the shape."""
+        refinement = Refinement(self, lambda which: self.pool(features, regions[which]), regions.labels, Remembered)
+        stages = refinement.factors()
+        known = scores.new_ones((len(stages), len(scores)))
 
-        return RegionMasks(
-            amodal=probabilities(passes.refined_amodal),
-            visible=probabilities(passes.refined_visible),
-            coarse_amodal=probabilities(passes.coarse_amodal),
-            coarse_visible=probabilities(passes.coarse_visible),
-            factors=self.factors(pooled, regions.labels, passes),
-        )
+        def corrected(stage: int, factor: Rows, which: Tensor) -> Tensor:
+            known[stage, which] = factor(which)
+            return self.rescored(scores[which], tuple(known[:, which]))
+
+        corrections = [partial(corrected, stage, factor) for stage, factor in enumerate(stages)]
+        return Look(self.rescored(scores, ()), corrections, refinement.probabilities)
 
     def complete(self, features: dict[str, Tensor], regions: Regions, visible: Bool[Tensor, "R 28 28"]) -> RegionMasks:
         """As `predict`, where the visible masks are known: they guide the amodal head in place of its own guess."""
         pooled = self.pool(features, regions)
-        passes = self.passes(pooled, regions.labels)
+        shapes = None
+        if self.fuse is not None:
+            shapes = self.known_shapes(self.amodal_head.own_class(pooled, regions.labels), regions.labels)
         attention = F.avg_pool2d(visible[:, None].to(pooled.dtype), 2)
-        amodal = self.amodal_head(self.fused(pooled, attention, passes.shapes))
-        probabilities = own_class(amodal.logits, regions.labels).sigmoid()
-        return RegionMasks(amodal=probabilities, visible=visible.to(pooled.dtype))
+        amodal = self.amodal_head.own_class(self.fused(pooled, attention, shapes), regions.labels)
+        return RegionMasks(amodal=amodal.sigmoid(), visible=visible.to(pooled.dtype))
 
     def passes(self, features: Float[Tensor, "R C 14 14"], labels: Int64[Tensor, " R"]) -> Passes:
         """The paper's figure 2, left to right."""
-        coarse_amodal, coarse_visible = self.amodal_head(features), self.visible_head(features)
-        amodal_attention, visible_attention = attend(coarse_amodal, labels), attend(coarse_visible, labels)
+        found = {"coarse_amodal": self.amodal_head(features), "coarse_visible": self.visible_head(features)}
 
-        by_amodal = self.config.attention in ("cross", "ours")
-        refined_visible = self.visible_head(features * (amodal_attention if by_amodal else visible_attention))
+        def guided(index: int) -> Tensor:
+            return attend(own_class(found[self.guides[index]].logits, labels))
 
-        if self.config.attention == "self":
-            seen = amodal_attention
-        elif self.config.attention == "cross":
-            seen = visible_attention
-        else:
-            seen = attend(refined_visible, labels)
-        shapes = self.known_shapes(coarse_amodal, labels)
-        refined_amodal = self.amodal_head(self.fused(features, seen, shapes))
-        return Passes(coarse_amodal, coarse_visible, refined_amodal, refined_visible, shapes)
+        found["refined_visible"] = self.visible_head(features * guided(0))
+        shapes = self.known_shapes(own_class(found["coarse_amodal"].logits, labels), labels)
+        found["refined_amodal"] = self.amodal_head(self.fused(features, guided(1), shapes))
+        return Passes(**found, shapes=shapes)
 
-    def known_shapes(self, coarse: HeadOutput, labels: Int64[Tensor, " R"]) -> Float[Tensor, "R k 14 14"] | None:
-        """The k shapes of each region's class nearest to its coarse amodal mask, averaged to the features' grid."""
+    def known_shapes(
+        self, coarse: Float[Tensor, "R 28 28"], labels: Int64[Tensor, " R"]
+    ) -> Float[Tensor, "R k 14 14"] | None:
+        """The k shapes of each region's class nearest to its coarse amodal mask, averaged to the features' grid.
+
+        Args:
+            coarse: Own-class logits.
+            labels: From 1.
+        """
         if self.fuse is None or self.prior is None:
             return None
-        query = own_class(coarse.logits.detach(), labels)
-        query = query if self.follows_code else query.sigmoid()
+        query = coarse.detach() if self.follows_code else coarse.detach().sigmoid()
         return F.avg_pool2d(self.prior.lookup(query, labels - 1, self.config.num_shapes), 2)
 
     def fused(self, features: Tensor, attention: Tensor, shapes: Tensor | None) -> Float[Tensor, "R C 14 14"]:
@@ -126,20 +142,22 @@ class VRSP(nn.Module):
         attended = features * attention if self.config.visible_attention else features
         if self.fuse is None or shapes is None:
             return attended
-        return self.fuse(torch.cat([attended, shapes.to(attended.dtype)], 1))
+        layout = torch.channels_last if attended.is_contiguous(memory_format=torch.channels_last) else None
+        shapes = shapes.to(attended.dtype, memory_format=layout or torch.contiguous_format)
+        return self.fuse(torch.cat([attended, shapes], 1))
 
-    def factors(self, features: Tensor, labels: Tensor, passes: Passes) -> tuple[Float[Tensor, " R"], ...]:
-        """Corrections of the class score: the second opinion on the class, and the mask's distance to known shapes."""
-        found = []
-        if self.reclassifier is not None:
-            logits = self.reclassifier(features * self.visible_gate(passes, labels))
-            own = logits.softmax(1)[torch.arange(labels.shape[0], device=labels.device), labels - 1]
-            found.append(0.4 * own + 0.6 if self.follows_code else own)
-        if self.prior is not None and self.config.prior_rescoring:
-            shape = own_class(passes.refined_amodal.logits, labels) > 0
-            distances = self.prior.distance(shape, labels - 1)
-            found.append(prior_factor(distances, self.config.alpha, logarithmic=self.follows_code))
-        return tuple(found)
+    def second_opinion(self, features: Tensor, seen: Tensor, labels: Tensor) -> Float[Tensor, " R"]:
+        """The score's factor from the class of the visible region; `seen` are the visible masks' logits."""
+        assert self.reclassifier is not None
+        logits = self.reclassifier(features * self.visible_gate(seen))
+        own = logits.softmax(1)[torch.arange(labels.shape[0], device=labels.device), labels - 1]
+        return 0.4 * own + 0.6 if self.follows_code else own
+
+    def likeness(self, amodal: Float[Tensor, "R 28 28"], labels: Int64[Tensor, " R"]) -> Float[Tensor, " R"]:
+        """The score's factor from the distance of the amodal mask, given as logits, to the nearest known shape."""
+        assert self.prior is not None
+        distances = self.prior.distance(amodal > 0, labels - 1)
+        return prior_factor(distances, self.config.alpha, logarithmic=self.follows_code)
 
     def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
         """The final score, or without factors the most it can become: as if every factor were 1."""
@@ -147,9 +165,9 @@ class VRSP(nn.Module):
         given = list(factors) or [torch.ones_like(scores)] * count
         return fuse_scores(scores, given, geometric=self.follows_code)
 
-    def visible_gate(self, passes: Passes, labels: Tensor) -> Float[Tensor, "R 1 14 14"]:
-        """What re-classification sees the features through: the refined visible mask, detached."""
-        logits = own_class(passes.refined_visible.logits.detach(), labels)[:, None]
+    def visible_gate(self, seen: Float[Tensor, "R 28 28"]) -> Float[Tensor, "R 1 14 14"]:
+        """What re-classification sees the features through: the refined visible mask, given as logits, detached."""
+        logits = seen.detach()[:, None]
         return F.avg_pool2d(logits if self.follows_code else logits.sigmoid(), 2)
 
     def region_losses(
@@ -178,12 +196,12 @@ class VRSP(nn.Module):
     ) -> Float[Tensor, ""]:
         """Equation 2 before lambda."""
         assert self.reclassifier is not None
-        found = own_class(passes.refined_visible.logits, labels) > 0
+        seen = own_class(passes.refined_visible.logits, labels)
         return reclassification_loss(
-            self.reclassifier(features * self.visible_gate(passes, labels)),
+            self.reclassifier(features * self.visible_gate(seen)),
             self.reclassifier(features * F.avg_pool2d(truth.visible[:, None].to(features.dtype), 2)),
             labels,
-            masks.ious(found, truth.visible),
+            masks.ious(seen > 0, truth.visible),
         )
 
     def guided_losses(
@@ -202,11 +220,6 @@ class VRSP(nn.Module):
             losses["loss_matching_amodal"] = head_matching(passes.coarse_amodal, amodal)
             losses["loss_matching_visible"] = head_matching(passes.coarse_visible, visible)
         return losses
-
-
-def attend(output: HeadOutput, labels: Int64[Tensor, " R"]) -> Float[Tensor, "R 1 14 14"]:
-    """Attention from a head's own-class mask: logits averaged over 2 x 2, then the sigmoid. The gradient flows."""
-    return F.avg_pool2d(own_class(output.logits, labels)[:, None], 2).sigmoid()
 
 
 def head_matching(coarse: HeadOutput, target: HeadOutput) -> Float[Tensor, ""]:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from torch import nn
 
 from amodal.annotations import Category
 from amodal.data.dataset import Sample, SampleSet
@@ -13,6 +12,7 @@ from amodal.errors import UserError
 from amodal.evaluation.evaluator import Reading, predict
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
+from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.training.config import TrainConfig, ValidationConfig
 from amodal.training.journal import Journal, compare
 
@@ -65,9 +65,10 @@ class Validation:
             return self.config.at_end
         return self.config.every > 0 and step % self.config.every == 0
 
-    def run(self, model: nn.Module, step: int, journal: Journal | None) -> None:
+    def run(self, model: AmodalRCNN, step: int, journal: Journal | None) -> None:
         """Scores the model, in all processes together; leaves it in evaluation mode."""
         model.eval()
+        model.coarse = True
         count = self.config.images if self.config.images is not None and step < self.stop else len(self.samples)
         predicted = predict(model, First(self.samples, count), reading=self.reading)
         if journal is None:
