@@ -106,6 +106,7 @@ def compare(ours: Callable[[], Any], rival: Callable[[], Any], *, repetitions: i
     """Times two callables in turn, so that whatever else the machine does falls on both; each goes first in turn."""
     for _ in range(warm_up):
         ours(), rival()
+    gc.collect()
     seconds: tuple[list[float], list[float]] = ([], [])
     for repetition in range(repetitions):
         pair = ((ours, seconds[0]), (rival, seconds[1]))
@@ -115,17 +116,23 @@ def compare(ours: Callable[[], Any], rival: Callable[[], Any], *, repetitions: i
 
 
 def timed(run: Callable[[], Any]) -> float:
-    """Seconds of one call, with whatever it started on a GPU, after garbage of before is gone."""
-    gc.collect()
-    _wait()
-    began = perf_counter()
-    run()
-    _wait()
-    return perf_counter() - began
+    """Seconds of one call, with whatever it started on a GPU. Garbage waits, as in `timeit`."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        _wait()
+        began = perf_counter()
+        run()
+        _wait()
+        return perf_counter() - began
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def best(run: Callable[[], Any], repetitions: int = 3) -> float:
     """The fewest seconds of a few calls: for curves and stages, which have no rival to share a disturbance with."""
+    gc.collect()
     return min(timed(run) for _ in range(repetitions))
 
 

@@ -46,7 +46,7 @@ class Material:
 
 
 def material(folder: Path, quick: bool) -> Material:
-    length, variants, photographs = (64, 1, 1) if quick else (400, 4, 8)
+    length, variants, photographs, size = (48, 1, 1, (48, 64)) if quick else (400, 4, 8, (480, 640))
     names = list(shapes.DRAWINGS)[:8]
     cutouts = [[folder / "cutouts" / name / f"{variant}.png" for variant in range(variants)] for name in names]
     for name, paths in zip(names, cutouts, strict=True):
@@ -57,7 +57,7 @@ def material(folder: Path, quick: bool) -> Material:
     backgrounds = [folder / "backgrounds" / f"{number}.jpg" for number in range(photographs)]
     backgrounds[0].parent.mkdir()
     for number, path in enumerate(backgrounds):
-        Image.fromarray(DrawnBackgrounds().sample((480, 640), np.random.default_rng(number))).save(path, quality=90)
+        Image.fromarray(DrawnBackgrounds().sample(size, np.random.default_rng(number))).save(path, quality=90)
     known = {path: Image.open(path) for paths in [*cutouts, backgrounds] for path in paths}
     for image in known.values():
         image.load()
