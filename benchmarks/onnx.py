@@ -4,7 +4,7 @@
     python -m benchmarks.onnx --scenes 2 --repetitions 1 --out FILE    # do all paths run?
 
 Times are of whole predictions, image by image, in turn with PyTorch's, so that a busy machine slows both. Writes
-`results/onnx.json`, from which docs/how-to/export.md has its table.
+`results/onnx.json`, and the table in docs/how-to/export.md from it.
 """
 
 import tempfile
@@ -36,6 +36,10 @@ from amodal.models import checkpoint
 from amodal.training import recipes
 from benchmarks.speed.harness import centre, compare
 
+RESULT = Path(__file__).parent / "results" / "onnx.json"
+PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "export.md"
+MARK = "<!-- measured by python -m benchmarks.onnx -->"
+"""Stands before and after the table."""
 EXPORTS = {"ONNX": "model.onnx", "ONNX, 8 bits": "int8.onnx"}
 THREADS = (1, 2)
 SAME_IOU = 0.9
@@ -56,7 +60,7 @@ class Settings:
     """Of each timing."""
     score: float = 0.5
     """Least score while timing and comparing detections; `predict`'s default."""
-    out: Path = Path(__file__).parent / "results" / "onnx.json"
+    out: Path = RESULT
     """The result."""
 
 
@@ -80,8 +84,12 @@ def main(settings: Settings) -> None:
             numbers = {"amodal_ap": ap(exported, samples), "same_detections": agreement(expected, found)}
             systems.append({"name": system, **size(folder / file), **numbers, **speeds})
     origin = about("python -m benchmarks.onnx", model=settings.model, scenes=settings.scenes, score=settings.score)
-    write_json(settings.out, {"about": origin, "systems": systems}, indent=1)
-    print(table(systems))
+    report = {"about": origin, "systems": systems}
+    write_json(settings.out, report, indent=1)
+    if settings.out == RESULT:
+        before, _, after = PAGE.read_text(encoding="utf-8").split(MARK)
+        PAGE.write_text(f"{before}{MARK}\n\n{section(report)}\n\n{MARK}{after}", encoding="utf-8")
+    print(section(report))
 
 
 def write_files(eager: TorchModel, name: str, folder: Path) -> None:
@@ -158,8 +166,20 @@ def pairs(first: Result, second: Result) -> int:
     return count
 
 
+def section(report: dict[str, Any]) -> str:
+    """What docs/how-to/export.md says of the measurement."""
+    origin = report["about"]
+    text = (
+        f"The packaged model on {origin['scenes']} drawn scenes ({origin['machine']}; `{origin['command']}`,\n"
+        f"`benchmarks/results/onnx.json`). Times are of `predict` with a score of {origin['score']} or more, beside "
+        "PyTorch's in\nthe same run: median, and half the distance of the quartiles. Detections are the same if class "
+        f"and mask agree (IoU of at\nleast {SAME_IOU})."
+    )
+    return f"{text}\n\n{table(report['systems'])}"
+
+
 def table(systems: Sequence[dict[str, Any]]) -> str:
-    """The table of docs/how-to/export.md."""
+    """A row for each system."""
 
     def speed(system: dict[str, Any], threads: int) -> str:
         if "same_detections" not in system:
