@@ -40,16 +40,17 @@ def main() -> None:
     settings = tyro.cli(Settings, description=__doc__)
     trained = checkpoint.load(settings.run / run_folder.CHECKPOINT)
     path = WEIGHTS / "demo.safetensors"
+    trained.details["training"]["prior"]["file"] = None  # a path of the machine that it was trained on
     checkpoint.save(path, trained, half=True)
     source = recipes.demo(Path("data")).data.val
     assert source is not None
     predicted = predict(
         checkpoint.load(path).model, open_source(replace(source, count=SCENES)), reading=Reading(workers=1)
     )
-    training = read_json(settings.run / run_folder.METRICS)
+    metrics = read_json(settings.run / run_folder.METRICS)
     found = {
-        "steps": training["steps"],
-        "seed": training["seed"],
+        "steps": metrics["steps"],
+        "seed": metrics["seed"],
         "scenes": SCENES,
         "megabytes": round(path.stat().st_size / 1e6, 1),
         **numbers(score(predicted.truth, predicted.detections["refined"])),

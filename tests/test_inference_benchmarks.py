@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from benchmarks import onnx, prompts
 from documentation import DOCS, ROOT, save_model
 
 from amodal.inference.eager import GROWTH
-from benchmarks import onnx, prompts
 
 RESULTS = ROOT / "benchmarks" / "results"
 

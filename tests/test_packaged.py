@@ -1,6 +1,9 @@
 """The model in the package: it loads by its name, and knows drawn objects that it was not trained on."""
 
+import json
+
 import numpy as np
+from safetensors import safe_open
 
 import amodal
 from amodal.inference.predictor import PACKAGED
@@ -13,6 +16,13 @@ from amodal.synthesis.shapes import DrawnCutOuts
 def test_it_is_small_and_says_what_it_is():
     assert (PACKAGED / "demo.safetensors").stat().st_size <= 20e6
     assert "amodal AP" in (PACKAGED / "README.md").read_text()
+
+
+def test_it_tells_nothing_of_the_machine_that_it_was_trained_on():
+    with safe_open(PACKAGED / "demo.safetensors", "np") as file:
+        about = json.loads(file.metadata()["about"])
+    assert about["details"]["training"]["recipe"] == "demo"
+    assert "/" not in json.dumps(about)
 
 
 def test_it_finds_most_of_what_is_drawn():

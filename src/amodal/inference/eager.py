@@ -22,7 +22,6 @@ from amodal.models.regions import RegionMasks, Regions
 from amodal.models.vrsp import VRSP
 from amodal.models.zoo import MASK_SIDE
 
-
 GROWTH = 0.5
 """How far the box of a seen part is grown towards where the box head expects the whole object to end. All the way helps
 objects that what covers them cuts short, and blurs the others a little more (`benchmarks/results/prompts.json`)."""
