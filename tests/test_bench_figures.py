@@ -12,7 +12,7 @@ from bench_models import CATEGORIES, SCENES, random_prior, save_random, tiny_rec
 from PIL import Image
 
 import amodal.commands.bench_figures as commands
-from amodal.bench import figure1, figure3, figure5, subjects, trained, variants
+from amodal.bench import figure1, figure3, figure5, mask_quality, subjects, trained, variants
 from amodal.bench.figure3 import Candidate, Turn
 from amodal.bench.silhouettes import silhouettes
 from amodal.commands.bench_figures import (
@@ -21,6 +21,7 @@ from amodal.commands.bench_figures import (
     bench_figure3,
     bench_figure4,
     bench_figure5,
+    bench_masks,
 )
 from amodal.data.config import DataConfig
 from amodal.data.sources import open_source
@@ -279,3 +280,43 @@ def test_figure_5_needs_shapes() -> None:
     with pytest.raises(UserError, match="3 shapes of '1'"):
         figure5.lay_out(prior, "1")
     assert figure5.lay_out(prior, "2").places.shape == (5, 2)
+
+
+def test_masks_are_measured_object_by_object() -> None:
+    """Two objects: a bar of four cells, half hidden, and a whole cell."""
+    amodal = torch.zeros(2, 2, 4, dtype=torch.bool)
+    amodal[0, 0], amodal[1, 1, 0] = True, True
+    visible = amodal.clone()
+    visible[0, 0, 2:] = False
+    predicted = amodal.clone()
+    predicted[0, 0, 3] = False
+    target = {"amodal_masks": amodal, "visible_masks": visible}
+    found = mask_quality._of_image({"amodal_masks": predicted}, target, "")  # type: ignore[typeddict-item, arg-type]
+    assert found["amodal"].tolist() == [0.75, 1.0]
+    assert found["amodal_occluded"][0] == 0.75
+    assert found["hidden"][0] == 0.5, "one of two hidden cells"
+    assert found["hidden"][1:].isnan().all()
+    assert found["amodal_occluded"][1:].isnan().all()
+    assert found["visible"].isnan().all()
+
+
+def test_differences_are_paired_and_drawn_by_image() -> None:
+    values, images = np.array([0.1, 0.3, 0.2, 0.2]), np.array([5, 5, 7, 9])
+    mean, low, high = mask_quality.difference(values, images)
+    assert mean == pytest.approx(0.2)
+    assert (low, high) == pytest.approx((0.2, 0.2)), "every image has the same mean"
+    assert mask_quality.difference(np.array([0.0, 1.0]), np.array([0, 0]))[1:] == (0.5, 0.5)
+    low, high = mask_quality.difference(np.array([0.0, 1.0]), np.array([0, 1]))[1:]
+    assert (low, high) == (0, 1)
+
+
+def test_masks_are_written(settings: FigureSettings) -> None:
+    bench_masks(models=("vrsp", "mask_rcnn", "mask_rcnn_visible"), coarse=("vrsp",), images=1, settings=settings)
+    rows = read(settings, "masks")["rows"]
+    assert [row["method"] for row in rows] == ["VRSP", "VRSP, coarse", "Mask R-CNN", "Mask R-CNN, visible"]
+    assert rows[0]["amodal_difference"] == [0, 0, 0]
+    assert rows[3]["amodal"] is rows[3]["amodal_difference"] is rows[2]["visible"] is None
+    for row in rows[1:3]:
+        assert row["amodal"] - rows[0]["amodal"] == pytest.approx(row["amodal_difference"][0], abs=0.02)
+    with pytest.raises(UserError, match="0 images"):
+        bench_masks(images=0, settings=settings)

@@ -7,7 +7,7 @@ from typing import Any
 import tyro
 
 from amodal.commands.bench import bench_table1, bench_table2, bench_table3
-from amodal.commands.bench_figures import bench_figure1, bench_figure3, bench_figure4, bench_figure5
+from amodal.commands.bench_figures import bench_figure1, bench_figure3, bench_figure4, bench_figure5, bench_masks
 from amodal.commands.compare import compare
 from amodal.commands.complete import complete
 from amodal.commands.convert import convert
@@ -56,6 +56,7 @@ GROUPS: dict[str, tuple[str, Commands]] = {
             "figure3": bench_figure3,
             "figure4": bench_figure4,
             "figure5": bench_figure5,
+            "masks": bench_masks,
         },
     ),
 }

@@ -177,6 +177,45 @@ def bench_figure5(
     print(f"{out / name}.png\n{out / name}.json")
 
 
+def bench_masks(
+    *,
+    models: tuple[str, ...] = ("vrsp", "mask_rcnn", "orcnn", "sln"),
+    coarse: tuple[str, ...] = (),
+    images: int | None = None,
+    settings: Figures = FigureSettings(),
+) -> None:
+    """The mask branches alone: IoU of each model's masks where the true boxes and classes are given.
+
+    AP mixes boxes, classes, scores and masks. Here every model answers for the same objects, so that differences to
+    the first model are taken in pairs, with 95 % intervals by a bootstrap over images.
+
+    Args:
+        models: Names of the bench's models, or model.safetensors files; the others are compared to the first.
+        coarse: Those of them whose coarse masks are measured too.
+        images: How many validation images; all by default.
+        settings: Where models and data are. There is no picture.
+    """
+    from amodal.bench import mask_quality
+    from amodal.errors import UserError
+
+    if images is not None and images < 1:
+        raise UserError(f"{images} images", remedy="Give --images 1 or more")
+    config, trained = _open(models, settings)
+    samples = _samples(config, trained[0])
+    count = min(images or len(samples), len(samples))
+    rows: list[dict[str, Any]] = []
+    base = None
+    for name, one in zip(models, trained, strict=True):
+        for is_coarse in (False, True)[: 1 + (name in coarse)]:
+            quality, places = mask_quality.measure(one, samples, count, coarse=is_coarse)
+            base = base or quality
+            label = f"{one.label}, coarse" if is_coarse else one.label
+            rows.append(mask_quality.row(label, quality, base, places))
+    _write("masks", settings, None, {"rows": rows}, images=count)
+    for row in rows:
+        print(", ".join(f"{k} {v}" for k, v in row.items() if not k.endswith("difference")))
+
+
 def _open(models: tuple[str, ...], settings: FigureSettings) -> "tuple[TrainConfig, list[Trained]]":
     from amodal import processes
     from amodal.bench import variants

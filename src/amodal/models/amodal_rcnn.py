@@ -105,8 +105,12 @@ class AmodalRCNN(nn.Module):
         for index, (image, scale) in enumerate(zip(images, _scales(images, batch), strict=True)):
             own = {level: maps[index : index + 1] for level, maps in features.items()}
             regions = all_regions([boxes[index] * scale.repeat(2)], [labels[index]])
-            found = self.branch.predict(own, regions)
-            scores = self.branch.rescored(torch.ones(len(regions), device=image.device), found.factors)
+            everything = torch.arange(len(regions), device=image.device)
+            look = self.branch.look(own, regions, torch.ones(len(regions), device=image.device))
+            scores = look.bounds
+            for correct in look.corrections:
+                scores = correct(everything)
+            found = look.masks(everything, coarse=self.coarse)
             predictions.append(paste(regions, scores, found, scale, (image.shape[-2], image.shape[-1])))
         return predictions
 
