@@ -19,7 +19,11 @@ from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.training import run_folder
 
-LABELS = {"mask_rcnn_visible": "Mask R-CNN, visible", **{row.amodal: row.label for row in TABLES["table1"]}}
+LABELS = {
+    "mask_rcnn_visible": "Mask R-CNN, visible",
+    "mask_rcnn_c8_visible": "Mask R-CNN (C8), visible",
+    **{row.amodal: row.label for row in TABLES["table1"]},
+}
 """How the figures call the models."""
 
 
