@@ -271,6 +271,18 @@ def test_numbers_follow_objects():
     assert tracker.update(squares((1, 31, 30), (2, 3, 1))).tolist() == [1, 2]  # lost for a while
 
 
+def test_a_thin_object_keeps_its_number_when_it_moves():
+    rings = []
+    for place in (0, 4):
+        ring = squares((1, 0, 0))
+        ring.masks[:] = False
+        ring.masks[0, place : place + 40, place : place + 40] = True
+        ring.masks[0, place + 2 : place + 38, place + 2 : place + 38] = False
+        rings.append(ring)
+    tracker = Tracker()
+    assert tracker.update(rings[0]).tolist() == tracker.update(rings[1]).tolist() == [0]
+
+
 def test_a_number_is_given_up_in_the_end():
     tracker = Tracker()
     tracker.update(squares((1, 0, 0)))

@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from amodal.inference.result import Result
 
-LEAST_IOU = 0.3
+LEAST_OVERLAP = 0.3
 """Objects of two frames that overlap less are two objects."""
 PATIENCE = 15
 """Frames for which an object that is lost keeps its number."""
@@ -25,7 +25,7 @@ class _Track:
 
 
 class Tracker:
-    """Matches objects of one class by the IoU of their amodal masks, which go on behind what covers them."""
+    """Matches objects of one class by the overlap of their amodal masks, which go on behind what covers them."""
 
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
@@ -38,11 +38,11 @@ class Tracker:
         ]
         overlaps = np.zeros((len(self._tracks), len(found)))
         for row, old in zip(overlaps, self._tracks, strict=True):
-            row[:] = [_iou(old, new) for new in found]
+            row[:] = [_overlap(old, new) for new in found]
         for track in self._tracks:
             track.missed += 1
         for old, new in zip(*linear_sum_assignment(overlaps, maximize=True), strict=True):
-            if overlaps[old, new] >= LEAST_IOU:
+            if overlaps[old, new] >= LEAST_OVERLAP:
                 found[new].identity = self._tracks[old].identity
         for track in found:
             if track.identity < 0:
@@ -60,8 +60,8 @@ def _window(mask: Bool[np.ndarray, "H W"]) -> tuple[tuple[slice, slice], Bool[np
     return window, mask[window].copy()
 
 
-def _iou(first: _Track, second: _Track) -> float:
-    """IoU of two objects, 0 for two classes."""
+def _overlap(first: _Track, second: _Track) -> float:
+    """Mean IoU of two objects' masks and boxes, 0 for two classes. Thin masks that move have little in common."""
     if first.label != second.label:
         return 0.0
     common = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(first.box, second.box, strict=True)]
@@ -71,5 +71,10 @@ def _iou(first: _Track, second: _Track) -> float:
         track.mask[tuple(slice(c.start - o.start, c.stop - o.start) for c, o in zip(common, track.box, strict=True))]
         for track in (first, second)
     )
-    both = np.count_nonzero(a & b)
-    return both / max(1, np.count_nonzero(first.mask) + np.count_nonzero(second.mask) - both)
+    masks = _iou(np.count_nonzero(a & b), np.count_nonzero(first.mask), np.count_nonzero(second.mask))
+    return (masks + _iou(a.size, first.mask.size, second.mask.size)) / 2
+
+
+def _iou(common: int, first: int, second: int) -> float:
+    """IoU from three areas."""
+    return common / max(1, first + second - common)
