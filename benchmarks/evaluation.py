@@ -1,10 +1,14 @@
-"""Speed and memory of scoring: this package, hotcoco alone, faster-coco-eval and pycocotools on the same detections.
+"""Speed and memory of reading and scoring results: this package against pycocotools, faster-coco-eval and hotcoco.
 
-    python benchmarks/evaluation.py --images 5000 --detections 100
+    python -m benchmarks.evaluation              # 5,000 images of 100 detections, about 6 minutes
+    python -m benchmarks.evaluation --quick --out FILE
 
-Objects are blobs of 24 corners in images of 640 x 480, 20 categories, 10 objects an image. Each system runs in a
-process of its own, from detections in memory to numbers; time is wall clock, memory the process's peak with the data
-in it. Written to benchmarks/results/evaluation.json.
+Objects are blobs of 24 corners in images of 640 x 480, 20 categories, 10 objects an image. Each program reads the same
+two files, truth and results, and gives AP; once with results of boxes alone and once with masks. Each run is a process
+of its own, the programs take turns. Time is wall clock; memory the process's peak. `seconds` and its parts are medians.
+
+Written to benchmarks/results/evaluation.json: `measured`, one entry a program and kind, `ratios` of the same
+repetition against pycocotools (median and interquartile range), and `bootstrap`, a resample of `amodal compare`.
 """
 
 import argparse
@@ -12,183 +16,241 @@ import contextlib
 import io
 import json
 import os
-import platform
-import resource
-import subprocess
-import sys
+import statistics
 import time
 from collections.abc import Callable
-from datetime import date
+from functools import partial
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as codec
+
+from amodal.files import write_json
 
 HEIGHT, WIDTH, CATEGORIES, OBJECTS = 480, 640, 20, 10
-SYSTEMS = ("pycocotools", "faster-coco-eval", "hotcoco", "amodal")
-DATA: list[Any] = []
-"""The data set and the results: forked processes find them here."""
 RESULTS = Path(__file__).parent / "results" / "evaluation.json"
+TRUTH = "truth.json"
+KINDS = ("bbox", "segm")
+Steps = tuple[Callable[[], Any], Callable[[Any], float]]
+"""Reading both files, and scoring what was read."""
 
 
-def blob(rng: np.random.Generator, x: float, y: float, radius: float) -> Any:
-    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    reach = radius * (1 + 0.25 * rng.standard_normal(24))
-    points = np.stack([x + reach * np.cos(angle), y + reach * np.sin(angle)], 1).ravel().clip(0, WIDTH - 1)
-    return codec.frPyObjects([points.tolist()], HEIGHT, WIDTH)[0]
+def write_data(folder: Path, images: int, detections: int) -> None:
+    """A COCO data set and results of boxes and of masks, the same for the same numbers."""
+    from pycocotools import mask as codec
 
-
-def make(images: int, detections: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A COCO data set and results, the same for the same numbers."""
     rng = np.random.default_rng(0)
-    annotations: list[dict[str, Any]] = []
-    results: list[dict[str, Any]] = []
 
     def record(image: int, category: int, x: float, y: float, radius: float) -> dict[str, Any]:
-        mask = blob(rng, x, y, radius)
-        box = codec.toBbox(mask).tolist()
-        return {"image_id": image, "category_id": category, "segmentation": mask, "bbox": box}
+        angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+        reach = radius * (1 + 0.25 * rng.standard_normal(24))
+        points = np.stack([x + reach * np.cos(angle), y + reach * np.sin(angle)], 1).ravel().clip(0, WIDTH - 1)
+        mask: Any = codec.frPyObjects([points.tolist()], HEIGHT, WIDTH)[0]
+        text = {"size": mask["size"], "counts": mask["counts"].decode()}
+        area, box = float(codec.area(mask)), codec.toBbox(mask).tolist()
+        return {"image_id": image, "category_id": category, "segmentation": text, "area": area, "bbox": box}
 
-    for image in range(1, images + 1):
-        places = [(rng.uniform(0, WIDTH), rng.uniform(0, HEIGHT), rng.uniform(10, 100)) for _ in range(OBJECTS)]
-        labels = rng.integers(1, CATEGORIES + 1, OBJECTS).tolist()
-        for place, label in zip(places, labels, strict=True):
-            one = record(image, label, *place)
-            annotations.append(
-                one | {"id": len(annotations) + 1, "iscrowd": 0, "area": float(codec.area(one["segmentation"]))}
-            )
-        for number in range(detections):
-            (x, y, radius), label = places[number % OBJECTS], labels[number % OBJECTS]
-            spread = 3 * (1 + number // OBJECTS)
-            moved = (x + spread * rng.normal(), y + spread * rng.normal(), radius * (1 + 0.02 * spread * rng.normal()))
-            label = int(rng.integers(1, CATEGORIES + 1)) if rng.random() < 0.3 else label
-            results.append(record(image, label, *moved) | {"score": round(float(rng.random()), 3)})
-    return {
-        "images": [{"id": i, "height": HEIGHT, "width": WIDTH, "file_name": ""} for i in range(1, images + 1)],
-        "annotations": annotations,
-        "categories": [{"id": i, "name": str(i)} for i in range(1, CATEGORIES + 1)],
-    }, results
+    annotations: list[dict[str, Any]] = []
+    with (folder / "bbox.json").open("w") as boxes, (folder / "segm.json").open("w") as masks:
+        separator = "["
+        for image in range(1, images + 1):
+            places = [(rng.uniform(0, WIDTH), rng.uniform(0, HEIGHT), rng.uniform(10, 100)) for _ in range(OBJECTS)]
+            labels = rng.integers(1, CATEGORIES + 1, OBJECTS).tolist()
+            for place, label in zip(places, labels, strict=True):
+                annotations.append(record(image, label, *place) | {"id": len(annotations) + 1, "iscrowd": 0})
+            for number in range(detections):
+                (x, y, radius), label = places[number % OBJECTS], labels[number % OBJECTS]
+                spread = 3 * (1 + number // OBJECTS)
+                moved = (x + spread * rng.normal(), y + spread * rng.normal())
+                label = int(rng.integers(1, CATEGORIES + 1)) if rng.random() < 0.3 else label
+                one = record(image, label, *moved, radius * (1 + 0.02 * spread * rng.normal()))
+                one |= {"score": round(float(rng.random()), 3)}
+                del one["area"]
+                masks.write(separator + json.dumps(one))
+                del one["segmentation"]
+                boxes.write(separator + json.dumps(one))
+                separator = ",\n"
+        for file in (boxes, masks):
+            file.write("]\n")
+    listed = [{"id": i, "height": HEIGHT, "width": WIDTH, "file_name": f"{i}.jpg"} for i in range(1, images + 1)]
+    categories = [{"id": i, "name": str(i)} for i in range(1, CATEGORIES + 1)]
+    write_json(folder / TRUTH, {"images": listed, "categories": categories, "annotations": annotations})
 
 
-def with_pycocotools(data: dict[str, Any], results: list[dict[str, Any]], kind: str) -> float:
+def pycocotools(folder: Path, kind: str) -> Steps:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    return _in_their_manner(COCO, COCOeval, data, results, kind)
+    return _in_their_manner(COCO, COCOeval, folder, kind)
 
 
-def with_faster_coco_eval(data: dict[str, Any], results: list[dict[str, Any]], kind: str) -> float:
+def faster_coco_eval(folder: Path, kind: str) -> Steps:
     from faster_coco_eval import COCO, COCOeval_faster
 
-    return _in_their_manner(COCO, COCOeval_faster, data, results, kind)
+    return _in_their_manner(COCO, COCOeval_faster, folder, kind)
 
 
-def _in_their_manner(
-    coco: Any, evaluator: Any, data: dict[str, Any], results: list[dict[str, Any]], kind: str
-) -> float:
-    truth = coco()
-    truth.dataset = data
-    truth.createIndex()
-    evaluation = evaluator(truth, truth.loadRes(results), kind)
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    return float(evaluation.stats[0])
-
-
-def with_hotcoco(data: dict[str, Any], results: list[dict[str, Any]], kind: str) -> float:
+def hotcoco(folder: Path, kind: str) -> Steps:
     import hotcoco
 
-    truth = hotcoco.COCO(data)
-    evaluation = hotcoco.COCOeval(truth, truth.load_res(results), kind)
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    return float(evaluation.stats[0])
+    return _in_their_manner(hotcoco.COCO, hotcoco.COCOeval, folder, kind)
 
 
-def with_amodal(data: dict[str, Any], results: list[dict[str, Any]], kind: str) -> float:
-    """Box or amodal AP with the three columns of occlusion rates; its detections are made from the results first."""
-    from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
-    from amodal.evaluation import coco, occlusion
+def _in_their_manner(coco: Any, evaluator: Any, folder: Path, kind: str) -> Steps:
+    def load() -> Any:
+        truth = coco(str(folder / TRUTH))
+        return truth, truth.loadRes(str(folder / f"{kind}.json"))
+
+    def score(loaded: Any) -> float:
+        evaluation = evaluator(*loaded, kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        return float(evaluation.stats[0])
+
+    return load, score
+
+
+def amodal(folder: Path, kind: str) -> Steps:
+    """With every check of the files, and AP at four occlusion rates."""
+    from amodal.data import formats
+    from amodal.evaluation import coco, occlusion, results
     from amodal.evaluation.views import AMODAL, BOX
 
-    truth = AnnotationSet(
-        [ImageRecord(i["id"], "", i["height"], i["width"]) for i in data["images"]],
-        [Annotation(a["id"], a["image_id"], a["category_id"], *[a["segmentation"]] * 2) for a in data["annotations"]],
-        [Category(c["id"], c["name"]) for c in data["categories"]],
-    )
-    detections = [
-        Detection(r["image_id"], r["category_id"], r["score"], (x, y, x + w, y + h), r.get("segmentation"))
-        for r in results
-        for x, y, w, h in [r["bbox"]]
-    ]
-    view = BOX if kind == "bbox" else AMODAL
-    ap = coco.run(truth, detections, view, occlusion.clean_grading(truth)).average_precision()
-    assert ap is not None
-    return ap
+    def load() -> Any:
+        truth = formats.read(folder / TRUTH)
+        return truth, results.read(folder / f"{kind}.json", truth)
+
+    def score(loaded: Any) -> float:
+        truth, detections = loaded
+        view = BOX if kind == "bbox" else AMODAL
+        ap = coco.run(truth, detections, view, occlusion.clean_grading(truth)).average_precision()
+        return float(ap or 0.0)
+
+    return load, score
 
 
-def measure(system: str, kind: str) -> dict[str, Any]:
-    """One run on DATA, in a process forked for it."""
-    data, results = DATA
-    runs: dict[str, Callable[..., float]] = dict(
-        zip(SYSTEMS, (with_pycocotools, with_faster_coco_eval, with_hotcoco, with_amodal), strict=True)
-    )
-    if kind == "bbox":
-        for result in results:
-            del result["segmentation"]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start, cpu = time.perf_counter(), time.process_time()
+SYSTEMS: dict[str, tuple[Callable[[Path, str], Steps], int]] = {
+    "pycocotools": (pycocotools, 3), "amodal": (amodal, 3), "hotcoco": (hotcoco, 3),
+    "faster-coco-eval": (faster_coco_eval, 1),
+}  # fmt: skip
+"""Each program and how often it runs."""
+
+
+def once(system: str, kind: str, folder: Path) -> dict[str, float]:
+    load, score = SYSTEMS[system][0](folder, kind)
     with contextlib.redirect_stdout(io.StringIO()):
-        ap = runs[system](data, results, kind)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        start, cpu = time.perf_counter(), time.process_time()
+        loaded = load()
+        between = time.perf_counter()
+        ap = score(loaded)
+        end, cpu = time.perf_counter(), time.process_time() - cpu
     return {
-        "system": system,
-        "kind": kind,
-        "seconds": round(time.perf_counter() - start, 3),
-        "cpu_seconds": round(time.process_time() - cpu, 3),
-        "data_gigabytes": round(before / 1e6, 3),
-        "peak_gigabytes": round(peak / 1e6, 3),
+        "seconds": end - start,
+        "load_seconds": between - start,
+        "score_seconds": end - between,
+        "cpu_seconds": cpu,
+        "peak_gigabytes": peak_gigabytes(),
         "ap": ap,
     }
+
+
+def peak_gigabytes() -> float:
+    """Of this program alone (getrusage's includes that of the process that started it)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
+
+
+def resample(detections: int, images: int) -> dict[str, float]:
+    """A resample of `amodal compare`: of one run, one measure."""
+    from amodal.evaluation.bootstrap import Resampling
+    from amodal.evaluation.records import Records
+
+    rng = np.random.default_rng(0)
+    matched = rng.random(detections) > np.linspace(0.9, 0.99, 10)[:, None]
+    ignored = ~matched & (rng.random((10, detections)) < 0.02)
+    category, image = (rng.integers(0, count, detections).astype(np.int32) for count in (CATEGORIES, images))
+    wanted = np.full((CATEGORIES, images), OBJECTS // 5, np.int32)
+    records = Records(np.sort(category), image, rng.random(detections), matched, ignored, wanted)
+    resampling = Resampling(records)
+    drawn = rng.multinomial(images, np.full(images, 1 / images), size=20)
+    start = time.perf_counter()
+    for weights in drawn:
+        resampling.average_precisions(weights)
+    return {"detections": detections, "seconds": (time.perf_counter() - start) / len(drawn)}
+
+
+def apart(run: Callable[..., Any], *given: Any) -> Any:
+    """What a function gives that runs in a process of its own."""
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(run, given)
+
+
+def measure(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """An entry for each program, runs in turn."""
+    runs: dict[str, list[dict[str, float]]] = {system: [] for system in SYSTEMS}
+    for repetition in range(max(times for _, times in SYSTEMS.values())):
+        for system, (_, times) in SYSTEMS.items():
+            if repetition < times:
+                runs[system].append(apart(once, system, kind, folder))
+                print(kind, system, {key: round(value, 3) for key, value in runs[system][-1].items()}, flush=True)
+    entries: list[dict[str, Any]] = []
+    for system, found in runs.items():
+        medians = {key: statistics.median(one[key] for one in found) for key in found[0]}
+        times = {key: [one[key] for one in found] for key in ("seconds", "load_seconds", "score_seconds")}
+        entries.append({"system": system, "kind": kind} | medians | {"all": times})
+    return entries
+
+
+def ratios(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """How many times faster than pycocotools each program is, reading and scoring, and each of these alone."""
+    from benchmarks.speed.harness import centre
+
+    reference = {one["kind"]: one for one in measured if one["system"] == "pycocotools"}
+    rows: list[dict[str, Any]] = []
+    for one in measured:
+        if one["system"] == "pycocotools":
+            continue
+        for key in ("seconds", "load_seconds", "score_seconds"):
+            theirs = reference[one["kind"]]["all"][key]
+            ratio, spread = centre([rival / own for rival, own in zip(theirs, one["all"][key], strict=False)])
+            rows.append({"system": one["system"], "kind": one["kind"], "of": key, "ratio": ratio, "spread": spread})
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--detections", type=int, default=100, help="of each image")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, which measure nothing")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
-    DATA.extend(make(given.images, given.detections))
-    measured: list[dict[str, Any]] = []
-    for kind in ("bbox", "segm"):
-        for system in SYSTEMS:
-            with get_context("fork").Pool(1) as pool:
-                one = pool.apply(measure, (system, kind))
-            measured.append(one)
-            reference = next(m for m in measured if (m["system"], m["kind"]) == (SYSTEMS[0], kind))
-            one["times_faster"] = round(reference["seconds"] / one["seconds"], 1)
-            one["times_less_cpu"] = round(reference["cpu_seconds"] / one["cpu_seconds"], 1)
-            print(one, flush=True)
-    about = {
-        "command": " ".join(["python benchmarks/evaluation.py", *sys.argv[1:]]),
-        "date": date.today().isoformat(),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "load_average_at_end": os.getloadavg()[0],
-        "versions": {name: version(name) for name in ("pycocotools", "faster-coco-eval", "hotcoco", "numpy")},
-        "images": given.images,
-        "detections_per_image": given.detections,
-    }
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(about | {"measured": measured}, indent=1) + "\n")
+    if given.quick and given.out == RESULTS:
+        parser.error("--quick measures nothing worth keeping: give --out")
+    if given.quick:
+        given.images, given.detections = 10, 20
+    from amodal.bench.about import about  # torch is not for the processes that are measured
+
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        apart(write_data, folder, given.images, given.detections)
+        measured = [entry for kind in KINDS for entry in measure(folder, kind)]
+    content = about(
+        "python -m benchmarks.evaluation",
+        images=given.images,
+        detections_per_image=given.detections,
+        measured=measured,
+        ratios=ratios(measured),
+        bootstrap=apart(partial(resample, given.images * given.detections, given.images)),
+        cores=os.cpu_count(),
+        load_average_at_end=os.getloadavg()[0],
+    )
+    for program in ("pycocotools", "faster-coco-eval", "hotcoco"):
+        content["versions"][program] = version(program)
+    write_json(given.out, content, indent=1)
 
 
 if __name__ == "__main__":
