@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from sklearn.cluster import KMeans
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from amodal.prior import kmeans
 from amodal.prior.autoencoder import MASK_SIDE
@@ -161,10 +162,14 @@ def asking(prior: ShapePrior, steps: list[float], quick: bool) -> tuple[list[Row
     ours = [best(lambda part=part: prior.lookup(*part, NEAREST)) for part in parts]
     theirs = [best(lambda part=part: lookup_in_loop(prior, *part, NEAREST), 1) for part in parts[:-1]]
     products, read = 2.0 * regions * centres * width, 4.0 * (classes * centres * (width + 1) + regions * width)
+    with FlopCounterMode(display=False) as counter:
+        prior.autoencoder.encode(few[:, None])
     written = 4.0 * regions * NEAREST * MASK_SIDE**2
     stages = [
         Stage("nearest codes", products, read + 12.0 * regions * NEAREST, centre(found.ours)[0]),
-        Stage("lookup, shapes known", products, read + 2 * written, centre(looked_up.ours)[0]),
+        Stage(
+            "lookup, shapes known", products + counter.get_total_flops(), read + 2 * written, centre(looked_up.ours)[0]
+        ),
     ]
     return rows, [Curve("lookup", "regions", [float(size) for size in sizes], ours, theirs, LOOP)], stages
 
