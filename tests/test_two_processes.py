@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from amodal import processes
+from amodal.prior.config import PriorConfig
 from amodal.training import loop
-from amodal.training.config import OptimiserConfig
+from amodal.training.config import OptimiserConfig, PriorSource
 
 WEIGHTS = "weights.pt"
 BOX, MASK = torch.tensor([[0.0, 0.0, 64.0, 64.0]]), torch.ones(1, 64, 64, dtype=torch.bool)
@@ -55,9 +56,11 @@ def main(folder: Path) -> None:
     with processes.joined("cpu"):
         assert processes.gather(processes.rank()) == [0, 1]
         train_per_image(folder / "two")
-        # Every weight of the real model must get a gradient in every step, or the processes would wait for ever.
-        real = replace(tiny_run(2), model=replace(TINY, method="sln"))
-        loop.train(real, folder / "real", device_name="cpu")
+        # Every weight of a real model must get a gradient in every step, or the processes would wait for ever.
+        for method in ("sln", "vrsp"):
+            fit = PriorConfig(steps=2, shapes_per_class=3, masks_per_class=4)
+            real = replace(tiny_run(2), model=replace(TINY, method=method), prior=PriorSource(scenes=8, fit=fit))
+            loop.train(real, folder / method, device_name="cpu")
 
 
 @pytest.mark.slow
@@ -75,7 +78,7 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
     scores = [(tmp_path / name / "scores.jsonl").read_text() for name in ("one", "two")]
     assert scores[0] == scores[1]
     assert json.loads((tmp_path / "two" / "metrics.json").read_text())["processes"] == 2
-    assert (tmp_path / "real" / "model.safetensors").is_file()
+    assert all((tmp_path / method / "model.safetensors").is_file() for method in ("sln", "vrsp"))
 
 
 if __name__ == "__main__":

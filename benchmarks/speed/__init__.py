@@ -10,5 +10,17 @@ The part `floors` gives the machine's ceilings on one thread as facts: `operatio
 and `bytes_per_second` (copy; bytes read and bytes written both count). The page sets every `Stage` beside them.
 """
 
-PARTS: tuple[str, ...] = ("codebook", "masks", "synthesis", "loading", "scoring", "start")
+PARTS: tuple[str, ...] = (
+    "inference",
+    "training",
+    "floors",
+    "memory",
+    "scaling",
+    "codebook",
+    "masks",
+    "synthesis",
+    "loading",
+    "scoring",
+    "start",
+)
 """Modules of this package that measure, in the page's order."""

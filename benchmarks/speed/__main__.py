@@ -30,12 +30,18 @@ def main() -> None:
     if unknown := set(given.parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+    failed = []
     for part in given.parts or PARTS:
         print(f"== {part}", flush=True)
         began = perf_counter()
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            process.submit(run, part, given.quick, given.out).result()
+            error = process.submit(run, part, given.quick, given.out).exception()
+        if error:
+            print(error.__cause__ or error)
+            failed.append(part)
         print(f"   {perf_counter() - began:.0f} s", flush=True)
+    if failed:
+        parser.exit(1, f"failed: {', '.join(failed)}; the others are written\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from amodal.data.config import SceneSource
+from amodal.data.dataset import SampleSet
 from amodal.data.loading import Batch
+from amodal.data.sources import open_source
 from amodal.inference.predictor import PACKAGED
 from amodal.models import checkpoint
 from amodal.models.vrsp import VRSP
@@ -22,6 +25,15 @@ def packaged_prior() -> ShapePrior:
     assert isinstance(branch, VRSP)
     assert branch.prior is not None
     return branch.prior
+
+
+def drawn_scenes(count: int, side: int | None = None, num_objects: tuple[int, int] | None = None) -> SampleSet:
+    """Drawn scenes that the packaged model was not trained on: as in the demo recipe, or of another size."""
+    source = recipes.demo(Path("data")).data.val
+    assert isinstance(source, SceneSource)
+    scenes = source.scenes
+    scenes = replace(scenes, size=(side, side) if side else scenes.size, num_objects=num_objects or scenes.num_objects)
+    return open_source(replace(source, scenes=scenes, count=count))
 
 
 def opened(folder: Path, *, quick: bool) -> Run:

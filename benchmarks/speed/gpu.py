@@ -1,0 +1,92 @@
+"""Images a second on a GPU: Mask R-CNN, ORCNN and VRSP with ResNet-50 at 800 pixels, trained and run.
+
+    python -m benchmarks.speed.gpu
+
+Writes benchmarks/results/speed_gpu.json. Weights are random but for the shape prior; images are noise of 800 x 1067
+with 8 rectangles. So many regions are sampled in training as ever, and at inference 100 objects are detected.
+"""
+
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from amodal.bench.about import about
+from amodal.files import write_json
+from amodal.instances import Target, move
+from amodal.models import zoo
+from amodal.models.amodal_rcnn import AmodalRCNN
+from amodal.models.config import ModelConfig
+from benchmarks.speed.memory import full
+
+RESULTS = Path(__file__).parents[1] / "results" / "speed_gpu.json"
+METHODS = ("mask_rcnn", "orcnn", "vrsp")
+BATCH, WARM_UP, STEPS = 4, 3, 10
+
+
+def main() -> None:
+    if not torch.cuda.is_available():
+        raise SystemExit("no GPU here: this measures images a second on one; `python -m benchmarks.speed` needs none")
+    device = torch.device("cuda")
+    rows = [row for method in METHODS for row in measured(method, device)]
+    write_json(RESULTS, {"about": about("python -m benchmarks.speed.gpu", batch=BATCH), "rows": rows}, indent=1)
+    for row in rows:
+        print(row)
+
+
+def measured(method: Any, device: torch.device) -> list[dict[str, Any]]:
+    """A row for training and for inference, each in single precision and in bfloat16."""
+    _, images, targets = full(ModelConfig(), (800, 1067), 8)
+    batch = [image.to(device) for image in images * BATCH], [move(target, device) for target in targets * BATCH]
+    model = model_of(method).to(device)
+    rows = []
+    for mixed in (False, True):
+        with torch.autocast("cuda", torch.bfloat16, enabled=mixed):
+            precision = "bfloat16" if mixed else "float32"
+            for kind, run in (("training", train_step), ("inference", infer)):
+                rows.append({"method": method, "kind": kind, "precision": precision, **rate(run, model, batch)})
+    return rows
+
+
+def model_of(method: Any) -> AmodalRCNN:
+    """The paper's model of a method with random weights."""
+    vrsp, _, _ = full(ModelConfig(), (64, 64), 1)
+    if method == "vrsp":
+        return vrsp
+    config = replace(ModelConfig(method=method), backbone=replace(ModelConfig().backbone, weights="none"))
+    return zoo.build(config, vrsp.boxes.predictor.cls_score.out_features - 1)
+
+
+def train_step(model: AmodalRCNN, batch: tuple[list[torch.Tensor], list[Target]]) -> None:
+    """Losses and gradients."""
+    model.train()
+    model.zero_grad(set_to_none=True)
+    torch.stack([loss.float() for loss in model(*batch).values()]).sum().backward()
+
+
+@torch.inference_mode()
+def infer(model: AmodalRCNN, batch: tuple[list[torch.Tensor], list[Target]]) -> None:
+    """Predictions with masks in the images' pixels."""
+    model.eval()
+    model(batch[0])
+
+
+def rate(run: Any, model: AmodalRCNN, batch: tuple[list[torch.Tensor], list[Target]]) -> dict[str, float]:
+    """Images a second (median) and peak memory in GiB."""
+    torch.cuda.reset_peak_memory_stats()
+    seconds = []
+    for _ in range(WARM_UP + STEPS):
+        torch.cuda.synchronize()
+        began = perf_counter()
+        run(model, batch)
+        torch.cuda.synchronize()
+        seconds.append(perf_counter() - began)
+    peak = torch.cuda.max_memory_allocated() / 2**30
+    return {"images_per_second": len(batch[0]) / statistics.median(seconds[WARM_UP:]), "peak_gibibytes": peak}
+
+
+if __name__ == "__main__":
+    main()
