@@ -267,3 +267,13 @@ def test_torchvisions_detector_gives_its_boxes_for_the_categories_it_knows() -> 
     names = {name.split(".")[0] for name in model.state_dict()} - {"branch"}
     assert taken == {name for name in model.state_dict() if name.split(".")[0] in names}
     assert "boxes.predictor.cls_score.weight" not in rename(detector, [Category(1, "unknown to COCO")])
+
+
+def test_a_compiled_backbone_is_the_same_model(tmp_path: Path) -> None:
+    config = replace(tiny_run(1), data=DataConfig(SCENES))
+    loop.train(config, tmp_path / "plain", device_name="cpu")
+    with torch.compiler.set_stance("force_eager"):  # no waiting for the compiler: that it is asked is enough
+        loop.train(replace(config, compile=True), tmp_path / "compiled", device_name="cpu")
+    plain, compiled = weights(tmp_path / "plain"), weights(tmp_path / "compiled")
+    assert plain.keys() == compiled.keys()
+    assert all(torch.equal(plain[name], compiled[name]) for name in plain)

@@ -45,6 +45,8 @@ class Changes:
     """Processes that prepare batches, for each process that trains."""
     mixed_precision: bool | None = None
     """Whether the forward pass runs in bfloat16 on a GPU."""
+    compile: bool | None = None
+    """Whether the backbone is compiled (torch.compile) first, for long runs on a GPU."""
 
 
 def train(
@@ -111,6 +113,7 @@ def changed(config: Any, changes: Changes) -> Any:
         checkpoint_every=changes.checkpoint_every,
         workers=changes.workers,
         mixed_precision=changes.mixed_precision,
+        compile=changes.compile,
     )
 
 

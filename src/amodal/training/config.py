@@ -91,6 +91,8 @@ class TrainConfig:
     """Steps between checkpoints; there is always one at the end."""
     mixed_precision: bool = True
     """Run the forward pass in bfloat16 where there is a GPU."""
+    compile: bool = False
+    """Compile the backbone (torch.compile) first, for long runs on a GPU."""
     workers: int = 2
     """Processes that prepare batches, for each process that trains."""
 

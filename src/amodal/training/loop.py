@@ -82,6 +82,8 @@ def optimise(run: Run, journal: Journal | None) -> None:
     # Buffers (frozen statistics, the shape prior) are the same in all processes: nothing to send round.
     parallel = DistributedDataParallel(run.model, broadcast_buffers=False) if world_size > 1 else run.model
     mixed = config.mixed_precision and run.device.type == "cuda"
+    if config.compile:
+        run.model.backbone.compile()
     began, seconds_before = perf_counter(), run.seconds
     for batch in stream(run):
         run.model.train()
