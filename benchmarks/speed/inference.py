@@ -65,7 +65,7 @@ def measure(quick: bool) -> Measured:
             f"Bounded re-scoring, {size}",
             "all four passes for every candidate, as the authors do",
             3,
-            **{"images_with_other_detections": differing},
+            images_with_other_detections=differing,
         ),
         bound.row(f"The bound alone, {size}", "the same code, all candidates looked at"),
     ]
