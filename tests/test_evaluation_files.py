@@ -17,6 +17,8 @@ from amodal.commands.evaluate import Running, Scored, Written, evaluate
 from amodal.data import coco
 from amodal.errors import UserError
 from amodal.evaluation import gallery, html, results
+from amodal.evaluation.analysis import analyse
+from amodal.evaluation.calibration import Bins
 from amodal.evaluation.occlusion import stated_visible_ratios
 from amodal.evaluation.pairs import assign
 from amodal.evaluation.report import Report
@@ -138,16 +140,43 @@ def test_the_commands_name_what_is_missing(data: Path) -> None:
 
 
 def test_the_page_holds_all_and_refers_to_nothing(data: Path) -> None:
-    from amodal.evaluation.analysis import analyse
-
     named = replace(TRUTH, categories=[replace(c, name=f"<{c.name}>") for c in TRUTH.categories])
     report = replace(score(named, DETECTIONS), analysis=analyse(named, DETECTIONS))
     html.write(report, named, DETECTIONS[1:], data / "page.html")
     page = (data / "page.html").read_text()
     for part in ("By occlusion rate", "Precision and recall", "&lt;carrot&gt;", "Confusions", "Missed", "<svg", "<img"):
         assert part in page
+    assert "Calibration of hidden pixels is measured of a checkpoint only" in page
     assert "<carrot>" not in page
     assert "http" not in page and "<script" not in page and 'src="data:image/jpeg' in page
+
+
+def test_the_page_shows_the_calibration_of_a_models_hidden_pixels(data: Path) -> None:
+    analysis = analyse(TRUTH, DETECTIONS, Bins.of([0.25, 0.75], [False, True]))
+    html.write(replace(score(TRUTH, DETECTIONS), analysis=analysis), TRUTH, DETECTIONS, data / "page.html")
+    page = (data / "page.html").read_text()
+    assert "calibration error of hidden pixels, 2 of them</td><td>25.0" in page
+    assert "measured of a checkpoint only" not in page
+
+
+def piled(detections: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> results.Detections:
+    """Read in the smallest pieces that there are."""
+    monkeypatch.setattr(results, "_BYTES_AT_ONCE", 40)
+    (tmp_path / "results.json").write_text(json.dumps(detections, indent=1))
+    return results.read(tmp_path / "results.json", TRUTH)
+
+
+def test_results_are_read_in_pieces_cut_between_detections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [results.to_json(d) for d in DETECTIONS for _ in range(5)]
+    whole = piled(records, tmp_path, monkeypatch)
+    assert whole == [d for d in DETECTIONS for _ in range(5)]
+    assert whole[1:7:2] == list(whole)[1:7:2]
+    # What looks like the end of a detection and is none: in a text, and in a list of objects.
+    odd = [r | {"note": 'a }, {"b": 1}', "parts": [{"a": 1}, {"b": 2}, {"c": [{"d": 1}, {}]}]} for r in records]
+    assert piled(odd, tmp_path, monkeypatch) == whole
+    records[7]["score"] = "high"
+    with pytest.raises(UserError, match="detection 7: could not convert"):
+        piled(records, tmp_path, monkeypatch)
 
 
 def test_the_worst_failures() -> None:

@@ -27,9 +27,10 @@ def lines(curves: Mapping[str, Points], *, x_label: str, y_label: str, x_max: fl
 def _legend(names: Sequence[str]) -> str:
     """Names above the plot, side by side."""
     step = (WIDTH - LEFT - RIGHT) / max(len(names), 1)
+    colours = [COLOURS[place % len(COLOURS)] for place in range(len(names))]
     return "".join(
-        f'<text x="{LEFT + step * place:.0f}" y="14" style="fill:{COLOURS[place % len(COLOURS)]}">{escape(name)}</text>'
-        for place, name in enumerate(names)
+        f'<text x="{LEFT + step * place:.0f}" y="14" style="font-size:10px;fill:{colour}">{escape(name)}</text>'
+        for place, (name, colour) in enumerate(zip(names, colours, strict=True))
     )
 
 

@@ -24,6 +24,8 @@ td:first-child,th:first-child{text-align:left}th{font-weight:600}
 .row{display:flex;flex-wrap:wrap;gap:1.5rem}figure{margin:.4rem 0}figcaption{font-size:.85rem;opacity:.8}
 svg{max-width:100%;height:auto}svg text{font-size:11px;fill:currentColor}svg .grid{stroke:var(--line);fill:none}
 .pair{display:flex;gap:4px}.pair img{max-width:240px;height:auto;border-radius:3px}.scroll{overflow-x:auto}
+.matrix th+th{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left;padding:.5rem .2rem}
+.matrix td+td{min-width:1.6rem;padding:.2rem .4rem}
 .note{opacity:.75;font-size:.9rem}
 """
 
@@ -71,7 +73,11 @@ def _standard(report: Report) -> str:
 
 def _by_occlusion(report: Report) -> str:
     rows = [
-        [f"{s.masks}, {s.mode}", "any" if s.column == ALL else s.column, f"{s.instances:,}"]
+        [
+            f"{s.masks}, {s.mode}",
+            "any" if s.column == ALL else s.column.removeprefix("occlusion rate "),
+            f"{s.instances:,}",
+        ]
         + [percent(value) for value in (s.ap, s.ap50, s.ar100)]
         for s in report.occlusion
     ]
@@ -157,7 +163,7 @@ def _confusion(analysis: Analysis, truth: AnnotationSet) -> str:
         for name, row in zip([*names, "nothing"], analysis.confusion, strict=True)
     )
     head = "".join(f"<th>{escape(name)}</th>" for name in ["true \\ predicted", *names, "missed"])
-    return f"<h2>Confusions</h2><div class=scroll><table><tr>{head}</tr>{rows}</table></div>"
+    return f"<h2>Confusions</h2><div class=scroll><table class=matrix><tr>{head}</tr>{rows}</table></div>"
 
 
 def _failures(truth: AnnotationSet, detections: Sequence[Detection]) -> str:
