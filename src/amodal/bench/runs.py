@@ -110,12 +110,11 @@ def is_finished(folder: Path) -> bool:
 
 def check_same(job: Job) -> None:
     """Raises UserError unless the finished run was trained as the job says, wherever its data were."""
-    path = job.folder / run_folder.CONFIG
-    found = differences(_portable(read_json(path)), _portable(to_json(job.config)))
+    found = differences(_portable(run_folder.settings(job.folder)), _portable(to_json(job.config)))
     if found:
         raise UserError(
             f"a finished run has other settings ({'; '.join(found[:3])})",
-            file=path,
+            file=job.folder / run_folder.CONFIG,
             remedy="Ask for the same recipe, seed and --iterations, or name another folder with --runs",
         )
 

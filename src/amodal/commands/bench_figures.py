@@ -211,7 +211,7 @@ def bench_masks(
             base = base or quality
             label = f"{one.label}, coarse" if is_coarse else one.label
             rows.append(mask_quality.row(label, quality, base, places))
-    _write("masks", settings, None, {"rows": rows}, images=count)
+    _write("masks", settings, None, {"rows": rows}, images=count, models=models, coarse=coarse)
     for row in rows:
         print(", ".join(f"{k} {v}" for k, v in row.items() if not k.endswith("difference")))
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from amodal import processes
 from amodal.errors import UserError
 from amodal.files import read_json, replacing, require_file, write_json
-from amodal.settings import differences, to_json
+from amodal.settings import differences, from_json, to_json
 from amodal.training.config import TrainConfig
 
 CONFIG, PRIOR, CHECKPOINT, STATE = "config.json", "prior.safetensors", "model.safetensors", "training.pt"
@@ -31,7 +31,7 @@ LOSSES, SCORES, METRICS, TENSORBOARD = "losses.jsonl", "scores.jsonl", "metrics.
 LAST = 20
 """Steps that the final losses are the mean of: one step's are noisy."""
 
-MAY_CHANGE = ("workers", "validation", "checkpoint_every")
+MAY_CHANGE = ("workers", "validation", "checkpoint_every", "compile")
 """Settings that a resumed run may change: they do not touch the weights."""
 
 
@@ -54,7 +54,7 @@ def enter(folder: Path, config: TrainConfig, *, resume: bool) -> None:
     path = folder / CONFIG
     if resume:
         require_file(path, remedy="There is no run to resume: leave out --resume, or name the run's folder")
-        _check_same(path, read_json(path), to_json(config))
+        _check_same(path, settings(folder), to_json(config))
     elif folder.exists() and not folder.is_dir():
         raise UserError("is a file, not a folder", file=folder, remedy="Choose another --out")
     elif path.exists():
@@ -66,9 +66,27 @@ def begin(folder: Path, config: TrainConfig) -> None:
     write_json(folder / CONFIG, to_json(config), indent=2)
 
 
-def _check_same(path: Path, before: Any, now: dict[str, Any]) -> None:
-    if not isinstance(before, dict):
-        raise UserError("holds no settings of a run", file=path, remedy="Choose another --out")
+def settings(folder: Path) -> dict[str, Any]:
+    """A run's settings as they would be written today: what an earlier version did not know takes its default.
+
+    Raises:
+        UserError: There are none, or not of a run.
+    """
+    path = folder / CONFIG
+    try:
+        return to_json(from_json(TrainConfig, read_json(path)))
+    except UserError as error:
+        if error.file is not None:
+            raise
+        raise UserError(
+            f"holds no settings of a run ({error.problem})",
+            file=path,
+            record=error.record,
+            remedy="Choose another --out",
+        ) from error
+
+
+def _check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     found = differences(_binding(before), _binding(now))
     if found:
         shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
