@@ -9,8 +9,14 @@ from amodal.models.align import align
 from amodal.models.losses import own_class
 from amodal.models.mask_head import CHUNK, MaskHead
 from amodal.models.refinement import Refinement, Remembered, Whole
-from amodal.models.regions import RegionPooler, Regions
-from amodal.models.vrsp import GUIDES
+from amodal.models.regions import RegionPooler, Regions, RegionTruth
+from amodal.models.vrsp import GUIDES, VRSP
+
+
+def vrsp(**switches) -> VRSP:
+    branch = small_model(with_method("vrsp", **switches)).branch
+    assert isinstance(branch, VRSP)
+    return branch
 
 
 def boxes(count: int, reach: float) -> torch.Tensor:
@@ -52,7 +58,7 @@ def test_a_heads_own_class_alone(count):
 @pytest.mark.parametrize("attention", GUIDES)
 @pytest.mark.parametrize("switches", [{}, {"prior_refinement": False}, {"visible_attention": False}])
 def test_masks_on_demand_are_those_of_training(attention, switches):
-    branch = small_model(with_method("vrsp", attention=attention, **switches)).branch
+    branch = vrsp(attention=attention, **switches)
     features, labels = torch.rand(7, 8, 14, 14), torch.tensor([1, 2, 3, 1, 2, 3, 1])
     with torch.no_grad():
         passes = branch.passes(features, labels)
@@ -101,6 +107,41 @@ def test_a_least_score_only_leaves_out_what_is_below(method):
         everything, scores, _ = model.choose(features, candidates)
         least = float(scores[3])
         regions, found, masks = model.choose(features, candidates, least)
+    assert masks.amodal is not None
     assert len(found) == len(masks.amodal) == int((scores >= least).sum())
     torch.testing.assert_close(regions.boxes, everything.boxes[: len(found)])
     torch.testing.assert_close(found, scores[: len(found)])
+
+
+@pytest.mark.parametrize("method", ["mask_rcnn", "orcnn", "vrsp"])
+def test_bfloat16_trains_and_predicts(method):
+    model = small_model(with_method(method)).train()
+    image, target = scene()
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = model([image], [target])
+    torch.stack([loss.float() for loss in losses.values()]).sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        (found,) = model.eval()([image])
+    assert len(found["scores"]) > 0
+    assert found["scores"].isfinite().all()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_gpu_benchmark_says_that_it_needs_one():
+    from benchmarks.speed import gpu
+
+    with pytest.raises(SystemExit, match="no GPU here"):
+        gpu.main()
+
+
+def test_losses_do_not_depend_on_the_layout_in_memory():
+    branch = vrsp()
+    features, labels = torch.rand(5, 8, 14, 14), torch.tensor([1, 2, 3, 1, 2])
+    truths = [RegionTruth(*(torch.rand(2, 5, side, side) > 0.5)) for side in (28, 14)]
+    found = [
+        branch.region_losses(features.contiguous(memory_format=layout), labels, *truths)
+        for layout in (torch.contiguous_format, torch.channels_last)
+    ]
+    for name, loss in found[0].items():
+        torch.testing.assert_close(loss, found[1][name], rtol=1e-4, atol=1e-6)

@@ -4,14 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torchvision.models.resnet import Bottleneck
 
 from amodal.data.config import SceneSource
 from amodal.data.dataset import SampleSet
 from amodal.data.loading import Batch
 from amodal.data.sources import open_source
 from amodal.inference.predictor import PACKAGED
-from amodal.models import checkpoint
+from amodal.models import checkpoint, zoo
+from amodal.models.amodal_rcnn import AmodalRCNN
+from amodal.models.config import ModelConfig
 from amodal.models.vrsp import VRSP
 from amodal.prior.shape_prior import ShapePrior
 from amodal.training import recipes
@@ -34,6 +37,33 @@ def drawn_scenes(count: int, side: int | None = None, num_objects: tuple[int, in
     scenes = source.scenes
     scenes = replace(scenes, size=(side, side) if side else scenes.size, num_objects=num_objects or scenes.num_objects)
     return open_source(replace(source, scenes=scenes, count=count))
+
+
+def untrained(config: ModelConfig) -> AmodalRCNN:
+    """A model with random weights, of a ResNet whose features stay of one size in spite of them."""
+    prior = packaged_prior() if zoo.needs_prior(config) else None
+    config = replace(config, backbone=replace(config.backbone, weights="none"))
+    model = zoo.build(config, packaged_prior().num_classes, prior)
+    for block in model.backbone.modules():
+        if isinstance(block, Bottleneck):  # its norm is frozen: untrained, every block would double what goes through
+            block.bn3.weight.fill_(0.1)
+    return model
+
+
+@torch.inference_mode()
+def limit_candidates(model: AmodalRCNN, image: Tensor, number: int = 300) -> None:
+    """Sets the score threshold so that an image has so many candidates, as it has for a trained model.
+
+    Without training every class of every proposal is as likely as any other.
+    """
+    model.eval()
+    model.boxes.config = replace(model.boxes.config, score_threshold=0.0)
+    batch, _ = model.resize([image])
+    features = model.backbone(batch.tensors)
+    proposals, _ = model.propose(batch, features)
+    (candidates,) = model.boxes.candidates(features, proposals, batch.image_sizes)
+    threshold = float(candidates.scores[number]) if len(candidates.scores) > number else 0.0
+    model.boxes.config = replace(model.boxes.config, score_threshold=threshold)
 
 
 def opened(folder: Path, *, quick: bool) -> Run:

@@ -11,13 +11,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from amodal.inference.predictor import PACKAGED
 from amodal.instances import Target
-from amodal.models import checkpoint, zoo
+from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.backbones import build_backbone
-from amodal.models.config import BackboneConfig, ModelConfig
+from amodal.models.config import DetectorConfig, ModelConfig
 from benchmarks.speed.harness import Curve, Measured, Row, best, centre, compare
 from benchmarks.speed.rival import their_targets, torchvision_mask_rcnn
-from benchmarks.speed.small import drawn_scenes, packaged_prior
+from benchmarks.speed.small import drawn_scenes, untrained
 
 TITLE = "A training step"
 RIVAL = "torchvision Mask R-CNN, same backbone, image size, regions; per counted operation"
@@ -74,10 +74,9 @@ def measure(quick: bool) -> Measured:
 
 def full_preset() -> tuple[AmodalRCNN, ModelConfig, int]:
     """The paper's model without pretrained weights, at a size that a CPU can wait for."""
-    config = ModelConfig(backbone=BackboneConfig(weights="none"))
-    config = replace(config, detector=replace(config.detector, min_size=(384,), max_size=640))
-    prior = packaged_prior()
-    return zoo.build(config, prior.num_classes, prior).train(), config, prior.num_classes
+    config = ModelConfig(detector=DetectorConfig(min_size=(384,), max_size=640))
+    model = untrained(config).train()
+    return model, config, model.boxes.predictor.cls_score.out_features - 1
 
 
 def beside(model: AmodalRCNN, config: ModelConfig, num_classes: int, data: Batch, told: tuple[str, int]) -> Row:

@@ -18,6 +18,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from amodal.errors import UserError
 from amodal.files import require_file
 from amodal.models.config import BackboneConfig
+from amodal.models.layout import quick_layout
 
 RESNETS = ("resnet18", "resnet50", "resnet101")
 LEVELS = ("0", "1", "2", "3")
@@ -34,7 +35,7 @@ class PyramidBackbone(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """The pyramid's maps by level."""
-        maps = self.body(images)
+        maps = self.body(quick_layout(images))
         levels = maps if isinstance(maps, Mapping) else dict(zip(LEVELS, maps, strict=True))
         return self.fpn(OrderedDict(levels))
 

@@ -16,11 +16,19 @@ from torch.nn import functional as F
 
 from amodal import masks
 from amodal.models.config import VRSPConfig
+from amodal.models.layout import quick_layout
 from amodal.models.losses import attend, mask_loss, matching_loss, own_class
 from amodal.models.mask_head import HeadOutput, MaskHead
 from amodal.models.reclassification import Reclassifier, reclassification_loss
 from amodal.models.refinement import Refinement, Remembered, Rows, Whole
-from amodal.models.regions import BatchTruth, Look, RegionMasks, RegionPooler, Regions, RegionTruth
+from amodal.models.regions import (
+    BatchTruth,
+    Look,
+    RegionMasks,
+    RegionPooler,
+    Regions,
+    RegionTruth,
+)
 from amodal.models.rescoring import fuse_scores, prior_factor
 from amodal.prior.shape_prior import ShapePrior
 
@@ -76,9 +84,9 @@ class VRSP(nn.Module):
 
     def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
         """The paper's equation 6 without the detector's terms, over the positive regions."""
-        pooled = self.pool(features, regions)
+        pooled = quick_layout(self.pool(features, regions))
         fine = truth.crop(regions, 2 * pooled.shape[-1])
-        coarse = truth.crop(regions, pooled.shape[-1])
+        coarse = truth.crop(regions, pooled.shape[-1]) if self.follows_code else None
         return self.region_losses(pooled, regions.labels, fine, coarse)
 
     def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
@@ -142,15 +150,16 @@ class VRSP(nn.Module):
         attended = features * attention if self.config.visible_attention else features
         if self.fuse is None or shapes is None:
             return attended
-        layout = torch.channels_last if attended.is_contiguous(memory_format=torch.channels_last) else None
-        shapes = shapes.to(attended.dtype, memory_format=layout or torch.contiguous_format)
+        shapes = shapes.to(attended.dtype)
+        if attended.is_contiguous(memory_format=torch.channels_last):
+            shapes = shapes.contiguous(memory_format=torch.channels_last)  # or the result would lose that layout
         return self.fuse(torch.cat([attended, shapes], 1))
 
     def second_opinion(self, features: Tensor, seen: Tensor, labels: Tensor) -> Float[Tensor, " R"]:
         """The score's factor from the class of the visible region; `seen` are the visible masks' logits."""
         assert self.reclassifier is not None
         logits = self.reclassifier(features * self.visible_gate(seen))
-        own = logits.softmax(1)[torch.arange(labels.shape[0], device=labels.device), labels - 1]
+        own = logits.float().softmax(1)[torch.arange(labels.shape[0], device=labels.device), labels - 1]
         return 0.4 * own + 0.6 if self.follows_code else own
 
     def likeness(self, amodal: Float[Tensor, "R 28 28"], labels: Int64[Tensor, " R"]) -> Float[Tensor, " R"]:
@@ -171,9 +180,9 @@ class VRSP(nn.Module):
         return F.avg_pool2d(logits if self.follows_code else logits.sigmoid(), 2)
 
     def region_losses(
-        self, features: Tensor, labels: Tensor, truth: RegionTruth, small_truth: RegionTruth
+        self, features: Tensor, labels: Tensor, truth: RegionTruth, small_truth: RegionTruth | None
     ) -> dict[str, Tensor]:
-        """The losses from region features; `truth` at 28 x 28, `small_truth` at 14 x 14."""
+        """The losses from region features; `truth` at 28 x 28, `small_truth` at 14 x 14 for `reference` semantics."""
         passes = self.passes(features, labels)
         coarse_amodal, coarse_visible = (
             own_class(output.logits, labels) for output in (passes.coarse_amodal, passes.coarse_visible)
@@ -205,12 +214,13 @@ class VRSP(nn.Module):
         )
 
     def guided_losses(
-        self, features: Tensor, labels: Tensor, passes: Passes, truth: RegionTruth, small_truth: RegionTruth
+        self, features: Tensor, labels: Tensor, passes: Passes, truth: RegionTruth, small_truth: RegionTruth | None
     ) -> dict[str, Tensor]:
         """Feature matching (equation 3); in `reference` semantics against a pass that the true masks guide."""
         amodal, visible = passes.refined_amodal, passes.refined_visible
         losses = {}
         if self.follows_code:
+            assert small_truth is not None
             amodal = self.amodal_head(self.fused(features, small_truth.visible[:, None], passes.shapes))
             visible = self.visible_head(features * small_truth.amodal[:, None])
             losses["loss_guided_amodal"] = mask_loss(own_class(amodal.logits, labels), truth.amodal)
