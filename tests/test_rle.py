@@ -170,3 +170,12 @@ def is_sound(mask: rle.Rle) -> bool:
     except ValueError:
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    "rows", ["....", "####", ".###", "#...", ".#.#", "#.#.", "##.#.##..#.##", "." * 40 + "#" * 50 + ".#"]
+)
+def test_the_complement_is_written_as_the_codec_writes_it(rows: str) -> None:
+    mask = np.array([[c == "#" for c in rows]])
+    one, other = encode(mask), encode(~mask)
+    assert (rle.complement(one), rle.complement(other)) == (other, one)
