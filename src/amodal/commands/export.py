@@ -15,7 +15,7 @@ def export(checkpoint: tyro.conf.Positional[str], out: tyro.conf.Positional[Path
     Args:
         checkpoint: A checkpoint, the name of a model in the package, or hf://USER/MODEL.
         out: The .onnx file to write.
-        int8: Keep weights in 8 bits: about a third of the size, hardly less exact.
+        int8: Keep weights in 8 bits: about a third of the size, a little less exact.
     """
     from amodal.errors import UserError
 

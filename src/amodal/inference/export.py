@@ -88,7 +88,7 @@ class Traceable(nn.Module):
         self.register_buffer("threshold", torch.tensor(-1.0))
         for part in self.model.modules():
             if isinstance(part, MaskHead):
-                part.chunk = None  # a trace would keep the number of chunks that it saw
+                part.chunk = None  # type: ignore[assignment] # a trace would keep the number of chunks that it saw
         self.model.boxes.pool = TraceablePooler(self.model.boxes.pool)  # type: ignore[assignment]
         branch = self.model.branch
         branch.pool = TraceablePooler(branch.pool)  # type: ignore[attr-defined]

@@ -71,7 +71,7 @@ def _overlap(first: _Track, second: _Track) -> float:
         track.mask[tuple(slice(c.start - o.start, c.stop - o.start) for c, o in zip(common, track.box, strict=True))]
         for track in (first, second)
     )
-    masks = _iou(np.count_nonzero(a & b), np.count_nonzero(first.mask), np.count_nonzero(second.mask))
+    masks = _iou(*(int(np.count_nonzero(mask)) for mask in (a & b, first.mask, second.mask)))
     return (masks + _iou(a.size, first.mask.size, second.mask.size)) / 2
 
 
