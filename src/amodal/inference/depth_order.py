@@ -9,8 +9,8 @@ def covered_pixels(
 ) -> Int64[np.ndarray, "N N"]:
     """How many pixels object i's visible part covers of object j's hidden part, at [i, j].
 
-    This is the pairwise comparison that COCOA's depth order is scored by (Zhu et al., Semantic Amodal
-    Segmentation, section 5): a pixel of j that is hidden while i is seen there says that i is in front of j.
+    This is the pairwise comparison that SLN's depth-order score is made of (Zhang et al., ACM MM 2019): a pixel of j
+    that is hidden while i is seen there says that i is in front of j.
     """
     covered = np.zeros((len(visible_masks), len(visible_masks)), dtype=np.int64)
     for hidden_object, invisible in enumerate(invisible_masks):
