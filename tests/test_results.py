@@ -35,7 +35,9 @@ def test_a_committed_table_is_complete(table: Path) -> None:
 
 
 def test_the_readme_shows_numbers_of_the_committed_table() -> None:
-    measured = {row["method"]: row for row in json.loads((RESULTS / "table1_eth80.json").read_text()) if row["seed"] == 0}
+    measured = {
+        row["method"]: row for row in json.loads((RESULTS / "table1_eth80.json").read_text()) if row["seed"] == 0
+    }
     coarse = next(r for r in json.loads((RESULTS / "eth80_small.json").read_text())["rows"] if r["masks"] == "coarse")
     coarse |= {"amodal_ap_occluded": coarse["amodal_ap_occluded_vrsp"]}
     columns = ("amodal_ap", "amodal_ap50", "amodal_ap75", "amodal_ap_occluded", "visible_ap")
@@ -54,7 +56,9 @@ def test_the_readme_shows_numbers_of_the_committed_table() -> None:
 def test_the_page_of_results_shows_the_masks_alone() -> None:
     shown = rows(PAGE)
     for row in json.loads((RESULTS / "masks_eth80.json").read_text())["rows"]:
-        cells = ["NA" if row[c] is None else f"{row[c]:.1f}" for c in ("amodal", "amodal_occluded", "hidden", "visible")]
+        cells = [
+            "NA" if row[c] is None else f"{row[c]:.1f}" for c in ("amodal", "amodal_occluded", "hidden", "visible")
+        ]
         change = row["amodal_occluded_difference"]
         cells.append("NA" if change is None else f"{change[0]:+.1f} ({change[1]:+.1f} to {change[2]:+.1f})")
         assert cells in [row[1:] for row in shown]
