@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as codec
 
 from amodal import rle
+from amodal.soundness import are_sound
 
 MASKS = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12).flatmap(lambda shape: arrays(bool, shape))
 PAIRS = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12).flatmap(
@@ -161,7 +162,7 @@ def test_many_are_judged_as_one_by_one(masks: list[tuple[np.ndarray, str | None]
         changed = {"cut": compressed["counts"][:-1], "more": compressed["counts"] + b"3", "junk": b"~"}
         compressed["counts"] = changed.get(damage or "", compressed["counts"])
         stated.append(compressed)
-    assert rle.are_sound(stated).tolist() == [is_sound(mask) for mask in stated]
+    assert are_sound(stated).tolist() == [is_sound(mask) for mask in stated]
 
 
 def is_sound(mask: rle.Rle) -> bool:

@@ -14,6 +14,7 @@ from amodal.annotations import Annotation, Category, ImageRecord
 from amodal.data.problems import Problem, Refused, Report, shortened
 from amodal.errors import UserError
 from amodal.rle import Rle
+from amodal.soundness import are_sound
 
 LONGEST_SIDE = 65_535
 """Of an image, in pixels; JPEG's limit. More is a mistyped number that would ask for more memory than there is."""
@@ -186,7 +187,7 @@ def _with_sound_masks(records: Iterable[Record | Problem]) -> Iterator[tuple[Rec
     while batch := list(islice(waiting, NUM_TOGETHER)):
         used = [mask for record in batch if isinstance(record, Record) for mask in record.masks]
         masks = [mask for mask in used if _is_text(mask)]
-        found = rle.are_sound([_as_rle(mask) for mask in masks]).tolist()
+        found = are_sound([_as_rle(mask) for mask in masks]).tolist()
         sound = {id(mask) for mask, is_sound in zip(masks, found, strict=True) if is_sound}
         yield from ((record, sound) for record in batch)
 

@@ -23,6 +23,7 @@ from amodal.annotations import AnnotationSet, Detection, ImageRecord
 from amodal.errors import UserError
 from amodal.evaluation.detections import Detections, Masks
 from amodal.files import read_json, replacing, require_file
+from amodal.soundness import are_sound
 
 REMEDY = "Each detection needs image_id, category_id, score, and segmentation, visible_mask or bbox"
 
@@ -145,7 +146,7 @@ def _fit(masks: Masks, sizes: list[list[int]]) -> bool:
     """Whether all masks are sound and of the sizes wanted."""
     given = [mask for mask in masks if mask is not None]
     stated = [mask["size"] for mask in given]
-    return stated == [s for s, mask in zip(sizes, masks, strict=True) if mask] and bool(rle.are_sound(given).all())
+    return stated == [s for s, mask in zip(sizes, masks, strict=True) if mask] and bool(are_sound(given).all())
 
 
 def _one_by_one(content: list[Any], images: dict[int, ImageRecord], path: str | Path) -> list[Detection]:
