@@ -159,18 +159,26 @@ def run(part: str, quick: bool, out: Path) -> None:
 def merge(part: str, measured: Measured, *, path: Path = RESULTS, **details: Any) -> None:
     """Puts what a part measured in the file, in place of what that part had there.
 
-    The file: `rows`, a flat list of all parts' rows; `parts`, a part's name to where its figures come from (command,
-    commit, machine, load, ...), its curves, stages and facts.
+    The file is a flat list of all parts' rows. Beside it lies `<name>_parts.json`: a part's name to where its figures
+    come from (command, commit, machine, load, ...), its curves, stages and facts.
     """
-    content = read_json(path) if path.exists() else {"rows": [], "parts": {}}
-    rows = [row for row in content["rows"] if row["part"] != part]
+    rows = [row for row in (read_json(path) if path.exists() else []) if row["part"] != part]
     rows += [{"part": part, **asdict(row), "met": row.met} for row in measured.rows]
     names = [row["name"] for row in rows]
     assert len(names) == len(set(names)), f"two rows with one name in {names}"
     rest = {key: value for key, value in asdict(measured).items() if key != "rows"}
-    content["rows"] = rows
-    content["parts"][part] = {"about": origin(part, **details), **rest}
-    write_json(path, content, indent=1)
+    others = parts(path)
+    write_json(path, rows, indent=1)
+    write_json(_beside(path), {**others, part: {"about": origin(part, **details), **rest}}, indent=1)
+
+
+def parts(path: Path = RESULTS) -> dict[str, Any]:
+    """What lies beside the rows: each measured part's origin, curves, stages and facts."""
+    return read_json(_beside(path)) if _beside(path).exists() else {}
+
+
+def _beside(path: Path) -> Path:
+    return path.with_stem(f"{path.stem}_parts")
 
 
 def origin(part: str, **details: Any) -> dict[str, Any]:
@@ -186,10 +194,9 @@ def _processor() -> str:
 
 def read(part: str, path: Path = RESULTS) -> tuple[Measured, dict[str, Any]]:
     """What the file holds of a part, and where that comes from."""
-    content = read_json(path)
-    own = [row for row in content["rows"] if row["part"] == part]
+    own = [row for row in read_json(path) if row["part"] == part]
     rows = [Row(**{key: value for key, value in row.items() if key not in ("part", "met")}) for row in own]
-    rest = content["parts"][part]
+    rest = parts(path)[part]
     curves = [Curve(**curve) for curve in rest["curves"]]
     stages = [Stage(**stage) for stage in rest["stages"]]
     return Measured(rows, curves, stages, rest["facts"]), rest["about"]
