@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from amodal.files import replacing
 from benchmarks.speed.harness import Curve
@@ -36,6 +36,8 @@ def draw_curve(axes: Axes, curve: Curve) -> None:
             milliseconds = [1e3 * second for second in seconds]
             axes.loglog(curve.sizes[: len(seconds)], milliseconds, f"-{marker}", color=colour, label=name, markersize=4)
     axes.set(xlabel=curve.axis, ylabel="milliseconds", title=curve.name)
+    both = [*curve.ours, *curve.rivals]
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(both) < 50 * min(both) else (1,)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xticks(curve.sizes, [f"{size:g}" for size in curve.sizes])
     axes.minorticks_off()
