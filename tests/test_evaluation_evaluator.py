@@ -181,6 +181,13 @@ def test_a_checkpoint_is_evaluated_refined_and_coarse(tmp_path: Path, capsys: py
         assert report.analysis.hidden_calibration
     assert "amodal masks" in capsys.readouterr().out
 
+    found = [one["category_id"] for one in json.loads((tmp_path / "detections.json").read_text())]
+    turned = [Category(1, "pear"), Category(2, "carrot"), Category(3, "mug")]  # the same names under other numbers
+    coco.write(AnnotationSet([image], objects, turned), data)
+    evaluate_command((model, data), running=Running(masks="coarse", device="cpu", workers=0), written=written)
+    numbers = [one["category_id"] for one in json.loads((tmp_path / "detections.json").read_text())]
+    assert numbers == [{1: 2, 2: 3, 3: 1}[number] for number in found]
+
     coco.write(AnnotationSet([image], objects, [*names[:2], Category(3, "fork")]), data)
     with pytest.raises(UserError, match="knows 3 categories"):
         evaluate_command((model, data), running=Running(device="cpu", workers=0))

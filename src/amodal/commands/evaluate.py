@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from amodal.annotations import AnnotationSet
+    from collections.abc import Sequence
+
+    from amodal.annotations import AnnotationSet, Category
     from amodal.evaluation.calibration import Bins
     from amodal.evaluation.detections import Detections
 
@@ -126,19 +128,30 @@ def _predicted(
     with processes.joined(running.device) as device:
         loaded = load(checkpoint, device)
         samples = AnnotatedImages(truth, keep_stuff=scored.keep_stuff)
-        known, asked = ([c.name for c in categories] for categories in (loaded.categories, samples.categories))
-        if known != asked:
-            raise UserError(
-                f"knows {len(known)} categories ({', '.join(known[:3])}, ...), the data has {len(asked)} "
-                f"({', '.join(asked[:3])}, ...)",
-                file=checkpoint,
-                remedy="Evaluate it on data with the categories that it was trained for",
-            )
+        known = _in_order_of(loaded.categories, samples.categories, checkpoint)
         reading = Reading(running.batch_size, running.workers, device)
         loaded.model.coarse = running.masks == "coarse"
-        found = predict(loaded.model, samples, truth=truth, reading=reading, with_hidden=True)
+        found = predict(loaded.model, samples, truth=truth, known=known, reading=reading, with_hidden=True)
         if running.masks not in found.detections:
             raise UserError(f"predicts no {running.masks} masks", file=checkpoint, remedy="Only VRSP has coarse ones")
         if not processes.is_lead():
             return None
         return Detections.of(found.detections[running.masks]), found.hidden.get(running.masks)
+
+
+def _in_order_of(model: "Sequence[Category]", data: "list[Category]", checkpoint: Path) -> "list[Category]":
+    """The data's categories in the order of the model's labels, by their names."""
+    from amodal.errors import UserError
+
+    known, asked = ([category.name for category in categories] for categories in (model, data))
+    if known == asked:
+        return data
+    if sorted(known) != sorted(set(asked)):
+        raise UserError(
+            f"knows {len(known)} categories ({', '.join(known[:3])}, ...), the data has {len(asked)} "
+            f"({', '.join(asked[:3])}, ...)",
+            file=checkpoint,
+            remedy="Evaluate it on data with the categories that it was trained for",
+        )
+    by_name = {category.name: category for category in data}
+    return [by_name[name] for name in known]

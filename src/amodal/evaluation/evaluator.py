@@ -96,6 +96,7 @@ def predict(
     samples: SampleSet,
     *,
     truth: AnnotationSet | None = None,
+    known: Sequence[Category] | None = None,
     reading: Reading | None = None,
     with_hidden: bool = False,
 ) -> Predicted:
@@ -105,6 +106,7 @@ def predict(
         model: From images to predictions.
         samples: Each is predicted once, whatever the number of processes.
         truth: As for `evaluate`.
+        known: The data's categories in the order of the model's labels, if that is another than the data's.
         reading: Batches, workers, device.
         with_hidden: Look at the probabilities of hidden pixels too.
     """
@@ -119,7 +121,7 @@ def predict(
         if truth is None:
             images.append(_image_record(sample))
             annotations += objects
-        for kind, found in as_detections(prediction, image_id, samples.categories, in_boxes=in_boxes).items():
+        for kind, found in as_detections(prediction, image_id, known or samples.categories, in_boxes=in_boxes).items():
             detections.setdefault(kind, []).extend(found)
             probabilities = prediction.get(PROBABILITIES[kind])
             if with_hidden and probabilities is not None:
