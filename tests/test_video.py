@@ -218,7 +218,7 @@ def test_a_model_slower_than_the_camera_gets_its_newest_frames(tmp_path, monkeyp
         times = [frame.time for frame in container.decode(video=0)]
     assert len(times) == frames
     assert times[0] == 0
-    assert all(later - earlier > 0.1 for earlier, later in pairwise(times))
+    assert all(later > earlier for earlier, later in pairwise(times))
     assert 0.8 < times[-1] < 8  # the camera's time, not the model's
 
 

@@ -44,7 +44,7 @@ class Regions:
     def encoded_as_usual(self) -> list[rle.Rle]:
         """As torchvision's reference scripts do it."""
         pasted = paste_masks_in_image(self.probabilities[:, None], self.boxes, self.size) > 0.5
-        return [codec.encode(np.array(mask[0, :, :, None], dtype=np.uint8, order="F"))[0] for mask in pasted]
+        return [codec.encode(np.array(mask[0, :, :, None].numpy(), dtype=np.uint8, order="F"))[0] for mask in pasted]
 
 
 def regions(count: int, size: tuple[int, int]) -> Regions:
