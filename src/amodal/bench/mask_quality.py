@@ -16,6 +16,7 @@ from tqdm import tqdm
 from amodal import masks
 from amodal.bench.trained import Trained
 from amodal.data.dataset import Sample
+from amodal.evaluation.bootstrap import draws, interval
 from amodal.instances import Prediction, Target
 
 OCCLUDED = 0.15
@@ -112,7 +113,6 @@ def difference(values: Float[np.ndarray, " N"], images: np.ndarray, seed: int = 
     """
     _, own = np.unique(images, return_inverse=True)
     sums, counts = np.bincount(own, values), np.bincount(own)
-    weights = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
-    drawn = weights @ sums / (weights @ counts)
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return float(values.mean()), float(low), float(high)
+    drawn = draws(len(sums), RESAMPLES, seed)
+    means = drawn @ sums / (drawn @ counts)  # the first draw is the images themselves
+    return float(means[0]), *interval(means[1:])

@@ -1,4 +1,4 @@
-"""AP of match records, were each image in the data set any number of times: quick enough to do a thousand times."""
+"""Bootstrap over images, and AP were each in the data set any number of times: quick enough to be done often."""
 
 from dataclasses import dataclass
 
@@ -34,6 +34,8 @@ class Sparse:
         return np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
 
 
+CONFIDENCE = 0.95
+"""Share of the draws that an interval holds."""
 DETECTIONS_AT_ONCE = 20_000
 """As many as keep what is computed of them in the processor's cache."""
 
@@ -128,3 +130,20 @@ def _least_found(wanted: np.ndarray) -> np.ndarray:
     least -= (least - 1) / count >= RECALL_POINTS
     least += least / count < RECALL_POINTS
     return least.clip(min=0).astype(np.int64)
+
+
+def draws(num_images: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each image is in the data set itself and in each resample, int64 (1 + resamples, images)."""
+    chances = np.full(num_images, 1 / num_images)
+    drawn = np.random.default_rng(seed).multinomial(num_images, chances, size=resamples)
+    return np.concatenate([np.ones((1, num_images), drawn.dtype), drawn])
+
+
+def interval(differences: np.ndarray) -> tuple[float, float]:
+    """The middle `CONFIDENCE` of what was drawn, NaN left out (percentile method); NaN where there is nothing."""
+    measured = differences[~np.isnan(differences)]
+    if not measured.size:
+        return float("nan"), float("nan")
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(measured, [tail, 100 - tail])
+    return float(low), float(high)

@@ -10,11 +10,9 @@ from rich.table import Table
 from tqdm import tqdm
 
 from amodal.errors import UserError
-from amodal.evaluation.bootstrap import Resampling
+from amodal.evaluation.bootstrap import Resampling, draws, interval
 from amodal.evaluation.records import Records
 from amodal.evaluation.report import Report, percent
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -72,12 +70,12 @@ def compare(
     for measure in tqdm(measures, unit="measure", disable=not progress):
         runs = {name: kept[name][measure] for name in kept}
         _check_same_truth(runs)
-        drawn = _draws(runs[first].wanted.shape[1], resamples, seed)
+        drawn = draws(runs[first].wanted.shape[1], resamples, seed)
         base, *base_drawn = _mean_aps(runs[first], drawn)
         for name in others:
             ap, *run_drawn = _mean_aps(runs[name], drawn)
             differences = np.subtract(run_drawn, base_drawn)
-            low, high = _interval(differences)
+            low, high = interval(differences)
             found.append(Difference(measure, name, ap, base, ap - base, low, high))
     return [one for one in found if np.isfinite(one.difference)]
 
@@ -95,13 +93,6 @@ def _check_same_truth(runs: dict[str, Records]) -> None:
             raise UserError(f"is about other data than {first}", file=name, remedy="Compare runs on one data set")
 
 
-def _draws(num_images: int, resamples: int, seed: int) -> np.ndarray:
-    """How often each image is in the data set itself and in each resample, int64 (1 + resamples, images)."""
-    chances = np.full(num_images, 1 / num_images)
-    drawn = np.random.default_rng(seed).multinomial(num_images, chances, size=resamples)
-    return np.concatenate([np.ones((1, num_images), drawn.dtype), drawn])
-
-
 def _mean_aps(records: Records, drawn: np.ndarray) -> list[float]:
     """For each draw the mean AP over the categories that occur in it; NaN where none does."""
     resampling = Resampling(records)
@@ -113,15 +104,6 @@ def _mean_aps(records: Records, drawn: np.ndarray) -> list[float]:
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy's long loops let others run beside them
         return list(threads.map(mean_ap, drawn))
-
-
-def _interval(differences: np.ndarray) -> tuple[float, float]:
-    measured = differences[~np.isnan(differences)]
-    if not measured.size:
-        return float("nan"), float("nan")
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(measured, [tail, 100 - tail])
-    return float(low), float(high)
 
 
 def table(differences: Sequence[Difference]) -> Table:

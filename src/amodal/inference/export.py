@@ -25,7 +25,6 @@ from amodal.inference.int8 import onnx_package
 from amodal.inference.onnx import INPUT, KIND, LEAST_SCORE
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import SMALLEST_SIDE
-from amodal.models.mask_head import MaskHead
 from amodal.models.regions import STRIDES, RegionMasks, RegionPooler, Regions
 from amodal.models.vrsp import VRSP
 from amodal.prior.shape_prior import ShapePrior
@@ -86,9 +85,6 @@ class Traceable(nn.Module):
         self.model = copy.deepcopy(model).cpu()
         # Everything passes while tracing, so that no step is recorded for no objects; `_set_constants` mends it.
         self.register_buffer("threshold", torch.tensor(-1.0))
-        for part in self.model.modules():
-            if isinstance(part, MaskHead):
-                part.chunk = None  # type: ignore[assignment] # a trace would keep the number of chunks that it saw
         self.model.boxes.pool = TraceablePooler(self.model.boxes.pool)  # type: ignore[assignment]
         branch = self.model.branch
         branch.pool = TraceablePooler(branch.pool)  # type: ignore[attr-defined]

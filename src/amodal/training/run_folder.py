@@ -2,7 +2,7 @@
 
 config.json              the settings
 prior.safetensors        the shape prior fitted for it (VRSP)
-model.safetensors     the model as it stands: for `amodal predict`, `amodal evaluate`, `amodal.load`
+model.safetensors        the model as it stands: for `amodal predict`, `amodal evaluate`, `amodal.load`
 training.pt              model, optimiser and step: for `--resume`
 losses.jsonl             every step's losses
 scores.jsonl             every validation's scores
