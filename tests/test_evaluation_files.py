@@ -161,7 +161,7 @@ def test_the_page_shows_the_calibration_of_a_models_hidden_pixels(data: Path) ->
 
 def piled(detections: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> results.Detections:
     """Read in the smallest pieces that there are."""
-    monkeypatch.setattr(results, "_BYTES_AT_ONCE", 40)
+    monkeypatch.setattr(results, "CHARACTERS_AT_ONCE", 40)
     (tmp_path / "results.json").write_text(json.dumps(detections, indent=1))
     return results.read(tmp_path / "results.json", TRUTH)
 

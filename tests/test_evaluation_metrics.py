@@ -12,7 +12,7 @@ from amodal.errors import UserError
 from amodal.evaluation import class_agnostic, occlusion
 from amodal.evaluation.analysis import Analysis, analyse, confusion
 from amodal.evaluation.bootstrap import Resampling
-from amodal.evaluation.boundary import boundary, boundary_iou, mean_boundary_iou
+from amodal.evaluation.boundary import boundary, boundary_ious, mean_boundary_iou
 from amodal.evaluation.calibration import Bins, calibrate_scores
 from amodal.evaluation.compare import compare
 from amodal.evaluation.depth import depth_order, in_front
@@ -69,15 +69,25 @@ def test_boundary_is_the_rim_and_the_image_border_counts_as_outside() -> None:
     assert boundary(square, 3).sum() == 25
 
 
+@pytest.mark.parametrize("distance", [1, 2, 5, 16])
+def test_boundary_is_what_a_minimum_filter_leaves(distance: int) -> None:
+    from scipy.ndimage import gaussian_filter, minimum_filter
+
+    for size in ((1, 1), (3, 40), (61, 70)):
+        mask = gaussian_filter(np.random.default_rng(0).random(size), 4) > 0.48
+        inner = minimum_filter(mask, size=2 * distance + 1, mode="constant", cval=0)
+        np.testing.assert_array_equal(boundary(mask, distance), mask & ~inner)
+
+
 def test_boundary_iou_of_two_squares() -> None:
     squares = np.zeros((2, 40, 40), dtype=bool)  # 2 % of the diagonal is 1.13: a rim of one pixel
     squares[0, 10:20, 10:20] = True
     squares[1, 10:20, 10:21] = True
     first, second = rle.encode(squares)
     # Rims of 36 and 38 pixels; common: two rows of 10 and the left column's other 8.
-    assert boundary_iou(first, second) == pytest.approx(28 / (36 + 38 - 28))
-    assert boundary_iou(first, first) == 1.0
-    assert boundary_iou(first, rle.encode(np.zeros((1, 40, 40), bool))[0]) == 0.0
+    nothing = rle.encode(np.zeros((1, 40, 40), bool))[0]
+    answers = boundary_ious([(first, second), (first, first), (first, nothing), (nothing, nothing), (second, second)])
+    assert answers == pytest.approx([28 / (36 + 38 - 28), 1.0, 0.0, 0.0, 1.0])
     assert mean_boundary_iou([Pair(Annotation(1, 1, 3, first, first), None, 0.0)]) == 0.0
 
 

@@ -47,6 +47,31 @@ def test_what_it_writes_is_json(tmp_path: Path, members: dict[str, Any], records
     assert json.loads(text) == members | {"annotations": records}
 
 
+RECORDS = [{"id": n, "regions": [{"a": [n]}, {"b": "}, {"}], "name": "x" * (n % 7)} for n in range(40)]
+
+
+@pytest.mark.parametrize("characters", [1, 20, 100, 1000, 100_000])
+def test_records_are_the_same_however_many_are_decoded_at_once(
+    characters: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_stream, "CHARACTERS_AT_ONCE", characters)
+    simple = [{"id": n, "bbox": [n, 1.5, 3, 4]} for n in range(40)]
+    for records in (RECORDS, simple, simple[:1], [*simple, [1], simple[0]]):
+        (tmp_path / "x.json").write_text(json.dumps({"annotations": records, "images": [], "categories": RECORDS}))
+        document = JsonDocument(tmp_path / "x.json")
+        assert list(document.annotations()) == records
+        assert document.members == {"images": [], "categories": RECORDS}
+
+
+def test_many_records_are_decoded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.json").write_text(json.dumps({"images": [], "categories": [], "annotations": [{"a": 1}] * 100}))
+    document = JsonDocument(tmp_path / "x.json")
+    singly = []
+    monkeypatch.setattr(document, "_decode", lambda at: singly.append(at) or JsonDocument._decode(document, at))
+    assert list(document.annotations()) == [{"a": 1}] * 100
+    assert len(singly) == 1  # what comes after the last cut
+
+
 def test_annotations_that_are_no_list_are_a_member_like_others(tmp_path: Path):
     (tmp_path / "x.json").write_text('{"annotations": {"a": 1}}')
     document = JsonDocument(tmp_path / "x.json")

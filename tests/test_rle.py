@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as codec
 
 from amodal import rle
-from amodal.soundness import are_sound
+from amodal.soundness import sound_areas
 
 MASKS = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12).flatmap(lambda shape: arrays(bool, shape))
 PAIRS = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12).flatmap(
@@ -74,6 +74,19 @@ def test_a_crop_is_the_pixels_in_the_box(mask: np.ndarray):
     else:
         assert (pixels.shape, left, top) == ((0, 0), 0, 0)
     assert rle.from_crop(pixels, left, top, mask.shape) == encode(mask)
+
+
+@given(MASKS, MASKS, st.data())
+def test_windows_are_the_pixels_in_frames(first: np.ndarray, second: np.ndarray, data: st.DataObject):
+    both, frames = [first, second, first], []
+    for mask in both:
+        (height, width), draw = mask.shape, data.draw
+        left, top = draw(st.integers(0, width)), draw(st.integers(0, height))
+        frames.append((left, top, draw(st.integers(0, width - left)), draw(st.integers(0, height - top))))
+    found = list(rle.windows([encode(mask) for mask in both], frames))
+    for mask, (left, top, width, height), part in zip(both, frames, found, strict=True):
+        np.testing.assert_array_equal(part, mask[top : top + height, left : left + width])
+    assert list(rle.windows([], [])) == []
 
 
 def test_long_runs_need_several_characters():
@@ -162,15 +175,35 @@ def test_many_are_judged_as_one_by_one(masks: list[tuple[np.ndarray, str | None]
         changed = {"cut": compressed["counts"][:-1], "more": compressed["counts"] + b"3", "junk": b"~"}
         compressed["counts"] = changed.get(damage or "", compressed["counts"])
         stated.append(compressed)
-    assert are_sound(stated).tolist() == [is_sound(mask) for mask in stated]
+    assert sound_areas(stated).tolist() == [area(mask) for mask in stated]
 
 
-def is_sound(mask: rle.Rle) -> bool:
+@given(st.lists(st.tuples(st.binary(max_size=12), st.integers(0, 40)), min_size=1, max_size=4))
+def test_any_text_is_judged_as_one_by_one(texts: list[tuple[bytes, int]]):
+    legible = bytes(range(48, 112))
+    stated = [rle.Rle(size=[1, n], counts=bytes(legible[c % 64] for c in text)) for text, n in texts]
+    assert [sound_areas([mask]).tolist() for mask in stated] == [[area(mask)] for mask in stated]
+    assert sound_areas(stated).tolist() == [area(mask) for mask in stated]
+
+
+@pytest.mark.parametrize("large", [2**28, 2**29 - 1, 2**31, 2**32, 2**33, 2**40, 2**64])
+@pytest.mark.parametrize("runs", ["LL", "0LL", "LLLL", "1L2L3L4L5L6L7L8L", "L" * 16])
+def test_numbers_that_overflow_make_no_mask_sound(large: int, runs: str):
+    text = b"".join(rle._text(large if run == "L" else int(run)) for run in runs)
+    stated = rle.Rle(size=[4, 5], counts=text)
+    assert sound_areas([stated]).tolist() == [area(stated)] == [-1]
+
+
+def test_large_images_are_judged_too():
+    masks = [rle.from_runs([n, 5, 65_535 * 65_535 - n - 5], [65_535, 65_535]) for n in (0, 3, 2**20, 2**31)]
+    assert sound_areas(masks).tolist() == [5] * 4
+
+
+def area(mask: rle.Rle) -> int:
     try:
-        rle.runs(mask)
+        return int(rle.runs(mask)[1::2].sum())
     except ValueError:
-        return False
-    return True
+        return -1
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ warns at the one and fails from 256 masks on at the other. No torch here, so tha
 without it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypedDict
 
 import hotcoco
@@ -67,11 +67,29 @@ def decode(rles: Sequence[Rle], size: tuple[int, int]) -> np.ndarray:
 def crop(rle: Rle) -> tuple[np.ndarray, int, int]:
     """The pixels within a mask's tight box, bool (h, w), and the box's left and top; (0, 0) for an empty mask."""
     left, top, width, height = boxes([rle])[0].astype(int).tolist()
-    rows = rle["size"][0]
-    ends = (np.cumsum(runs(rle)) - left * rows).clip(0, width * rows)
-    values = np.arange(len(ends)) % 2 == 1
-    columns = np.repeat(values, np.diff(ends, prepend=0)).reshape(width, rows)
-    return columns.T[top : top + height], left, top
+    return _window(runs(rle), (left, top, width, height), rle["size"][0]), left, top
+
+
+Frame = tuple[int, int, int, int]
+"""Left, top, width and height in pixels, within the image."""
+
+
+def windows(rles: Sequence[Rle], frames: Sequence[Frame]) -> Iterator[np.ndarray]:
+    """The pixels of each (sound) mask within a frame of its own, bool (height, width)."""
+    if not rles:
+        return
+    counts, first = _runs_of_all([rle["counts"] for rle in rles])
+    for rle, frame, own in zip(rles, frames, np.split(counts, first[1:]), strict=True):
+        yield _window(own, frame, rle["size"][0])
+
+
+def _window(counts: np.ndarray, frame: Frame, rows: int) -> np.ndarray:
+    left, top, width, height = frame
+    ends = (np.cumsum(counts) - left * rows).clip(0, width * rows)
+    lengths = ends.copy()
+    lengths[1:] -= ends[:-1]
+    columns = np.repeat(np.arange(len(ends)) % 2 == 1, lengths).reshape(width, rows)
+    return columns.T[top : top + height]
 
 
 def areas(rles: Sequence[Rle]) -> np.ndarray:

@@ -76,7 +76,7 @@ def evaluate(
     from rich.console import Console
 
     from amodal.errors import UserError
-    from amodal.evaluation import html, results
+    from amodal.evaluation import results
     from amodal.evaluation.analysis import analyse
     from amodal.evaluation.occlusion import stated_visible_ratios
     from amodal.evaluation.score import score
@@ -93,7 +93,8 @@ def evaluate(
         if found is None:  # not the lead of several processes
             return
         detections, hidden = found
-    stated = stated_visible_ratios(truth.source) if truth.source else None
+    both = len(detections.kinds_of_masks) == 2
+    stated = stated_visible_ratios(truth.source) if truth.source and both else None  # only vrsp's mode asks for them
     report = score(truth, detections, stated_ratios=stated)
     about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": running.masks}
     analysis = analyse(truth, detections, hidden) if "amodal" in detections.kinds_of_masks else None
@@ -102,6 +103,8 @@ def evaluate(
     if written.out:
         write_json(written.out, report.to_json(), indent=1)
     if written.html:
+        from amodal.evaluation import html
+
         html.write(report, truth, detections, written.html)
     if written.detections:
         results.write(detections, written.detections)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from amodal.annotations import AnnotationSet
 from amodal.data import coco, cocoa, kins, labelme, records, yolo
-from amodal.data.json_stream import JsonDocument, read_small
+from amodal.data.json_stream import JsonDocument, read_small, uncollected
 from amodal.data.problems import KINDS, Problem, Report
 from amodal.data.records import Contents
 from amodal.errors import UserError
@@ -35,7 +35,8 @@ def read(path: str | Path, images: str | Path | None = None) -> AnnotationSet:
             raise UserError(problem.detail, file=path, record=problem.record, remedy=remedy)
         repairs[problem.kind] += 1
 
-    annotation_set = assemble(contents(path, images), report)
+    with uncollected():
+        annotation_set = assemble(contents(path, images), report)
     annotation_set.repairs.update(repairs)
     return annotation_set
 

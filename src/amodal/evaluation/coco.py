@@ -14,7 +14,8 @@ import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.evaluation.detections import Detections
-from amodal.evaluation.views import Batch, Grading, View, batches
+from amodal.evaluation.views import Grading, View, batches, boxed, masked
+from amodal.rle import Rle, boxes
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """IoU .50:.05:.95, as COCO has them."""
@@ -103,10 +104,12 @@ def run(
     parameters.area_rng_lbl = list(grading.ranges)
     parameters.max_dets = list(limits)
     parameters.use_cats = not class_agnostic
-    if grading.of_detection is None:
-        precision, recall = _streamed(truth, detections, view, grading, parameters)
-    else:
+    if grading.of_detection is not None:
         precision, recall = _by_categories(truth, detections, view, grading, parameters)
+    elif view.as_boxes:
+        precision, recall = _at_once(truth, detections, view, grading, parameters)
+    else:
+        precision, recall = _streamed(truth, detections, view, grading, parameters)
     ids = [-1] if class_agnostic else sorted(c.id for c in truth.categories)
     return Outcome(precision, recall, ids, list(grading.ranges), limits)
 
@@ -118,21 +121,21 @@ def _streamed(
     categories = [{"id": c.id, "name": c.name} for c in truth.categories]
     engine = hotcoco.StreamingEval(categories, parameters.iou_type, params=parameters)
     for batch in batches(truth, detections, view, -grading.of_truth):
-        rows, masks = _rows(detections, batch)
+        rows, masks = _rows(detections, batch.found, batch.masks)
         engine.update(batch.images, batch.truths, rows, segmentation=masks)
     return _accumulated(engine.finalize())
 
 
-def _rows(detections: Detections, batch: Batch) -> tuple[np.ndarray, Any]:
-    """The detections of a batch as the evaluator takes them, float64 (P, 7), and their masks, if these are compared."""
-    rows = np.zeros((len(batch.found), 7))  # image, box, score, category
-    rows[:, 0] = detections.image_ids[batch.found]
-    rows[:, 5] = detections.scores[batch.found]
-    rows[:, 6] = detections.category_ids[batch.found]
-    if isinstance(batch.masks, np.ndarray):
-        rows[:, 1:5] = batch.masks
+def _rows(detections: Detections, places: np.ndarray, compared: list[Rle] | np.ndarray) -> tuple[np.ndarray, Any]:
+    """Some detections as the evaluator takes them, float64 (P, 7), and their masks, if these are compared."""
+    rows = np.zeros((len(places), 7))  # image, box, score, category
+    rows[:, 0] = detections.image_ids[places]
+    rows[:, 5] = detections.scores[places]
+    rows[:, 6] = detections.category_ids[places]
+    if isinstance(compared, np.ndarray):
+        rows[:, 1:5] = compared
         return rows, None
-    return rows, batch.masks
+    return rows, compared
 
 
 DETECTIONS_AT_ONCE = 50_000
@@ -175,20 +178,25 @@ def _groups(truth: AnnotationSet, of_found: np.ndarray) -> list[list[int]]:
 def _at_once(
     truth: AnnotationSet, detections: Detections, view: View, grading: Grading, parameters: hotcoco.Params
 ) -> tuple[np.ndarray, np.ndarray]:
-    assert grading.of_detection is not None
-    loaded = list(batches(truth, detections, view, grading.of_truth))
-    known = hotcoco.COCO(
-        {
-            "images": [image for batch in loaded for image in batch.images],
-            "categories": [{"id": c.id, "name": c.name} for c in truth.categories],
-            "annotations": [record for batch in loaded for record in batch.truths],
-        }
+    """Loads everything: boxes, or masks of which there are few enough."""
+    masks = [view.of_truth(annotation) for annotation in truth.annotations]
+    places, compared = (
+        boxed(detections, view) if view.as_boxes else masked(np.arange(len(detections)), detections, view)
     )
-    rows = [_rows(detections, batch) for batch in loaded]
-    masks = None if view.as_boxes else [mask for _, part in rows for mask in part]
-    results = known.load_res(np.concatenate([part for part, _ in rows]), segmentation=masks)
-    order = np.concatenate([batch.found for batch in loaded])
-    results.update_anns(ids=np.arange(1, len(order) + 1), area=grading.of_detection[order])
+    known = hotcoco.COCO.from_arrays(
+        [{"id": image.id, "height": image.height, "width": image.width} for image in truth.images],
+        [{"id": c.id, "name": c.name} for c in truth.categories],
+        np.array([a.image_id for a in truth.annotations], dtype=np.int64),
+        np.array([a.category_id for a in truth.annotations], dtype=np.int64),
+        boxes(masks) if view.as_boxes else np.zeros((len(masks), 4)),
+        area=grading.of_truth if grading.of_detection is not None else -grading.of_truth,
+        iscrowd=np.array([a.is_crowd for a in truth.annotations], dtype=np.int64),
+        segmentation=None if view.as_boxes else masks,  # type: ignore[arg-type]
+    )
+    rows, found = _rows(detections, places, compared)
+    results = known.load_res(rows, segmentation=found)
+    if grading.of_detection is not None:
+        results.update_anns(ids=np.arange(1, len(places) + 1), area=grading.of_detection[places])
     evaluation = hotcoco.COCOeval(known, results, parameters.iou_type)
     parameters.img_ids = sorted(image.id for image in truth.images)
     parameters.cat_ids = sorted(category.id for category in truth.categories)

@@ -1,12 +1,13 @@
 """Depth-order accuracy: of two objects that overlap, which one is in front."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+
+import numpy as np
 
 from amodal.annotations import Annotation, Detection
 from amodal.evaluation.pairs import Pair
-from amodal.rle import areas, intersect, subtract
+from amodal.rle import areas, boxes, intersect, subtract
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,26 @@ def depth_order(images: Sequence[Sequence[Pair]]) -> DepthOrder:
     """
     total = found = right = 0
     for pairs in images:
-        for first, second in combinations(pairs, 2):
+        for first, second in _overlapping(pairs):
             actual = in_front(first.truth, second.truth)
-            if actual == 0 or not areas([intersect(first.truth.amodal, second.truth.amodal)])[0]:
+            if actual == 0:
                 continue
             total += 1
             if first.detection and second.detection:
                 found += 1
                 right += in_front(first.detection, second.detection) == actual
     return DepthOrder(total, found, right)
+
+
+def _overlapping(pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Pair]]:
+    """Every two whose true amodal masks have a pixel in common."""
+    masks = [pair.truth.amodal for pair in pairs]
+    found = boxes(masks)
+    low, high = found[:, None, :2], found[:, None, :2] + found[:, None, 2:]
+    touching = (np.minimum(high, high.swapaxes(0, 1)) > np.maximum(low, low.swapaxes(0, 1))).all(axis=2)
+    for one, other in np.argwhere(np.triu(touching, 1)).tolist():
+        if areas([intersect(masks[one], masks[other])])[0]:
+            yield pairs[one], pairs[other]
 
 
 def in_front(first: Annotation | Detection, second: Annotation | Detection) -> int:
@@ -61,6 +73,6 @@ def in_front(first: Annotation | Detection, second: Annotation | Detection) -> i
 
 def _hides(front: Annotation | Detection, back: Annotation | Detection) -> int:
     """Pixels of the invisible part of `back` where `front` is seen; 0 without both masks."""
-    if not (front.visible and back.visible and back.amodal):
+    if not (front.visible and back.visible and back.amodal) or back.visible is back.amodal:
         return 0
     return int(areas([intersect(front.visible, subtract(back.amodal, back.visible))])[0])

@@ -37,9 +37,12 @@ def column(least_rate: float) -> str:
 
 def visible_ratios(truth: AnnotationSet) -> np.ndarray:
     """Visible area / amodal area of each annotation, from the masks, float64 in [0, 1]; 1 for an empty amodal mask."""
-    amodal = areas([a.amodal for a in truth.annotations])
-    visible = areas([a.visible for a in truth.annotations])
-    return np.divide(visible, amodal, out=np.ones(len(amodal)), where=amodal > 0).clip(0.0, 1.0)
+    ratios = np.ones(len(truth.annotations))
+    partly = [place for place, a in enumerate(truth.annotations) if a.visible is not a.amodal]
+    amodal = areas([truth.annotations[place].amodal for place in partly])
+    visible = areas([truth.annotations[place].visible for place in partly])
+    ratios[partly] = np.divide(visible, amodal, out=np.ones(len(amodal)), where=amodal > 0).clip(0.0, 1.0)
+    return ratios
 
 
 def predicted_visible_ratios(detections: Sequence[Detection]) -> np.ndarray:

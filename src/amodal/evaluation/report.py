@@ -110,7 +110,8 @@ class Report:
 
     def table(self) -> Group:
         """For rich's console: numbers times 100, as papers print them."""
-        return Group(self._standard(), self._by_occlusion(), *([self._beyond(self.analysis)] if self.analysis else []))
+        further = [self._by_occlusion()] if self.occlusion else []
+        return Group(self._standard(), *further, *([self._beyond(self.analysis)] if self.analysis else []))
 
     def _standard(self) -> Table:
         c = self.counts

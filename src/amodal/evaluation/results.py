@@ -6,24 +6,24 @@ One object a detection: `image_id`, `category_id`, `score`, and of these what th
 it, are read with `segmentation="visible"`.
 """
 
-import gc
 import json
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
-import orjson
 
 from amodal import rle
 from amodal.annotations import AnnotationSet, Detection, ImageRecord
+from amodal.data.json_stream import CHARACTERS_AT_ONCE, cut, uncollected
 from amodal.errors import UserError
 from amodal.evaluation.detections import Detections, Masks
 from amodal.files import read_json, replacing, require_file
-from amodal.soundness import are_sound
+from amodal.rle import Rle
+from amodal.soundness import sound_areas
 
 REMEDY = "Each detection needs image_id, category_id, score, and segmentation, visible_mask or bbox"
 
@@ -52,101 +52,94 @@ def read(
 
 def _usual_file(path: Path, images: dict[int, ImageRecord]) -> Detections | None:
     """All of a file in the usual form; None for any other."""
+    sizes = {image.id: [image.height, image.width] for image in images.values()}
     parts: list[Detections] = []
     try:
-        with _uncollected():
-            for content in _some_at_a_time(path):
-                part = _usual(content, images)
+        with uncollected():
+            for stated in _some_at_a_time(path):
+                part = _usual(stated, sizes)
                 if part is None:
                     return None
                 parts.append(part)
-    except orjson.JSONDecodeError:
+    except (msgspec.DecodeError, OverflowError):
         return None
     return Detections.joined(parts)
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """No looking for cycles among millions of new objects that have none: half of the time of decoding JSON."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
-
-
-_BETWEEN = re.compile(rb"}\s*,\s*(?={)")
-_BYTES_AT_ONCE = 1 << 20
-
-
-def _some_at_a_time(path: Path) -> Iterator[list[Any]]:
+def _some_at_a_time(path: Path) -> Iterator[list["_Stated"]]:
     """The elements of a JSON array of objects, so that neither its text nor all its objects are in memory at once.
 
     It is cut where one object may end and the next begin. A cut elsewhere, inside a text or an inner list, leaves what
-    no parser takes. Raises orjson.JSONDecodeError for that, and for anything but such an array.
+    no parser takes. Raises msgspec.DecodeError for that, and for anything but an array of usual detections.
     """
     with path.open("rb") as file:
-        waiting = file.read(_BYTES_AT_ONCE).lstrip()
-        while block := file.read(_BYTES_AT_ONCE):
-            end, between = len(waiting), None
-            while between is None and end > 0:
-                end = waiting.rfind(b"}", 0, end)
-                between = _BETWEEN.match(waiting, max(end, 0))
-            if between:
-                yield orjson.loads(waiting[: end + 1] + b"]")
+        waiting = file.read(CHARACTERS_AT_ONCE).lstrip()
+        while block := file.read(CHARACTERS_AT_ONCE):
+            if between := cut(waiting, 0, len(waiting)):
+                yield _DECODER.decode(waiting[: between.start() + 1] + b"]")
                 waiting = b"[" + waiting[between.end() :]
             waiting += block
-    last = orjson.loads(waiting)
-    if not isinstance(last, list):
-        raise orjson.JSONDecodeError("not an array", "", 0)
-    yield last
+    yield _DECODER.decode(waiting)
 
 
-def _usual(content: list[Any], images: dict[int, ImageRecord]) -> Detections | None:
-    """Detections in the usual form, column by column; None where any is in another, or wrong."""
-    try:
-        image_ids, category_ids = (np.array([raw[key] for raw in content]) for key in ("image_id", "category_id"))
-        scores = np.array([raw["score"] for raw in content])
-        boxes = _boxes([raw.get("bbox") for raw in content])
-        orders: list[Any] = [raw.get("depth_order") for raw in content]
-        amodal, visible = (_encoded([raw.get(key) for raw in content]) for key in ("segmentation", "visible_mask"))
-        sizes = {image.id: [image.height, image.width] for image in images.values()}
-        wanted = [sizes[image_id] for image_id in image_ids.tolist()]
-        fit = _fit(amodal, wanted) and _fit(visible, wanted)
-    except (KeyError, TypeError, ValueError, AttributeError):
+class _Mask(msgspec.Struct, gc=False):
+    size: tuple[int, int]
+    counts: str
+
+
+class _Stated(msgspec.Struct, gc=False):
+    """A detection in the usual form; the decoder sees to the types."""
+
+    image_id: int
+    category_id: int
+    score: float
+    segmentation: _Mask | None = None
+    visible_mask: _Mask | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    depth_order: int | None = None
+
+
+_DECODER = msgspec.json.Decoder(list[_Stated])
+_NOWHERE = (np.nan,) * 4
+
+
+def _usual(stated: list[_Stated], sizes: dict[int, list[int]]) -> Detections | None:
+    """Detections column by column; None where one is of an unknown image, or has a mask that does not fit."""
+    if not stated:
+        return Detections.of([])
+    columns: Any = zip(*map(msgspec.structs.astuple, stated), strict=True)
+    image_ids, category_ids, scores, amodal, visible, stated_boxes, orders = columns
+    if not sizes.keys() >= set(image_ids):
         return None
-    kinds = image_ids.dtype.kind + category_ids.dtype.kind + scores.dtype.kind
-    if not fit or kinds not in ("iif", "iii") or not {type(order) for order in orders} <= {int, type(None)}:
+    amodal, visible = (_encoded(masks, image_ids, sizes) for masks in (amodal, visible))
+    if amodal is None or visible is None:
         return None
-    return Detections(image_ids, category_ids, scores.astype(np.float64), boxes, amodal, visible, orders)
-
-
-def _boxes(stated: list[Any]) -> np.ndarray:
-    """Boxes as xyxy, float64 (D, 4), of xywh or None each. Raises ValueError or TypeError for anything else."""
-    nowhere = (np.nan,) * 4
-    boxes = np.array([nowhere if box is None else box for box in stated])
-    if boxes.shape != (len(stated), 4) or boxes.dtype.kind not in "if":
-        raise ValueError("a box is not four numbers")
-    boxes = boxes.astype(np.float64)
+    values = chain.from_iterable(stated_boxes if all(stated_boxes) else [box or _NOWHERE for box in stated_boxes])
+    boxes = np.fromiter(values, np.float64, 4 * len(stated)).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    return boxes
+    return Detections(
+        np.array(image_ids, dtype=np.int64),
+        np.array(category_ids, dtype=np.int64),
+        np.array(scores, dtype=np.float64),
+        boxes,
+        amodal,
+        visible,
+        list(orders),
+    )
 
 
-def _encoded(masks: list[Any]) -> Masks:
-    """Masks with their counts as bytes, changed in place. Raises TypeError, ValueError, KeyError or AttributeError."""
-    for mask in masks:
-        if mask is not None:
-            mask["counts"] = mask["counts"].encode("ascii")
-    return masks
-
-
-def _fit(masks: Masks, sizes: list[list[int]]) -> bool:
-    """Whether all masks are sound and of the sizes wanted."""
-    given = [mask for mask in masks if mask is not None]
-    stated = [mask["size"] for mask in given]
-    return stated == [s for s, mask in zip(sizes, masks, strict=True) if mask] and bool(are_sound(given).all())
+def _encoded(masks: Sequence[_Mask | None], image_ids: Sequence[int], sizes: dict[int, list[int]]) -> Masks | None:
+    """Masks as run lengths; None where one is of another size than its image, or damaged."""
+    encoded: Masks = [None] * len(masks)
+    if not any(masks):
+        return encoded
+    wanted = [sizes[image_id] for image_id in image_ids]
+    encoded = [
+        Rle(size=size, counts=mask.counts.encode("ascii", "replace")) if mask else None
+        for mask, size in zip(masks, wanted, strict=True)
+    ]
+    fit = all(mask.size == (size[0], size[1]) for mask, size in zip(masks, wanted, strict=True) if mask)
+    return encoded if fit and (sound_areas([mask for mask in encoded if mask]) >= 0).all() else None
 
 
 def _one_by_one(content: list[Any], images: dict[int, ImageRecord], path: str | Path) -> list[Detection]:

@@ -10,7 +10,7 @@ from amodal.annotations import Annotation, AnnotationSet
 from amodal.evaluation.detections import Detections, Masks, by_image
 from amodal.rle import Rle, boxes
 
-IMAGES_PER_BATCH = 64
+IMAGES_PER_BATCH = 256
 
 Records = list[dict[str, Any]]
 
@@ -23,13 +23,13 @@ class Batch:
         images: In the evaluator's form.
         truths: Annotations in the evaluator's form; an id is its place in the list of annotations plus 1.
         found: Places among the detections, int64 (P,).
-        masks: Of those detections; or their boxes as xywh, float64 (P, 4).
+        masks: Of those detections.
     """
 
     images: Records
     truths: Records
     found: np.ndarray
-    masks: list[Rle] | np.ndarray
+    masks: list[Rle]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Grading:
 
 
 def batches(truth: AnnotationSet, detections: Detections, view: View, truth_numbers: np.ndarray) -> Iterator[Batch]:
-    """Those who take part, some images at a time, in order of image ids."""
+    """Those whose masks are compared, some images at a time, in order of image ids."""
     images = sorted(truth.images, key=lambda image: image.id)
     ids = np.array([image.id for image in images], dtype=np.int64)
     wanted = by_image(np.array([a.image_id for a in truth.annotations], dtype=np.int64), ids)
@@ -82,7 +82,7 @@ def batches(truth: AnnotationSet, detections: Detections, view: View, truth_numb
     for start in range(0, len(images), IMAGES_PER_BATCH):
         batch = images[start : start + IMAGES_PER_BATCH]
         truths = np.concatenate([next(wanted) for _ in batch])
-        places, masks = _taking_part(np.concatenate([next(found) for _ in batch]), detections, view)
+        places, masks = masked(np.concatenate([next(found) for _ in batch]), detections, view)
         yield Batch(
             [{"id": image.id, "height": image.height, "width": image.width} for image in batch],
             _records(truth, truths.tolist(), view, truth_numbers),
@@ -91,28 +91,26 @@ def batches(truth: AnnotationSet, detections: Detections, view: View, truth_numb
         )
 
 
-def _taking_part(places: np.ndarray, detections: Detections, view: View) -> tuple[np.ndarray, list[Rle] | np.ndarray]:
-    """The places of those that have what is compared, and that: masks, or boxes as xywh."""
+def masked(places: np.ndarray, detections: Detections, view: View) -> tuple[np.ndarray, list[Rle]]:
+    """Of some detections the places of those that have the mask that is compared, and those masks."""
     of_all = view.of_found(detections)
     masks = [of_all[place] for place in places.tolist()]
     given = [mask for mask in masks if mask is not None]
-    if not view.as_boxes:
-        return (places if len(given) == len(masks) else places[[mask is not None for mask in masks]]), given
-    found = detections.boxes[places]
+    return (places if len(given) == len(masks) else places[[mask is not None for mask in masks]]), given
+
+
+def boxed(detections: Detections, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """The places of the detections that have a box, or a mask to take it from, and the boxes as xywh."""
+    found = detections.boxes.copy()
     found[:, 2:] -= found[:, :2]
-    bare = np.isnan(found[:, 0])
-    if not bare.any():
-        return places, found
-    masked = np.array([mask is not None for mask in masks])
-    found[bare & masked] = boxes([mask for mask, is_bare in zip(masks, bare, strict=True) if mask and is_bare])
-    return places[~bare | masked], found[~bare | masked]
+    places, masks = masked(np.flatnonzero(np.isnan(found[:, 0])), detections, view)
+    found[places] = boxes(masks)
+    places = np.flatnonzero(~np.isnan(found[:, 0]))
+    return places, found[places]
 
 
 def _records(truth: AnnotationSet, places: list[int], view: View, numbers: np.ndarray) -> Records:
     """Annotations as the evaluator takes them; `numbers` is what its ranges are about."""
-    masks = [view.of_truth(truth.annotations[place]) for place in places]
-    shapes = boxes(masks).tolist() if view.as_boxes else masks
-    key = "bbox" if view.as_boxes else "segmentation"
     return [
         {
             "id": place + 1,
@@ -120,7 +118,7 @@ def _records(truth: AnnotationSet, places: list[int], view: View, numbers: np.nd
             "category_id": annotation.category_id,
             "area": number,
             "iscrowd": int(annotation.is_crowd),
-            key: shape,
+            "segmentation": view.of_truth(annotation),
         }
-        for place, number, shape in zip(places, numbers[places].tolist(), shapes, strict=True)
+        for place, number in zip(places, numbers[places].tolist(), strict=True)
     ]
