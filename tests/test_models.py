@@ -10,6 +10,7 @@ from amodal.annotations import Category
 from amodal.errors import UserError
 from amodal.models import checkpoint
 from amodal.models.config import BackboneConfig, MaskConfig
+from amodal.models.losses import matching_loss
 from amodal.models.regions import RegionPooler, Regions
 from amodal.models.zoo import build
 
@@ -244,3 +245,26 @@ def test_regions_are_pooled_as_aligned_roi_align():
     regions = Regions(box, torch.tensor([1]), torch.tensor([0]))
     pooled = RegionPooler(14)(features, regions)
     torch.testing.assert_close(pooled[0, 0, 0], torch.arange(4.0, 18.0))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_feature_matching_is_one_minus_the_cosine_with_its_gradient(layout: torch.memory_format):
+    def features() -> torch.Tensor:
+        drawn = torch.randn(3, 4, 5, 5, dtype=torch.float64).relu().contiguous(memory_format=layout)
+        drawn[2] = 0  # a region without any
+        return drawn.requires_grad_()
+
+    torch.manual_seed(0)
+    first, second = features(), features()
+    cosines = torch.nn.functional.cosine_similarity(first.flatten(1), second.flatten(1))
+    expected = torch.autograd.grad((1 - cosines).mean(), (first, second))
+    assert matching_loss(first, second).item() == pytest.approx((1 - cosines).mean().item())
+    found = torch.autograd.grad(matching_loss(first, second), (first, second))
+    for own, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(own[:2], other[:2])
+        assert not own[2].any()
+    (alone,) = torch.autograd.grad(matching_loss(first, second.detach()), [first])
+    torch.testing.assert_close(alone[:2], expected[0][:2])
+    nothing = matching_loss(first[:0], second[:0])
+    assert nothing == 0
+    assert nothing.requires_grad

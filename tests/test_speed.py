@@ -7,9 +7,14 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from benchmarks.speed import PARTS, harness, page
+import torch
+from benchmarks.speed import PARTS, full_size, harness, page, small
 from benchmarks.speed.harness import Curve, Measured, Row, Stage, Timing
+from benchmarks.speed.rival import torchvision_mask_rcnn
 from documentation import DOCS
+
+from amodal.inference.predictor import PACKAGED
+from amodal.models import checkpoint
 
 RATIOS = Timing(ours=[1.0, 2.0, 4.0, 1.0], rivals=[2.0, 6.0, 4.0, 5.0])
 
@@ -107,3 +112,19 @@ def test_every_part_runs_and_describes_what_it_measured(part: str, tmp_path: Pat
     assert f"## {module.TITLE}\n" in shown
     assert all(f"| {row.name} | {row.rival} |" in shown for row in harness.read(part, path)[0].rows)
     assert "nan" not in shown
+
+
+@torch.inference_mode()
+def test_a_model_that_is_told_its_own_decisions_predicts_what_it_predicts() -> None:
+    loaded = checkpoint.load(PACKAGED / "demo.safetensors")
+    rival = torchvision_mask_rcnn(loaded.model, loaded.config, len(loaded.categories))
+    (image,) = small.scenes(1, 320)
+    told = full_size.decide(loaded.model, rival, image)
+    (expected,) = loaded.model([image])
+    found = full_size.predict(loaded.model, image, told, 0.0)
+    for key in ("labels", "amodal_masks", "visible_masks"):
+        assert torch.equal(found[key], expected[key]), key
+    torch.testing.assert_close(found["scores"], expected["scores"])
+    (theirs,), (own,) = rival([image]), full_size.rival_predicts(rival, image, told)
+    assert torch.equal(own["labels"], theirs["labels"])
+    assert (own["masks"] - theirs["masks"]).abs().max() < 0.02  # the boxes were rounded on the way

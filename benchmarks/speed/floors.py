@@ -19,7 +19,7 @@ from amodal.models.regions import Regions
 from amodal.models.vrsp import VRSP
 from amodal.models.zoo import MASK_SIDE
 from benchmarks.speed.harness import Curve, Measured, Stage, best
-from benchmarks.speed.inference import scenes
+from benchmarks.speed.small import scenes
 
 TITLE = "Floors"
 REGIONS = 200

@@ -50,6 +50,16 @@ def untrained(config: ModelConfig) -> AmodalRCNN:
     return model
 
 
+SURE = 0.5
+"""The score from which `amodal predict` shows an object."""
+
+
+def scenes(count: int, side: int | None = None) -> list[Tensor]:
+    """Drawn scenes that the packaged model was not trained on, float (3, S, S)."""
+    samples = drawn_scenes(count, side)
+    return [samples[index]["image"].float() / 255 for index in range(count)]
+
+
 @torch.inference_mode()
 def limit_candidates(model: AmodalRCNN, image: Tensor, number: int = 300) -> None:
     """Sets the score threshold so that an image has so many candidates, as it has for a trained model.

@@ -1,5 +1,7 @@
 """Losses of the mask branches: pure functions of region tensors."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -42,8 +44,35 @@ def matching_loss(first: Float[Tensor, "R ..."], second: Float[Tensor, "R ..."])
         return first.sum() * 0 + second.sum() * 0
     if first.dim() == 4 and first.is_contiguous(memory_format=torch.channels_last):
         first, second = first.permute(0, 2, 3, 1), second.permute(0, 2, 3, 1)  # to flatten without a copy
-    first, second = first.flatten(1), second.flatten(1)
-    # The quotient of three sums: F.cosine_similarity divides every feature first, a fifth of a training step on a CPU.
-    products = torch.linalg.vecdot(first, second)
-    lengths = torch.linalg.vector_norm(first, dim=1) * torch.linalg.vector_norm(second, dim=1)
-    return (1 - products / lengths.clamp(min=1e-8)).mean()
+    return (1 - _Cosines.apply(first.flatten(1), second.flatten(1))).mean()  # type: ignore[operator]
+
+
+class _Cosines(torch.autograd.Function):
+    """The cosine of each pair of rows, (R, F) and (R, F) to (R,).
+
+    Features are large and the cosine is little work: written out, the gradient reads and writes them half as often as
+    what autograd makes of the formula, a twentieth of a training step on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
+        ends = torch.linalg.vector_norm(first, dim=1), torch.linalg.vector_norm(second, dim=1)
+        lengths = (ends[0] * ends[1]).clamp(min=1e-8)
+        cosines = torch.linalg.vecdot(first, second) / lengths
+        ctx.save_for_backward(first, second, cosines, lengths, *ends)
+        return cosines
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
+        first, second, cosines, lengths, *ends = ctx.saved_tensors
+        across = (gradient / lengths)[:, None]
+
+        def towards(other: Tensor, own: Tensor, length: Tensor) -> Tensor:
+            along = gradient * cosines / length.square().clamp(min=1e-16)
+            return (other * across).addcmul_(own, along[:, None], value=-1)
+
+        wanted = ctx.needs_input_grad
+        return (
+            towards(second, first, ends[0]) if wanted[0] else None,
+            towards(first, second, ends[1]) if wanted[1] else None,
+        )
