@@ -49,7 +49,7 @@ def measure(demo: AmodalRCNN, rival: MaskRCNN, quick: bool, told_rival: str) -> 
         quick: Tiny, which measures nothing.
         told_rival: How the page names the rival.
     """
-    side, count = (96, 1) if quick else (800, 6)
+    side, count = (96, 1) if quick else (800, 4)
     config = ModelConfig(detector=DetectorConfig(min_size=(side,)))
     if quick:
         config = replace(config, backbone=BackboneConfig("resnet18"), mask=MaskConfig(16))
@@ -68,7 +68,7 @@ def measure(demo: AmodalRCNN, rival: MaskRCNN, quick: bool, told_rival: str) -> 
         timing = compare(
             lambda pairs=pairs, least=least: [predict(large, image, known, least) for image, known in pairs],
             lambda pairs=pairs: [rival_predicts(large_rival, image, known) for image, known in pairs],
-            repetitions=2 if quick else 5,
+            repetitions=2 if quick else 3,
         )
         name = f"{what}, {side} pixels, ResNet-50 preset, decisions of the demo's model"
         counts = {"images": count, "detections": float(np.mean(found))}

@@ -145,6 +145,10 @@ def _freeze(model: AmodalRCNN, config: ModelConfig) -> None:
         own.requires_grad_(told.requires_grad)
 
 
+def _rate(operations: float, seconds: float) -> str:
+    return f"{operations / seconds / 1e9:,.0f}" if seconds > 0 else "any number of"
+
+
 def describe(measured: Measured) -> str:
     lines = []
     for row in measured.rows:
@@ -153,7 +157,9 @@ def describe(measured: Measured) -> str:
             f"* {row.name.partition(', four passes, ')[2]}: {d['seconds']:.2f} s for "
             f"{d['operations'] / 1e9:,.0f} G operations, torchvision's {d['rival_seconds']:.2f} s for "
             f"{d['rival_operations'] / 1e9:,.0f} G: {d['seconds'] / d['rival_seconds']:.2f} x the time, "
-            f"{d['operations'] / d['rival_operations']:.2f} x the operations."
+            f"{d['operations'] / d['rival_operations']:.2f} x the operations. What VRSP adds runs at "
+            f"{_rate(d['operations'] - d['rival_operations'], d['seconds'] - d['rival_seconds'])} G operations a "
+            f"second, all of torchvision's at {_rate(d['rival_operations'], d['rival_seconds'])} G."
         )
     shares = [f"| `{e['operator']}` | {e['calls']} | {100 * e['share']:.1f} % |" for e in measured.facts["profile"]]
     table = "\n".join(["| operator | calls | share of the step |", "|---|---|---|", *shares])
