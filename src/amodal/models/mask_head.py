@@ -63,5 +63,7 @@ class MaskHead(nn.Module):
         upsampled = self._upsample(features)[1]
         weights = self.predictor.weight[labels - 1, :, 0, 0]
         bias: Tensor = self.predictor.bias  # type: ignore[assignment]
-        cells = upsampled.permute(0, 2, 3, 1) @ weights[:, None, :, None].to(upsampled.dtype)
-        return cells[:, :, :, 0] + bias[labels - 1, None, None]
+        channels, height, width = upsampled.shape[1:]
+        maps = upsampled.reshape(-1, channels, height * width)  # no copy, whichever way they lie in memory
+        cells = weights[:, None].to(upsampled.dtype) @ maps
+        return cells.reshape(-1, height, width) + bias[labels - 1, None, None]
