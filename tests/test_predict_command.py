@@ -57,6 +57,15 @@ def test_pictures_results_and_sheet(model, tmp_path, capsys):
     assert f"{len(found)} objects in 3 images" in capsys.readouterr().out
 
 
+def test_where_nothing_is_found_it_says_what_to_try(model, tmp_path, capsys):
+    picture = write_picture(tmp_path / "a.png")
+    predict((str(picture),), model=model, out=tmp_path / "out", how=How(score=1.0, device="cpu"))
+    said = capsys.readouterr().out
+    assert "0 objects in 1 images" in said
+    assert "nothing scores 1 or more: try a lower --score" in said
+    assert CATEGORIES[0].name in said
+
+
 def test_a_broken_image_is_reported_and_the_others_are_done(model, tmp_path, capsys):
     folder = tmp_path / "in"
     write_picture(folder / "a.png")

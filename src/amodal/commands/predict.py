@@ -147,4 +147,7 @@ def _predict_images(predictor: "Predictor", paths: list[Path], out: Path, score:
     if folder.num_images:
         print(f"{folder.num_objects:,} objects in {folder.num_images:,} images: {out}")
         print(f"pictures together: {folder.sheet_path}")
+    if folder.num_images and not folder.num_objects:
+        names = ", ".join(category.name for category in predictor.categories[:8])
+        print(f"nothing scores {score:g} or more: try a lower --score, if {names} ... are what the pictures show")
     return failures
