@@ -28,10 +28,13 @@ def measure(quick: bool) -> Measured:
             name = f"Results of {KINDS[ratio['kind']]} read and scored, {size}"
             rows.append(Row(name, "pycocotools", ratio["ratio"], ratio["spread"], aim=40.0, details=details))
     about = {key: content[key] for key in ("command", "commit", "date", "bootstrap")}
-    return Measured(rows, facts={"measured": content["measured"], **about})
+    whole = [ratio for ratio in content["ratios"] if (ratio["system"], ratio["of"]) == ("hotcoco", "seconds")]
+    bare = {ratio["kind"]: ratio["ratio"] for ratio in whole}
+    return Measured(rows, facts={"measured": content["measured"], "evaluator_alone": bare, **about})
 
 
 def describe(measured: Measured) -> str:
+    alone = measured.facts["evaluator_alone"]
     facts, equal = measured.facts, all(row.details["equal"] for row in measured.rows)
     lines = [
         "| | | read, s | score, s | peak memory, GB | AP |",
@@ -43,6 +46,10 @@ def describe(measured: Measured) -> str:
     return f"""Measured by `{facts["command"]}` (commit {facts["commit"]}, {facts["date"]}): each program reads the same
 two files and gives AP, in a process of its own. Ours is {same}. A resample of `amodal compare` of
 {facts["bootstrap"]["detections"]:,} detections takes {1e3 * facts["bootstrap"]["seconds"]:.0f} ms.
+
+hotcoco, which does the matching for us, reads and scores boxes {alone["bbox"]:.0f} x and masks {alone["segm"]:.0f} x as
+fast as pycocotools when it has the files to itself. What we take beyond that goes into what it does not do: every mask,
+box and id of both files is checked, and kept for whatever else is measured.
 
 {table}"""
 
