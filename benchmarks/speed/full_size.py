@@ -22,7 +22,7 @@ from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, Mod
 from amodal.models.rescoring import Candidates, Wanted, suppress_rescored
 from benchmarks.speed.harness import Row, compare
 from benchmarks.speed.rival import torchvision_mask_rcnn
-from benchmarks.speed.small import SURE, scenes, untrained
+from benchmarks.speed.small import SURE, candidates_of, scenes, untrained
 
 
 @dataclass(frozen=True)
@@ -80,16 +80,12 @@ def measure(demo: AmodalRCNN, rival: MaskRCNN, quick: bool, told_rival: str) -> 
 
 def decide(model: AmodalRCNN, rival: MaskRCNN, image: Tensor) -> Decisions:
     """By the demo's model, and by the rival with its weights."""
-    batch, _ = model.resize([image])
-    features = model.backbone(batch.tensors)
-    proposals, _ = model.propose(batch, features)
-    (found,) = model.boxes.candidates(features, proposals, batch.image_sizes)
+    features, found, scale = candidates_of(model, image)
     look = model.branch.look(features, all_regions([found.boxes], [found.labels]), found.scores)
     everything = torch.arange(len(found.scores))
     bounds = torch.stack([correct(everything) for correct in look.corrections])
-    scale = image.shape[-1] / batch.image_sizes[0][1]
     (theirs,) = rival([image])
-    return Decisions(replace(found, boxes=found.boxes * scale), bounds, (theirs["boxes"], theirs["labels"]))
+    return Decisions(replace(found, boxes=found.boxes / scale), bounds, (theirs["boxes"], theirs["labels"]))
 
 
 def with_rival(config: ModelConfig) -> tuple[AmodalRCNN, MaskRCNN]:
@@ -102,11 +98,7 @@ def with_rival(config: ModelConfig) -> tuple[AmodalRCNN, MaskRCNN]:
 
 def predict(model: AmodalRCNN, image: Tensor, told: Decisions, least: float) -> Prediction:
     """`AmodalRCNN.forward` of one image with the decisions that it is told."""
-    batch, _ = model.resize([image])
-    features = model.backbone(batch.tensors)
-    proposals, _ = model.propose(batch, features)
-    model.boxes.candidates(features, proposals, batch.image_sizes)
-    scale = batch.image_sizes[0][1] / image.shape[-1]
+    features, _, scale = candidates_of(model, image)
     candidates = replace(told.candidates, boxes=told.candidates.boxes * scale)
     look = model.branch.look(features, all_regions([candidates.boxes], [candidates.labels]), candidates.scores)
 

@@ -22,7 +22,7 @@ from amodal.models.zoo import MASK_SIDE
 from benchmarks.speed import full_size
 from benchmarks.speed.harness import Curve, Measured, best, compare
 from benchmarks.speed.rival import torchvision_mask_rcnn
-from benchmarks.speed.small import SURE, scenes
+from benchmarks.speed.small import SURE, candidates_of, scenes
 
 TITLE = "Inference"
 RIVAL = "torchvision Mask R-CNN, same backbone, proposals and detector weights"
@@ -81,15 +81,6 @@ def against_shown(model: AmodalRCNN, categories: Any, rival: Any, images: list[T
     return {"timing": timing, "detections": detections}
 
 
-def candidates_of(model: AmodalRCNN, image: Tensor) -> tuple[dict[str, Tensor], Candidates]:
-    """The pyramid and the candidates."""
-    batch, _ = model.resize([image])
-    features = model.backbone(batch.tensors)
-    proposals, _ = model.propose(batch, features)
-    (candidates,) = model.boxes.candidates(features, proposals, batch.image_sizes)
-    return features, candidates
-
-
 def plainly_pooled(features: dict[str, Tensor], boxes: Tensor) -> Tensor:
     """Region features of one image by torchvision's own operator."""
     levels = LevelMapper(k_min=2, k_max=5)([boxes])
@@ -108,7 +99,7 @@ def all_passes(model: AmodalRCNN, image: Tensor) -> tuple[Candidates, Tensor, Te
     """
     branch = model.branch
     assert isinstance(branch, VRSP)
-    features, candidates = candidates_of(model, image)
+    features, candidates, _ = candidates_of(model, image)
     regions = all_regions([candidates.boxes], [candidates.labels])
     pooled = plainly_pooled(features, regions.boxes)
     passes = branch.passes(pooled, regions.labels)
@@ -119,7 +110,7 @@ def all_passes(model: AmodalRCNN, image: Tensor) -> tuple[Candidates, Tensor, Te
 
 def unbounded(model: AmodalRCNN, image: Tensor) -> tuple[Candidates, Tensor, Tensor]:
     """The same by the code that inference uses."""
-    features, candidates = candidates_of(model, image)
+    features, candidates, _ = candidates_of(model, image)
     found = model.branch.predict(features, all_regions([candidates.boxes], [candidates.labels]))
     assert found.amodal is not None
     assert found.visible is not None
@@ -140,7 +131,7 @@ def _detections(
 def same_detections(model: AmodalRCNN, image: Tensor) -> bool:
     """Whether the bound changes nothing: boxes, labels, scores and masks."""
     expected, amodal, visible = all_passes(model, image)
-    features, candidates = candidates_of(model, image)
+    features, candidates, _ = candidates_of(model, image)
     regions, scores, masks = model.choose(features, candidates)
     if len(regions) != len(expected.labels):
         return False
@@ -155,7 +146,7 @@ def looks(model: AmodalRCNN, images: list[Tensor], least: float) -> dict[str, An
     """How many candidates an image has on average, how many reach each stage of the bound, and the detections."""
     config, counts = model.boxes.config, []
     for image in images:
-        features, candidates = candidates_of(model, image)
+        features, candidates, _ = candidates_of(model, image)
         look = model.branch.look(features, all_regions([candidates.boxes], [candidates.labels]), candidates.scores)
         asked = [0] * len(look.corrections)
 

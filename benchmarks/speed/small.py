@@ -15,6 +15,7 @@ from amodal.inference.predictor import PACKAGED
 from amodal.models import checkpoint, zoo
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.config import ModelConfig
+from amodal.models.rescoring import Candidates
 from amodal.models.vrsp import VRSP
 from amodal.prior.shape_prior import ShapePrior
 from amodal.training import recipes
@@ -60,6 +61,15 @@ def scenes(count: int, side: int | None = None) -> list[Tensor]:
     return [samples[index]["image"].float() / 255 for index in range(count)]
 
 
+def candidates_of(model: AmodalRCNN, image: Tensor) -> tuple[dict[str, Tensor], Candidates, float]:
+    """The pyramid, the candidates in resized pixels, and how many of these a pixel of the image has a side."""
+    batch, _ = model.resize([image])
+    features = model.backbone(batch.tensors)
+    proposals, _ = model.propose(batch, features)
+    (candidates,) = model.boxes.candidates(features, proposals, batch.image_sizes)
+    return features, candidates, batch.image_sizes[0][1] / image.shape[-1]
+
+
 @torch.inference_mode()
 def limit_candidates(model: AmodalRCNN, image: Tensor, number: int = 300) -> None:
     """Sets the score threshold so that an image has so many candidates, as it has for a trained model.
@@ -68,10 +78,7 @@ def limit_candidates(model: AmodalRCNN, image: Tensor, number: int = 300) -> Non
     """
     model.eval()
     model.boxes.config = replace(model.boxes.config, score_threshold=0.0)
-    batch, _ = model.resize([image])
-    features = model.backbone(batch.tensors)
-    proposals, _ = model.propose(batch, features)
-    (candidates,) = model.boxes.candidates(features, proposals, batch.image_sizes)
+    _, candidates, _ = candidates_of(model, image)
     threshold = float(candidates.scores[number]) if len(candidates.scores) > number else 0.0
     model.boxes.config = replace(model.boxes.config, score_threshold=threshold)
 

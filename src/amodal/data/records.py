@@ -259,7 +259,7 @@ class _Masks:
             return rle.subtract(amodal, self.parse(record.invisible, size, record.name)[0])
         visible, before = self.parse(record.visible, size, record.name)
         if visible["counts"] == amodal["counts"]:
-            return visible
+            return amodal  # one mask and not two alike
         clamped = rle.intersect(amodal, visible)
         if clamped["counts"] == visible["counts"]:
             return visible

@@ -21,14 +21,7 @@ from amodal.models.losses import attend, mask_loss, matching_loss, own_class
 from amodal.models.mask_head import HeadOutput, MaskHead
 from amodal.models.reclassification import Reclassifier, reclassification_loss
 from amodal.models.refinement import Refinement, Remembered, Rows, Whole
-from amodal.models.regions import (
-    BatchTruth,
-    Look,
-    RegionMasks,
-    RegionPooler,
-    Regions,
-    RegionTruth,
-)
+from amodal.models.regions import BatchTruth, Look, RegionMasks, RegionPooler, Regions, RegionTruth
 from amodal.models.rescoring import fuse_scores, prior_factor
 from amodal.prior.shape_prior import ShapePrior
 
