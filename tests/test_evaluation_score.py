@@ -97,7 +97,7 @@ def reference(truth: AnnotationSet, detections: list[Detection], masks: str, *, 
 
 
 @pytest.mark.parametrize("masks", ["box", "amodal", "visible"])
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), images=st.integers(1, 15), occluded=st.booleans())
 def test_equals_pycocotools(masks: str, seed: int, images: int, occluded: bool) -> None:
     truth, detections = random_data(seed, images=images, occluded=occluded)

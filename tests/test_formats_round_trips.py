@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from annotation_files import CUP, CUP_SEEN, JUG, d2sa, pixels, save, save_image
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -66,7 +66,7 @@ def there_and_back(
     return result
 
 
-quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=40)
 
 
 @quick

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amodal.data import json_stream
@@ -21,7 +21,6 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(st.text() | st.sampled_from(["images", "categories"]), VALUES, max_size=4)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(OBJECTS, st.lists(VALUES, max_size=4), st.booleans(), st.sampled_from([None, 1]))
 def test_it_reads_what_the_json_module_reads(
     tmp_path: Path, members: dict[str, Any], records: list[Any], first: bool, indent: int | None
@@ -38,7 +37,6 @@ def test_it_reads_what_the_json_module_reads(
     assert document.has_annotations
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(OBJECTS, st.lists(VALUES, max_size=4))
 def test_what_it_writes_is_json(tmp_path: Path, members: dict[str, Any], records: list[Any]):
     members.pop("annotations", None)

@@ -24,7 +24,7 @@ def test_nearest_come_in_order_and_missing_ones_are_infinitely_far() -> None:
     assert int(indices.min()) >= 0 and int(indices.max()) < 3
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 30), st.integers(1, 5), st.integers(1, 7), st.integers(1, 9), st.integers(0, 1000))
 def test_same_as_comparing_each_region_with_each_code(regions: int, num_classes: int, most: int, k: int, seed: int):
     generator = torch.Generator().manual_seed(seed)
