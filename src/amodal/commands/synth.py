@@ -1,7 +1,7 @@
 """`amodal synth`: scenes with known truth, as image files and annotations."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -62,7 +62,7 @@ def synth(
     from amodal.data import coco
     from amodal.errors import UserError
     from amodal.synthesis.backgrounds import open_backgrounds
-    from amodal.synthesis.scene_files import SceneSeries, write_scenes
+    from amodal.synthesis.scene_files import SceneSeries, all_or_none, write_scenes
 
     annotations = output.out / "annotations.json"
     if output.count < 1 or output.seed < 0:
@@ -72,16 +72,18 @@ def synth(
     source, categories = _open_cutouts(parts)
     ids = tuple(category.id for category in categories)
     series = SceneSeries(source, open_backgrounds(parts.backgrounds, parts.split), scenes, output.seed, ids)
-    annotations.unlink(missing_ok=True)  # until all is written there is no annotation file, rather than a wrong one
-    written = write_scenes(
-        series,
-        output.out / "images",
-        output.count,
-        categories,
-        image_format=output.image_format,
-        workers=workers or os.cpu_count() or 1,
-    )
-    coco.write(written, annotations)
+    images = output.out / "images"
+    with all_or_none(images) as drafts:
+        written = write_scenes(
+            series,
+            drafts,
+            output.count,
+            categories,
+            image_format=output.image_format,
+            workers=workers or os.cpu_count() or 1,
+        )
+        annotations.unlink(missing_ok=True)  # they describe the images that are replaced now
+    coco.write(replace(written, image_folder=images), annotations)
     print(f"{annotations}: {len(written.images)} images, {len(written.annotations)} objects")
 
 

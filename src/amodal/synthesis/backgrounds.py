@@ -9,7 +9,7 @@ from PIL import Image
 from amodal.errors import UserError
 from amodal.files import find_images, read_image
 from amodal.synthesis.config import Split, part_of
-from amodal.synthesis.cutouts import Recent, choose
+from amodal.synthesis.cutouts import Recent, choose, num_bytes_of_image
 
 
 class Backgrounds(Protocol):
@@ -37,7 +37,7 @@ class FolderBackgrounds:
         self.paths = part_of(find_images([Path(folder)]), split, train_share)
         if not self.paths:
             raise UserError(f"no images for split {split!r}", file=folder, remedy="The folder needs two images")
-        self._recent = Recent[Image.Image](lambda image: 4 * image.width * image.height)
+        self._recent = Recent[Image.Image](num_bytes_of_image)
 
     def sample(self, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         """A part of a photograph of the same shape as `size`, at least half as long, sometimes mirrored."""

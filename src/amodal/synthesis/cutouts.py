@@ -78,7 +78,10 @@ def tight(rgba: np.ndarray, category: str, name: str = "") -> CutOut | None:
 
 @dataclass
 class Recent(Generic[Value]):
-    """The values used last, up to a number of bytes, so that a file is decoded once and memory stays bounded."""
+    """The values used last, up to a number of bytes, so that a file is decoded once and memory stays bounded.
+
+    Sent to another process it arrives empty; `size_of` is a function of a module, which can be sent.
+    """
 
     size_of: Callable[[Value], int]
     limit: int = 256 << 20
@@ -96,10 +99,18 @@ class Recent(Generic[Value]):
             self._bytes -= self.size_of(self._values.popitem(last=False)[1])
         return value
 
+    def __reduce__(self) -> tuple[type["Recent[Value]"], tuple[Callable[[Value], int], int]]:
+        return type(self), (self.size_of, self.limit)
+
 
 def num_bytes_of(cut_out: CutOut) -> int:
     """Memory that a cut-out takes."""
-    return 4 * cut_out.premultiplied.width * cut_out.premultiplied.height
+    return num_bytes_of_image(cut_out.premultiplied)
+
+
+def num_bytes_of_image(image: Image.Image) -> int:
+    """Memory that a colour image takes."""
+    return 4 * image.width * image.height
 
 
 class FolderCutOuts:

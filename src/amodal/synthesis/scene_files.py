@@ -1,7 +1,10 @@
 """Composed scenes as image files and annotations, in one process or several with the same outcome."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -75,6 +78,28 @@ def write_scenes(
     return AnnotationSet(images, annotations, list(categories), folder)
 
 
+@contextmanager
+def all_or_none(folder: Path) -> Iterator[Path]:
+    """An empty folder beside `folder`, whose files move there when the `with` block ends, and not at all if it fails.
+
+    The folders above it that had to be made are removed again after a failure, too.
+    """
+    made = [parent for parent in folder.parents if not parent.exists()]
+    drafts = folder.with_name(f".{folder.name}-unfinished")
+    shutil.rmtree(drafts, ignore_errors=True)  # of a run that was killed
+    drafts.mkdir(parents=True)
+    try:
+        yield drafts
+        folder.mkdir(exist_ok=True)
+        for path in drafts.iterdir():
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(drafts)
+        for parent in made:
+            with suppress(OSError):  # not empty: the block has succeeded
+                parent.rmdir()
+
+
 def _in_processes(series: SceneSeries, paths: list[Path], workers: int) -> Iterator[list[Annotation]]:
     """The annotations of each scene in turn, while its image is written."""
     if workers <= 1:
@@ -82,7 +107,11 @@ def _in_processes(series: SceneSeries, paths: list[Path], workers: int) -> Itera
         return
     # A fresh interpreter for each process: forking one that runs threads (torch's, for one) can lock up.
     with ProcessPoolExecutor(workers, get_context("spawn"), _keep_series, (series,)) as pool:
-        yield from pool.map(_write_kept, range(len(paths)), paths, chunksize=4)
+        try:
+            yield from pool.map(_write_kept, range(len(paths)), paths, chunksize=4)
+        except BrokenProcessPool:
+            remedy = "There may be too little memory: give fewer --workers"
+            raise UserError("a process that composes scenes was killed", remedy=remedy) from None
 
 
 _kept: list[SceneSeries] = []  # in a worker process: what it was started with
