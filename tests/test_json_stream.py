@@ -31,9 +31,10 @@ def test_it_reads_what_the_json_module_reads(
     path = tmp_path / "x.json"
     path.write_text(json.dumps(content, indent=indent))
     document = JsonDocument(path)
+    assert document.members == (lists if first else others)  # what comes after both lists waits for the walk
     assert list(document.annotations()) == records
     assert list(document.annotations()) == records  # as often as one likes
-    assert document.members == (lists if first else others)  # what comes after both lists is not needed
+    assert document.members == lists | others
     assert document.has_annotations
 
 
@@ -110,6 +111,13 @@ def test_damage_inside_annotations_shows_when_walking_them(tmp_path: Path):
     assert next(walk) == {"id": 1}
     with pytest.raises(UserError, match="line 3, column 8"):
         next(walk)
+
+
+def test_damage_after_annotations_shows_when_they_are_walked(tmp_path: Path):
+    path = tmp_path / "x.json"
+    path.write_text('{"images": [], "categories": [], "annotations": [1],\n"info": tru}')
+    with pytest.raises(UserError, match="line 2, column 9"):
+        list(JsonDocument(path).annotations())
 
 
 def test_missing_and_binary_files(tmp_path: Path):

@@ -8,8 +8,14 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from amodal.rle import Rle
+
+Extra = dict[str, Any]
+"""Fields of a file that this package gives no meaning to, as they stand there: kept for whoever reads them next."""
+TEXT_ID = "text_id"
+"""The extra field of an image whose file names it by a text instead of a whole number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class ImageRecord:
     file_name: str
     height: int
     width: int
+    extra: Extra | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ class Annotation:
     is_crowd: bool = False
     is_stuff: bool = False
     depth_order: int | None = None
+    extra: Extra | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,10 @@ class Detection:
 class AnnotationSet:
     """A data set's annotations. A model's label l (from 1) stands for `categories[l - 1]`: sorted by id.
 
-    `repairs` counts what reading mended, by kind; `amodal data check` tells what each kind means.
+    Attributes:
+        repairs: What reading mended, counted by kind; `amodal data check` tells what each kind means.
+        document: Other members of the file: `info`, `licenses`, ...
+        category_fields: Extra fields of categories, by id. (A model keeps its categories, but not these.)
     """
 
     images: list[ImageRecord]
@@ -81,6 +92,8 @@ class AnnotationSet:
     image_folder: Path | None = None
     source: Path | None = field(default=None, compare=False)
     repairs: dict[str, int] = field(default_factory=dict, compare=False)
+    document: Extra = field(default_factory=dict)
+    category_fields: dict[int, Extra] = field(default_factory=dict)
 
     @cached_property
     def by_image(self) -> dict[int, list[Annotation]]:

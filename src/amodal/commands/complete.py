@@ -59,4 +59,6 @@ def complete(
     predictor = load(checkpoint, how.device)
     completed = complete_annotations(given, predictor, any_category=how.any_category, occluders=how.occluders)
     formats.WRITERS[to](completed, out)
+    for line in formats.lost(completed, to):
+        print(line)
     print(f"{out}: {len(completed.annotations):,} objects in {len(completed.images):,} images, {to}")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-Format = Literal["d2sa", "kins", "cocoa", "labelme", "yolo-amodal", "yolo-visible"]
+Format = Literal["d2sa", "coco-amodal", "coco-visible", "kins", "cocoa", "labelme", "yolo-amodal", "yolo-visible"]
 
 
 def convert(
@@ -22,9 +22,9 @@ def convert(
 
     Args:
         source: Annotation file, or folder of labelme's, YOLO's or COCOA's single files.
-        out: File to write (d2sa, kins, cocoa) or folder (labelme, yolo).
-        to: Format to write. d2sa holds everything; kins drops the depth order; cocoa the ids of objects; labelme the
-            ids, the order and crowds; yolo all but one mask and the category.
+        out: File to write (d2sa, coco, kins, cocoa) or folder (labelme, yolo).
+        to: Format to write. d2sa holds everything; what another has no place for is said with its count. coco is plain
+            COCO, with amodal or with visible masks.
         images: Image folder, if it is not found near the file.
         instances: COCO's instance file of the same images: COCOA's regions take its categories by the IoU of their
             visible masks, and regions that are none of its objects are left out (COCOA to COCOA-cls).
@@ -44,5 +44,7 @@ def convert(
         print(f"{len(annotations.annotations):,} of {regions:,} regions are objects of {instances}")
     formats.WRITERS[to](annotations, out)
     print(f"{out}: {len(annotations.images):,} images, {len(annotations.annotations):,} annotations, {to}")
+    for line in formats.lost(annotations, to):
+        print(line)
     for kind, count in annotations.repairs.items():
         print(f"mended while reading: {kind}, {count:,} (`amodal data check {source}` tells more)")

@@ -13,8 +13,8 @@ from tqdm import tqdm
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
 from amodal.data import formats, records
+from amodal.data.contents import Record
 from amodal.data.problems import KINDS, Problem, Report
-from amodal.data.records import Record
 
 NUM_EXAMPLES = 5
 BOX_TOLERANCE = 2.0
@@ -86,13 +86,8 @@ def check(path: str | Path, images: str | Path | None = None) -> CheckUp:
         _compare(record, annotation, report)
         annotations.append(annotation)
     usable = {image.id for image in _openable(listed, contents.image_folder, report)}
-    repaired = AnnotationSet(
-        [image for image in listed if image.id in usable],
-        [a for a in records.renumber(annotations) if a.image_id in usable],
-        categories,
-        contents.image_folder,
-        contents.path,
-    )
+    annotations = [annotation for annotation in annotations if annotation.image_id in usable]
+    repaired = records.assemble(contents, [i for i in listed if i.id in usable], annotations, categories)
     _note_empty(repaired, report)
     return CheckUp(contents.format, repaired, counts, examples)
 

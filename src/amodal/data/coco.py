@@ -8,14 +8,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from amodal import rle
-from amodal.annotations import Annotation, AnnotationSet
-from amodal.data import image_folder, json_stream
+from amodal.annotations import Annotation, AnnotationSet, Extra
+from amodal.data import image_folder, json_stream, outlines
+from amodal.data.contents import Contents, Record, called, extra_of
 from amodal.data.json_stream import JsonDocument
+from amodal.data.losses import FIELDS
 from amodal.data.problems import Problem
-from amodal.data.records import Contents, Record, called
 from amodal.errors import UserError
 
 
@@ -45,16 +46,25 @@ DIALECTS = (
     Dialect("d2sa", "occlude_rate"),
     Dialect("d2sa", "occl_depth"),
 )
+KEYS = frozenset(
+    {"id", "image_id", "category_id", "iscrowd", "isStuff", "visible_mask", "invisible_mask", "occlude_rate"}
+    # What follows from the masks, under the names that some dialect has for it.
+    | {"inmodal_bbox", "i_bbox", "i_area", "visible_bbox"}
+    | {key for d in (PLAIN, *DIALECTS) for key in (d.amodal, d.visible, d.box, d.area, d.order)}
+)
+"""Keys of an annotation that mean something here; all others are its `extra`."""
 
 
 def dialect_of(raw: dict[str, Any]) -> Dialect:
     """The dialect of one record."""
-    return _dialect_of_keys(tuple(raw))
+    return _told_by(tuple(raw))[0]
 
 
 @lru_cache(maxsize=64)
-def _dialect_of_keys(keys: tuple[str, ...]) -> Dialect:
-    return next((dialect for dialect in DIALECTS if dialect.marker in keys), PLAIN)
+def _told_by(keys: tuple[str, ...]) -> tuple[Dialect, bool]:
+    """The dialect of records with these keys, and whether others are among them."""
+    dialect = next((dialect for dialect in DIALECTS if dialect.marker in keys), PLAIN)
+    return dialect, not KEYS.issuperset(keys)
 
 
 def contents(document: JsonDocument, images: Path | None) -> Contents:
@@ -68,6 +78,7 @@ def contents(document: JsonDocument, images: Path | None) -> Contents:
         categories,
         _records(document.annotations()),
         image_folder.find(document.path, listed, images),
+        document.members,
     )
 
 
@@ -84,7 +95,7 @@ def _records(raw_records: Iterable[Any]) -> Iterator[Record | Problem]:
         if not isinstance(raw, dict):
             yield Problem("bad_record", called("annotation", raw, place), "not a JSON object")
             continue
-        keys = dialect_of(raw)
+        keys, has_others = _told_by(tuple(raw))
         order = raw.get(keys.order)
         if keys.order_from and isinstance(order, int):
             order = max(order - keys.order_from, 0)
@@ -102,7 +113,12 @@ def _records(raw_records: Iterable[Any]) -> Iterator[Record | Problem]:
             raw.get("iscrowd"),
             raw.get("isStuff"),
             order,
+            extra_of(raw, KEYS) if has_others else None,
         )
+
+
+HOLDS = frozenset(FIELDS)
+PLAIN_HOLDS = HOLDS - {"stuff", "depth_order"}
 
 
 def write(annotation_set: AnnotationSet, path: Path) -> None:
@@ -110,16 +126,48 @@ def write(annotation_set: AnnotationSet, path: Path) -> None:
     json_stream.write(path, header(annotation_set), map(_to_json, annotation_set.annotations))
 
 
+def write_plain(annotation_set: AnnotationSet, path: Path, mask: Literal["amodal", "visible"]) -> None:
+    """Writes plain COCO with one mask an object: polygons that give it to the pixel, run lengths for crowds.
+
+    Objects of which nothing is seen are left out where the visible mask is asked for.
+    """
+    masks = ((a, a.amodal if mask == "amodal" else a.visible) for a in annotation_set.annotations)
+    json_stream.write(path, header(annotation_set), (_plain(a, m) for a, m in masks if rle.areas([m])[0]))
+
+
 def header(annotation_set: AnnotationSet) -> dict[str, Any]:
-    """The members `images` and `categories`."""
+    """The members beside the annotations: `images`, `categories`, and what else the file had."""
+    fields = annotation_set.category_fields
     return {
+        **{key: annotation_set.document[key] for key in ("info", "licenses") if key in annotation_set.document},
         "images": [
-            {"id": i.id, "file_name": i.file_name, "height": i.height, "width": i.width} for i in annotation_set.images
+            with_extra({"id": i.id, "file_name": i.file_name, "height": i.height, "width": i.width}, i.extra)
+            for i in annotation_set.images
         ],
         "categories": [
-            {"id": c.id, "name": c.name, "supercategory": c.supercategory} for c in annotation_set.categories
+            with_extra({"id": c.id, "name": c.name, "supercategory": c.supercategory}, fields.get(c.id))
+            for c in annotation_set.categories
         ],
+        **{key: value for key, value in annotation_set.document.items() if key not in ("info", "licenses")},
     }
+
+
+def with_extra(record: dict[str, Any], extra: Extra | None) -> dict[str, Any]:
+    """A record with the fields that it had in the file it came from; its own win."""
+    return record | {key: value for key, value in extra.items() if key not in record} if extra else record
+
+
+def _plain(annotation: Annotation, mask: rle.Rle) -> dict[str, Any]:
+    record = {
+        "id": annotation.id,
+        "image_id": annotation.image_id,
+        "category_id": annotation.category_id,
+        "iscrowd": int(annotation.is_crowd),
+        "bbox": rle.boxes([mask])[0].tolist(),
+        "area": int(rle.areas([mask])[0]),
+        "segmentation": rle.to_json(mask) if annotation.is_crowd else outlines.polygons(mask),
+    }
+    return with_extra(record, annotation.extra)
 
 
 def _to_json(annotation: Annotation) -> dict[str, Any]:
@@ -141,4 +189,4 @@ def _to_json(annotation: Annotation) -> dict[str, Any]:
         record["occl_depth"] = annotation.depth_order
     if annotation.is_stuff:
         record["isStuff"] = 1
-    return record
+    return with_extra(record, annotation.extra)

@@ -4,16 +4,18 @@ Regions have no id and no category: they are numbered through the file, and each
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
-from amodal.data import image_folder, json_stream, outlines
+from amodal.data import coco, image_folder, json_stream, outlines
+from amodal.data.contents import Contents, Record, called, extra_of
 from amodal.data.json_stream import JsonDocument, SmallFile
+from amodal.data.losses import FIELDS
 from amodal.data.problems import Problem
-from amodal.data.records import Contents, Record, called
 from amodal.files import IMAGE_SUFFIXES
 
 Walk = Callable[[], Iterable[Any]]
@@ -25,7 +27,7 @@ def contents(document: JsonDocument, images: Path | None) -> Contents:
     listed = document.members.get("images")
     listed = listed if isinstance(listed, list) else []
     folder = image_folder.find(document.path, listed, images)
-    return _contents(document.path, listed, document.annotations, folder)
+    return replace(_contents(document.path, listed, document.annotations, folder), document=document.members)
 
 
 def contents_of_single(path: Path, documents: list[SmallFile], images: Path | None) -> Contents:
@@ -112,7 +114,12 @@ def _record(name: str, number: int, image_id: Any, region: dict[str, Any], numbe
         occlusion_rate=region.get("occlude_rate"),
         is_stuff=region.get("isStuff"),
         depth_order=order - 1 if isinstance(order, int) else order,
+        extra=extra_of(region, KEYS),
     )
+
+
+KEYS = coco.KEYS | {"name", "order"}
+HOLDS = frozenset(FIELDS) - {"ids", "crowd_marks", "supercategories", "category_fields"}
 
 
 def write(annotation_set: AnnotationSet, path: Path) -> None:
@@ -120,14 +127,11 @@ def write(annotation_set: AnnotationSet, path: Path) -> None:
 
     Ids of objects, crowds and supercategories have no place in it. Objects without a depth order come last.
     """
-    images = [
-        {"id": i.id, "file_name": i.file_name, "height": i.height, "width": i.width} for i in annotation_set.images
-    ]
     names = {category.id: category.name for category in annotation_set.categories}
     annotated = [image for image in annotation_set.images if annotation_set.by_image[image.id]]
     json_stream.write(
         path,
-        {"images": images},
+        {key: value for key, value in coco.header(annotation_set).items() if key != "categories"},
         (_image_to_json(number, image, annotation_set, names) for number, image in enumerate(annotated, start=1)),
     )
 
@@ -178,4 +182,4 @@ def _region(annotation: Annotation, order: int, names: dict[int, str]) -> dict[s
     if visible_area < area:
         region["visible_mask"] = rle.to_json(annotation.visible)
         region["invisible_mask"] = rle.to_json(rle.subtract(annotation.amodal, annotation.visible))
-    return region
+    return coco.with_extra(region, annotation.extra)

@@ -1,15 +1,16 @@
 """Every annotation format of the field: recognised from the file, read into an AnnotationSet."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from amodal.annotations import AnnotationSet
-from amodal.data import coco, cocoa, kins, labelme, records, yolo
+from amodal.data import coco, cocoa, kins, labelme, losses, records, yolo
+from amodal.data.contents import Contents
 from amodal.data.json_stream import JsonDocument, read_small, uncollected
 from amodal.data.problems import KINDS, Problem, Report
-from amodal.data.records import Contents
 from amodal.errors import UserError
 
 
@@ -46,7 +47,7 @@ def assemble(contents: Contents, report: Report) -> AnnotationSet:
     images = records.images(contents, report)
     categories = records.categories(contents, report)
     annotations = [annotation for _, annotation in records.annotations(contents, images, categories, report)]
-    return AnnotationSet(images, records.renumber(annotations), categories, contents.image_folder, contents.path)
+    return records.assemble(contents, images, annotations, categories)
 
 
 SYNTHESISED = "annotations.json"
@@ -97,14 +98,43 @@ def _contents_of_folder(folder: Path, images: Path | None) -> Contents:
     )
 
 
-WRITERS: dict[str, Callable[[AnnotationSet, Path], None]] = {
-    "d2sa": coco.write,
-    "kins": kins.write,
-    "cocoa": cocoa.write,
-    "labelme": labelme.write,
-    "yolo-amodal": partial(yolo.write, mask="amodal"),
-    "yolo-visible": partial(yolo.write, mask="visible"),
+@dataclass(frozen=True)
+class Writer:
+    """A format that can be written; called with the annotations and the path.
+
+    Attributes:
+        write: Writes annotations to a path, which is replaced whole.
+        holds: What it keeps, of `losses.FIELDS`.
+        is_folder: Whether it is a folder of files.
+    """
+
+    write: Callable[[AnnotationSet, Path], None]
+    holds: Set[str]
+    is_folder: bool = False
+
+    def __call__(self, annotation_set: AnnotationSet, path: Path) -> None:
+        """Writes annotations to a path."""
+        self.write(annotation_set, path)
+
+
+_HIDDEN = {"amodal", "hidden_objects"}
+
+WRITERS: dict[str, Writer] = {
+    "d2sa": Writer(coco.write, coco.HOLDS),
+    "coco-amodal": Writer(partial(coco.write_plain, mask="amodal"), coco.PLAIN_HOLDS - {"visible"}),
+    "coco-visible": Writer(partial(coco.write_plain, mask="visible"), coco.PLAIN_HOLDS - _HIDDEN),
+    "kins": Writer(kins.write, kins.HOLDS),
+    "cocoa": Writer(cocoa.write, cocoa.HOLDS),
+    "labelme": Writer(labelme.write, labelme.HOLDS, is_folder=True),
+    "yolo-amodal": Writer(partial(yolo.write, mask="amodal"), yolo.HOLDS - {"visible"}, is_folder=True),
+    "yolo-visible": Writer(partial(yolo.write, mask="visible"), yolo.HOLDS - _HIDDEN, is_folder=True),
 }
 """The formats that can be written. D2SA's holds all there is; each module says what the others leave out."""
-FOLDERS = ("labelme", "yolo-amodal", "yolo-visible")
+FOLDERS = tuple(name for name, writer in WRITERS.items() if writer.is_folder)
 """Those that are written as a folder of files."""
+
+
+def lost(annotation_set: AnnotationSet, to: str) -> Iterator[str]:
+    """One line that says what a format has no place for; none where it keeps everything."""
+    if found := losses.losses(annotation_set, WRITERS[to].holds):
+        yield losses.sentence(found, to)

@@ -62,6 +62,9 @@ def read_small(path: Path) -> SmallFile:
 class JsonDocument:
     """A JSON object whose member `annotations`, if it has one, is decoded record by record.
 
+    `members` holds the others. Those that follow the annotations, where images and categories came before, are there
+    once these have been walked: that spares a walk for them alone.
+
     Args:
         path: A JSON file.
 
@@ -74,6 +77,7 @@ class JsonDocument:
         self.members: dict[str, Any] = {}
         self._decoder = json.JSONDecoder()
         self._array: int | None = None
+        self._is_whole = True
         try:
             self._text = self.path.read_bytes().decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -87,9 +91,14 @@ class JsonDocument:
 
     def annotations(self) -> Iterator[Any]:
         """The records of `annotations`, each decoded when asked for. May be walked again. Raises UserError."""
-        if self._array is not None:
-            for records, _ in self._elements(self._array):
-                yield from records
+        if self._array is None:
+            return
+        end = self._array + 1
+        for records, end in self._elements(self._array):  # noqa: B007 - the last position is what is wanted
+            yield from records
+        if not self._is_whole:
+            self._is_whole = True
+            self._read_pairs(self._next(self._expect("]", end)))
 
     def _read_members(self) -> None:
         at = self._skip(0)
@@ -99,22 +108,29 @@ class JsonDocument:
                 file=self.path,
                 remedy="A list of results is read by `evaluate`",
             )
-        at = self._skip(at + 1)
+        self._read_pairs(self._skip(at + 1))
+
+    def _read_pairs(self, at: int) -> None:
+        """Keys and values from `at` to the object's end, or to annotations that may be left for later."""
         while self._text[at : at + 1] != "}":
             key, at = self._decode(at)
             if not isinstance(key, str):
                 raise self._broken(at, "expected a key")
             at = self._skip(self._expect(":", at))
-            if key == "annotations" and self._text[at : at + 1] == "[":
+            if key == "annotations" and self._text[at : at + 1] == "[" and self._array is None:
                 self._array = at
                 if "images" in self.members and "categories" in self.members:
-                    return  # nothing that is needed comes after them: spares a walk through the whole array
+                    self._is_whole = False
+                    return
                 at = self._end_of_array(at)
             else:
                 self.members[key], at = self._decode(at)
-            at = self._skip(at)
-            if self._text[at : at + 1] != "}":
-                at = self._skip(self._expect(",", at))
+            at = self._next(at)
+
+    def _next(self, at: int) -> int:
+        """From the end of a value to the next key, or to the object's end."""
+        at = self._skip(at)
+        return at if self._text[at : at + 1] == "}" else self._skip(self._expect(",", at))
 
     def _elements(self, at: int) -> Iterator[tuple[list[Any], int]]:
         """The elements of the array that opens at `at`, some at a time, each time with the position after them."""

@@ -7,15 +7,17 @@ from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet
 from amodal.data import coco, json_stream, outlines
 
+HOLDS = coco.PLAIN_HOLDS
+
 
 def write(annotation_set: AnnotationSet, path: Path) -> None:
-    """Writes KINS' format: every mask to the pixel, ids kept. It has no place for the depth order."""
+    """Writes KINS' format: every mask to the pixel, ids kept. It has no place for depth order and stuff."""
     json_stream.write(path, coco.header(annotation_set), map(_to_json, annotation_set.annotations))
 
 
 def _to_json(annotation: Annotation) -> dict[str, Any]:
     amodal_box, visible_box = rle.boxes([annotation.amodal, annotation.visible]).tolist()
-    return {
+    record = {
         "id": annotation.id,
         "image_id": annotation.image_id,
         "category_id": annotation.category_id,
@@ -26,3 +28,4 @@ def _to_json(annotation: Annotation) -> dict[str, Any]:
         "inmodal_bbox": visible_box,
         "inmodal_seg": rle.to_json(annotation.visible),
     }
+    return coco.with_extra(record, annotation.extra)

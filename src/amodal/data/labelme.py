@@ -19,9 +19,10 @@ from typing import Any
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.data import labelme_shapes, outlines
+from amodal.data.contents import Contents, Record
 from amodal.data.json_stream import SmallFile
 from amodal.data.problems import Problem, Refused
-from amodal.data.records import Contents, Record, inside, size_of
+from amodal.data.records import inside, size_of
 from amodal.files import write_json
 from amodal.rle import Rle
 
@@ -146,6 +147,9 @@ def _nested(masks: list[Rle]) -> tuple[list[Rle], list[Rle]]:
     small, large = sorted(masks, key=lambda mask: int(rle.areas([mask])[0]))
     common, area = rle.areas([rle.intersect(small, large), small])
     return ([large], [small]) if common * 2 > area else (masks, [])
+
+
+HOLDS = frozenset({"amodal", "visible", "hidden_objects", "crowds"})
 
 
 def write(annotation_set: AnnotationSet, folder: Path) -> None:

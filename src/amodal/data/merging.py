@@ -34,6 +34,8 @@ def merge(first: AnnotationSet, second: AnnotationSet) -> AnnotationSet:
         first,
         images=first.images + images,
         annotations=first.annotations + annotations,
+        document=second.document | first.document,
+        category_fields=second.category_fields | first.category_fields,
         repairs=dict(Counter(first.repairs) + Counter(second.repairs)),
     )
 

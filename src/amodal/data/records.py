@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 from PIL import Image
 from tqdm import tqdm
 
 from amodal import rle
-from amodal.annotations import Annotation, Category, ImageRecord
+from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
+from amodal.data.contents import CATEGORY_KEYS, IMAGE_KEYS, Contents, Record, called, extra_of
 from amodal.data.problems import Problem, Refused, Report, shortened
 from amodal.errors import UserError
 from amodal.rle import Rle
@@ -20,51 +21,34 @@ LONGEST_SIDE = 65_535
 """Of an image, in pixels; JPEG's limit. More is a mistyped number that would ask for more memory than there is."""
 
 
-class Record(NamedTuple):
-    """One object as its file states it; nothing is checked yet. None stands for "not stated".
-
-    Attributes:
-        name: How messages call it: "annotation 17", "annotation 3 region 2".
-        amodal: Run lengths or polygons, as `rle.from_json` takes them.
-        visible: The same. None: fully visible, or told by `invisible`.
-        invisible: The same.
-        box: Amodal box, xywh.
-        depth_order: Counted from 0, nearest first.
-    """
-
-    name: str
-    id: Any
-    image_id: Any
-    category_id: Any
-    amodal: Any
-    visible: Any = None
-    invisible: Any = None
-    box: Any = None
-    area: Any = None
-    occlusion_rate: Any = None
-    is_crowd: Any = None
-    is_stuff: Any = None
-    depth_order: Any = None
+def assemble(
+    contents: Contents, images: list[ImageRecord], annotations: list[Annotation], categories: list[Category]
+) -> AnnotationSet:
+    """What is usable of a file's contents, with what else the file holds of it. Ids used twice get new ones."""
+    members = {"images", "annotations", "categories"}
+    used = {category.id for category in categories}
+    return AnnotationSet(
+        images,
+        renumber(annotations),
+        categories,
+        contents.image_folder,
+        contents.path,
+        document={key: value for key, value in contents.document.items() if key not in members},
+        category_fields={
+            identity: extra
+            for raw in contents.categories
+            if isinstance(raw, dict)
+            and (extra := extra_of(raw, CATEGORY_KEYS))
+            and (identity := _identity(raw)) in used
+        },
+    )
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What a file, or a folder of files, states.
-
-    Attributes:
-        format: The format's name, as `amodal convert --to` has it where it can be written.
-        images: Raw `{id, file_name, height, width}`.
-        categories: Raw `{id, name, supercategory}`.
-        records: The objects; walked once.
-        image_folder: Where the images lie, if found.
-    """
-
-    path: Path
-    format: str
-    images: list[Any]
-    categories: list[Any]
-    records: Iterable[Record | Problem]
-    image_folder: Path | None = None
+def _identity(raw: dict[str, Any]) -> int | None:
+    try:
+        return whole(raw.get("id"), "id")
+    except Refused:
+        return None
 
 
 def images(contents: Contents, report: Report) -> list[ImageRecord]:
@@ -91,13 +75,7 @@ def _image(raw: Any, folder: Path | None) -> ImageRecord:
     if not isinstance(file_name, str) or not file_name:
         raise Refused("bad_record", "no 'file_name'")
     height, width = size_of(raw, folder)
-    return ImageRecord(whole(raw.get("id"), "id"), file_name, height, width)
-
-
-def called(kind: str, raw: Any, place: int) -> str:
-    """How messages call a record of a file's lists: by its id if it has a usable one, else by its place from 0."""
-    identity = raw.get("id") if isinstance(raw, dict) else None
-    return f"{kind} {identity}" if type(identity) is int else f"{kind} at place {place}"
+    return ImageRecord(whole(raw.get("id"), "id"), file_name, height, width, extra_of(raw, IMAGE_KEYS))
 
 
 def size_of(raw: dict[str, Any], folder: Path | None) -> tuple[int, int]:
@@ -239,9 +217,8 @@ def _annotation(
         masks.report(Problem("amodal_empty", record.name, "its amodal mask has no pixel"))
         return None
     order = None if record.depth_order is None else whole(record.depth_order, "depth order")
-    return Annotation(
-        identity, image_id, category_id, amodal, visible, bool(record.is_crowd), bool(record.is_stuff), order
-    )
+    crowd, stuff = bool(record.is_crowd), bool(record.is_stuff)
+    return Annotation(identity, image_id, category_id, amodal, visible, crowd, stuff, order, record.extra)
 
 
 @dataclass(frozen=True, slots=True)

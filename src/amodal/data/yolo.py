@@ -12,12 +12,14 @@ from typing import Any, Literal
 
 from amodal.annotations import AnnotationSet, ImageRecord
 from amodal.data import outlines
+from amodal.data.contents import Contents, Record
 from amodal.data.problems import Problem, Refused
-from amodal.data.records import Contents, Record, inside, size_of
+from amodal.data.records import inside, size_of
 from amodal.errors import UserError
 from amodal.files import IMAGE_SUFFIXES, replacing, require_file
 
 DATA_FILE = "data.yaml"
+HOLDS = frozenset({"amodal", "visible", "hidden_objects", "crowd_marks"})  # as there are no crowds in it
 
 
 def write(annotation_set: AnnotationSet, folder: Path, mask: Literal["amodal", "visible"] = "amodal") -> None:

@@ -20,7 +20,7 @@ import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.data import formats
-from amodal.data.records import Record
+from amodal.data.contents import Record
 from amodal.evaluation.detections import Detections, Masks
 from amodal.evaluation.views import Grading
 from amodal.rle import areas, from_json, intersect, subtract
