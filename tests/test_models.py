@@ -78,6 +78,16 @@ def test_predictions_hold_their_promises(name):
         assert not (prediction["visible_masks"] & ~prediction["amodal_masks"]).any()
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_images_in_which_nothing_is_proposed(name, monkeypatch):
+    model = small_model(METHODS[name]).eval()
+    monkeypatch.setattr(
+        model.propose, "forward", lambda batch, *_: ([torch.zeros(0, 4) for _ in batch.image_sizes], {})
+    )
+    for found in model([torch.rand(3, 64, 80), torch.rand(3, 48, 64)]):
+        assert [len(found[key]) for key in ("boxes", "labels", "scores")] == [0, 0, 0]
+
+
 @pytest.mark.parametrize("name", ["orcnn", "vrsp"])
 def test_a_batch_gives_what_each_image_gives_alone(name):
     model = small_model(METHODS[name]).eval()

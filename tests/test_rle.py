@@ -76,6 +76,29 @@ def test_a_crop_is_the_pixels_in_the_box(mask: np.ndarray):
     assert rle.from_crop(pixels, left, top, mask.shape) == encode(mask)
 
 
+def crops_of_every_kind(draw: st.DrawFn) -> tuple[np.ndarray, int, int, tuple[int, int]]:
+    """Pixels from a place of an image: empty, full or mixed, without a side, one pixel, as tall or as wide as it."""
+    height, width = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    rows, columns = (draw(st.sampled_from([side, 0, 1]) | st.integers(0, side)) for side in (height, width))
+    left, top = draw(st.integers(0, width - columns)), draw(st.integers(0, height - rows))
+    fill = st.just(np.zeros((rows, columns), bool)) | st.just(np.ones((rows, columns), bool))
+    return draw(fill | arrays(bool, (rows, columns))), left, top, (height, width)
+
+
+@given(st.composite(crops_of_every_kind)())
+def test_a_crop_of_any_kind_is_the_image_with_it(crop: tuple[np.ndarray, int, int, tuple[int, int]]):
+    part, left, top, size = crop
+    whole = np.zeros(size, dtype=bool)
+    whole[top : top + part.shape[0], left : left + part.shape[1]] = part
+    found = rle.from_crop(part, left, top, size)
+    assert found == codec.encode(np.asfortranarray(whole.astype(np.uint8)))
+    assert rle.runs(found).tolist() == column_runs(whole)
+
+
+def test_an_empty_crop_as_tall_as_its_image():
+    assert rle.from_crop(np.zeros((10, 4), bool), 0, 0, (10, 10)) == encode(np.zeros((10, 10), bool))
+
+
 @given(MASKS, MASKS, st.data())
 def test_windows_are_the_pixels_in_frames(first: np.ndarray, second: np.ndarray, data: st.DataObject):
     both, frames = [first, second, first], []

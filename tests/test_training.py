@@ -14,8 +14,13 @@ from safetensors.torch import load_file
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from amodal.annotations import Category
+from amodal.commands.evaluate import Running, Written
+from amodal.commands.evaluate import evaluate as evaluate_command
+from amodal.commands.synth import SceneOutput, SceneParts, synth
 from amodal.data.config import AugmentConfig, DataConfig, FileSource
 from amodal.errors import UserError
+from amodal.evaluation.report import Report
+from amodal.files import read_json
 from amodal.models import checkpoint
 from amodal.models.config import BackboneConfig, ModelConfig
 from amodal.models.zoo import build
@@ -33,6 +38,7 @@ from amodal.training.config import (
 )
 from amodal.training.schedule import START, build_optimiser, rate_at
 from amodal.training.start import rename, start_from, take
+from amodal.training.validation import Validation
 
 TINY = replace(small_models.TINY, method="orcnn")
 
@@ -94,6 +100,52 @@ def test_a_run_leaves_its_files_and_resumes_exactly(tmp_path: Path, monkeypatch:
     assert found.details["step"] == 4
     assert from_json(TrainConfig, found.details["training"]) == config
     assert any((tmp_path / "whole" / run_folder.TENSORBOARD).iterdir())
+
+
+def test_a_validation_that_breaks_costs_nothing_and_is_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(tiny_run(), validation=ValidationConfig(every=3, pictures=0), checkpoint_every=100)
+    loop.train(config, tmp_path / "whole", device_name="cpu")
+
+    def breaking(*arguments: object) -> None:
+        raise RuntimeError("no space left")
+
+    for steps_done in (3, 4):
+        with monkeypatch.context() as patch:
+            patch.setattr(Validation, "run", breaking)
+            with pytest.raises(RuntimeError, match="no space left"):
+                loop.train(config, tmp_path / "broken", resume=steps_done == 4, device_name="cpu")
+        saved = checkpoint.load(tmp_path / "broken" / run_folder.CHECKPOINT)
+        assert saved.details["step"] == steps_done
+        if steps_done == 3:
+            with monkeypatch.context() as patch:  # the scores of step 3, and no step more
+                stop_after(patch, 0)
+                with pytest.raises(KeyboardInterrupt):
+                    loop.train(config, tmp_path / "broken", resume=True, device_name="cpu")
+    loop.train(config, tmp_path / "broken", resume=True, device_name="cpu")
+    for name in (run_folder.LOSSES, run_folder.SCORES):
+        assert (tmp_path / "whole" / name).read_text() == (tmp_path / "broken" / name).read_text()
+
+
+@pytest.mark.parametrize("method", ["mask_rcnn", "orcnn", "sln", "vrsp"])
+def test_a_model_of_two_steps_is_validated_and_evaluated(tmp_path: Path, method: str) -> None:
+    """Almost untrained models predict many empty masks, and boxes as tall or as wide as the image."""
+    config = replace(
+        tiny_run(2),
+        model=replace(TINY, method=method, detector=replace(TINY.detector, score_threshold=0.0)),
+        optimiser=OptimiserConfig("adamw", lr=0.05),  # rough, so that whole boxes come out empty
+        validation=ValidationConfig(every=1, pictures=1),
+        prior=PriorSource(scenes=8, fit=PriorConfig(steps=2, shapes_per_class=3, masks_per_class=4)),
+    )
+    metrics = loop.train(config, tmp_path / "run", device_name="cpu")
+    assert [scores["step"] for scores in metrics["validation"]] == [1, 2]
+    synth(SceneOutput(tmp_path / "scenes", count=3), SceneParts(backgrounds="plain"), SCENES.scenes, workers=1)
+    running, written = Running(device="cpu", workers=0), Written(tmp_path / "scores.json")
+    sources = (tmp_path / "run" / run_folder.CHECKPOINT, tmp_path / "scenes")
+    evaluate_command(sources, running=running, written=written)
+    report = Report.from_json(read_json(tmp_path / "scores.json"))
+    assert report.counts.images == 3
 
 
 def test_another_seed_gives_other_weights_and_scenes(tmp_path: Path) -> None:

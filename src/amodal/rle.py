@@ -47,7 +47,7 @@ def from_crop(pixels: np.ndarray, left: int, top: int, size: Sequence[int]) -> R
     line[1:].reshape(pixels.shape[1], room)[:, :-1] = pixels.T
     column, row = np.divmod(np.flatnonzero(line[1:] != line[:-1]), room)
     changes = (left + column) * height + top + row
-    if room > height:  # runs that go on in the next column
+    if room > height and len(changes):  # runs that go on in the next column
         twice = changes[1:] == changes[:-1]
         changes = changes[~(np.append(twice, False) | np.append(False, twice))]
     counts = np.diff(changes, prepend=0, append=height * width)

@@ -55,7 +55,8 @@ class BoxStage(nn.Module):
         regions = all_regions(proposals)
         logits, deltas = self.predictor(self.head(self.pool(features, regions)))
         scores = logits.float().softmax(-1)[:, 1:].split(counts)
-        boxes = self.coder.decode(deltas.float(), proposals)[:, 1:].split(counts)
+        decoded = self.coder.decode(deltas.float(), proposals)
+        boxes = decoded.view(len(deltas), deltas.shape[1] // 4, 4)[:, 1:].split(counts)  # flat where none is proposed
         return [self._above_threshold(*each) for each in zip(boxes, scores, sizes, strict=True)]
 
     def _sample(self, proposals: Tensor, target: dict[str, Tensor], image: int) -> tuple[Tensor, ...]:

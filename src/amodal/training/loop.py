@@ -1,4 +1,4 @@
-"""READ SECOND. The training loop: forward, backward, step, note, validate, save. Plain PyTorch, one or many processes.
+"""READ SECOND. The training loop: forward, backward, step, note, save, validate. Plain PyTorch, one or many processes.
 
     amodal train demo --out runs/demo
     torchrun --nproc-per-node 8 -m amodal.cli train d2sa_vrsp --out runs/d2sa_vrsp --batch-size 16
@@ -84,6 +84,8 @@ def optimise(run: Run, journal: Journal | None) -> None:
     mixed = config.mixed_precision and run.device.type == "cuda"
     if config.compile:
         run.model.backbone.compile()
+    if missed_validation(run):
+        validate(run, journal)
     began, seconds_before = perf_counter(), run.seconds
     for batch in stream(run):
         run.model.train()
@@ -106,11 +108,26 @@ def optimise(run: Run, journal: Journal | None) -> None:
         if journal:
             journal.step(run.step, numbers, rate)
         run.seconds = seconds_before + perf_counter() - began
-        if run.validation and run.validation.is_due(run.step):
-            run.validation.run(run.model, run.step, journal)
+        due = run.validation is not None and run.validation.is_due(run.step)
+        if due or run.step % config.checkpoint_every == 0 or run.step == config.schedule.iterations:
+            save(run)  # first, so that nothing that validation meets can cost the steps before it
+        if due:
+            validate(run, journal)
             began = perf_counter() - (run.seconds - seconds_before)
-        if run.step % config.checkpoint_every == 0 or run.step == config.schedule.iterations:
-            save(run)
+
+
+def validate(run: Run, journal: Journal | None) -> None:
+    """Scores the model as it stands, if the run validates at all."""
+    if run.validation:
+        run.validation.run(run.model, run.step, journal)
+
+
+def missed_validation(run: Run) -> bool:
+    """Whether a run that is resumed was saved, and then stopped before its scores were noted."""
+    if not run.step or run.validation is None or not run.validation.is_due(run.step):
+        return False
+    noted = any(line["step"] == run.step for line in run_folder.notes(run.folder, run_folder.SCORES))
+    return not processes.gather(noted)[0]  # the lead process's folder counts
 
 
 def open_run(config: TrainConfig, folder: Path, device: torch.device, *, resume: bool) -> Run:
