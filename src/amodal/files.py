@@ -1,8 +1,10 @@
 """Reading and writing of files: clear errors for what cannot be read, no half-written output."""
 
+import errno
+import io
 import json
 import os
-import tempfile
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,28 +13,99 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from amodal import temporaries
 from amodal.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+
+_UNNAMED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""What the system answers to a write in progress; it then names no file."""
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it on success and removed on failure.
 
-    A reader therefore sees the old file or the whole new one, never a part.
+    A reader therefore sees the old file or the whole new one, never a part; and so it is after a power cut.
+
+    Raises:
+        UserError: The disk is full, or the folder cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    with naming_failures(path):
+        _make_folder(path.parent)
+        temporary = temporaries.create(path.parent, path.suffix)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())  # it was private; outputs follow the user's umask
+            _to_disk(temporary)
+            temporary.replace(path)
+            _to_disk(path.parent)
+        finally:
+            temporaries.remove(temporary)
+
+
+@contextmanager
+def naming_failures(path: str | Path) -> Iterator[None]:
+    """Turns the system's refusal to write, which mostly names no file, into a UserError that names `path`."""
     try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; outputs follow the user's umask
-        temporary.replace(path)
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        number = _refusal(error, Path(path))
+        if number is None:
+            raise
+        full = number in (errno.ENOSPC, errno.EDQUOT)
+        raise UserError(
+            f"cannot be written ({os.strerror(number)})",
+            file=path,
+            remedy="Free some space, or write elsewhere" if full else "Check the folder, or write elsewhere",
+        ) from error
+
+
+def _refusal(error: BaseException | None, path: Path) -> int | None:
+    """The system's number of a failure to write `path`; None for any other error.
+
+    Libraries that write in C++ or Rust raise errors of their own, in the wake of the system's or quoting its number.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            ours = error.errno in _UNNAMED if error.filename is None else _concerns(error.filename, path)
+            return error.errno if ours else None
+        if quoted := re.search(r"\(os error (\d+)\)", str(error)):
+            return int(quoted[1])
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _concerns(name: str | bytes, path: Path) -> bool:
+    """Whether a failure at `name` is one of writing `path`: itself, a folder above it, or its temporary file."""
+    named = Path(os.fsdecode(name))
+    return named.absolute() in (path.absolute(), *path.absolute().parents) or named.name.startswith(temporaries.PREFIX)
+
+
+def _to_disk(path: Path) -> None:
+    """Returns when a file's content, or a folder's list of names, would outlive a power cut."""
+    if os.name == "nt":  # has no handles of folders, and flushes files that were not opened to be written never
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems know no such thing
+            raise
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        in_the_way = next(one for one in (folder, *folder.parents) if one.exists() or one.is_symlink())
+        raise UserError("is a file, not a folder", file=in_the_way, remedy="Write elsewhere") from error
 
 
 def _umask() -> int:
@@ -113,10 +186,26 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         raise UserError(f"cannot be read as an image ({error})", file=path, remedy="Replace or remove it") from error
 
 
-def write_image(path: str | Path, pixels: np.ndarray) -> None:
-    """Writes uint8 (H, W, 3 or 4) pixels in the format of the path's ending, whole or not at all."""
+def write_image(path: str | Path, image: np.ndarray | Image.Image, **options: Any) -> None:
+    """Writes a picture, or uint8 (H, W, 3 or 4) pixels, in the format of the path's ending, whole or not at all.
+
+    Args:
+        path: The file.
+        image: What is written.
+        options: Pillow's for this format, such as `quality`.
+
+    Raises:
+        UserError: The ending is of no picture, or the disk is full.
+    """
+    path = Path(path)
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind is None:
+        raise UserError(f"no picture's ending: '{path.suffix}'", file=path, remedy="Take .png, .jpg or .webp")
+    # Pillow itself, given a path, goes on without a word where a full disk takes a part of a JPEG.
+    encoded = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(encoded, kind, **options)
     with replacing(path) as temporary:
-        Image.fromarray(pixels).save(temporary)
+        temporary.write_bytes(encoded.getbuffer())
 
 
 def find_images(paths: list[Path]) -> list[Path]:

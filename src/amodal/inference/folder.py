@@ -11,7 +11,7 @@ from PIL import Image
 
 from amodal.annotations import Category, Detection
 from amodal.evaluation import results
-from amodal.files import replacing, write_json
+from amodal.files import write_image, write_json
 from amodal.inference.render import Style
 from amodal.inference.result import Result
 from amodal.inference.sheet import Tile, contact_sheet
@@ -47,8 +47,7 @@ class ResultFolder:
         image_id = len(self._images) + 1
         picture = result.draw(pixels, style)
         target = self.folder / self._new_name(path.stem)
-        with replacing(target) as temporary:
-            picture.save(temporary, quality=92)
+        write_image(target, picture, quality=92)
         height, width = result.size
         self._images.append(
             {"id": image_id, "file_name": str(path), "height": height, "width": width, "picture": target.name}
@@ -78,5 +77,4 @@ class ResultFolder:
             results.write(self._detections, self.folder / "predictions.json")
             categories = [asdict(category) for category in self.categories]
             write_json(self.folder / "images.json", {"images": self._images, "categories": categories}, indent=1)
-            with replacing(self.sheet_path) as temporary:
-                contact_sheet(self._tiles, side=SHEET_SIDE).save(temporary, quality=90)
+            write_image(self.sheet_path, contact_sheet(self._tiles, side=SHEET_SIDE), quality=90)

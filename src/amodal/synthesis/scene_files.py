@@ -10,12 +10,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image
 from tqdm import tqdm
 
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.errors import UserError
-from amodal.files import replacing
+from amodal.files import write_image
 from amodal.synthesis.backgrounds import Backgrounds
 from amodal.synthesis.composition import compose, encode_scene, scene_rng
 from amodal.synthesis.config import SceneConfig
@@ -128,6 +127,5 @@ def _write_kept(index: int, path: Path) -> list[Annotation]:
 def _write_scene(series: SceneSeries, index: int, path: Path) -> list[Annotation]:
     """Composes a scene and writes its image; gives its annotations, with ids from 1."""
     scene = compose(series.source, series.backgrounds, series.config, scene_rng(series.seed, index))
-    with replacing(path) as temporary:
-        Image.fromarray(scene.image).save(temporary, quality=92, subsampling=0)
+    write_image(path, scene.image, quality=92, subsampling=0)
     return encode_scene(scene, index + 1, 1, series.category_ids)

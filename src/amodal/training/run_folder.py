@@ -103,8 +103,9 @@ def _binding(settings: dict[str, Any]) -> dict[str, Any]:
 
 def save_state(folder: Path, state: TrainingState) -> None:
     """Writes what `load_state` reads, whole or not at all."""
-    with replacing(folder / STATE) as temporary:
-        torch.save(state, temporary)
+    # Through Python's own file a full disk is told as such; by a path, torch says "file write failed".
+    with replacing(folder / STATE) as temporary, temporary.open("wb") as file:
+        torch.save(state, file)
 
 
 def load_state(folder: Path) -> TrainingState | None:
