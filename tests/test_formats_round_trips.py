@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
-from amodal.data import coco, cocoa, formats, kins, labelme, yolo
+from amodal.data import coco, cocoa, cvat, formats, kins, labelme, yolo
 from amodal.errors import UserError
 
 NAMES = ["cup", "jug", "tea pot", "Schüssel"]
@@ -96,6 +96,24 @@ def test_cocoa_holds_masks_names_and_order(tmp_path: Path, annotation_set: Annot
 def test_labelme_holds_masks_and_names(tmp_path_factory: pytest.TempPathFactory, annotation_set: AnnotationSet):
     result = there_and_back(annotation_set, labelme.write, tmp_path_factory.mktemp("labelme"))
     assert told(result) == told(annotation_set)
+
+
+@quick
+@given(annotation_sets())
+def test_cvat_holds_masks_names_and_the_places_in_depth(tmp_path: Path, annotation_set: AnnotationSet):
+    """Whatever hides what: the visible masks here follow from no order at all."""
+    result = there_and_back(annotation_set, cvat.write, tmp_path / "x.xml")
+    assert told(result) == told(annotation_set)
+    assert [(i.id, i.file_name, i.height, i.width) for i in result.images] == [
+        (i.id, i.file_name, i.height, i.width) for i in annotation_set.images
+    ]
+    for image in annotation_set.images:
+        orders = sorted(a.depth_order for a in annotation_set.by_image[image.id] if a.depth_order is not None)
+        place_of = {a.amodal["counts"] + a.visible["counts"]: a.depth_order for a in result.by_image[image.id]}
+        for a in annotation_set.by_image[image.id]:
+            same = [b for b in annotation_set.by_image[image.id] if (b.amodal, b.visible) == (a.amodal, a.visible)]
+            if len(same) == 1 and a.depth_order is not None:
+                assert place_of[a.amodal["counts"] + a.visible["counts"]] == orders.index(a.depth_order)
 
 
 @quick

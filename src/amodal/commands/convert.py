@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-Format = Literal["d2sa", "coco-amodal", "coco-visible", "kins", "cocoa", "labelme", "yolo-amodal", "yolo-visible"]
+Format = Literal[
+    "d2sa", "coco-amodal", "coco-visible", "kins", "cocoa", "labelme", "cvat", "yolo-amodal", "yolo-visible"
+]
 
 
 def convert(
@@ -22,7 +24,7 @@ def convert(
 
     Args:
         source: Annotation file, or folder of labelme's, YOLO's or COCOA's single files.
-        out: File to write (d2sa, coco, kins, cocoa) or folder (labelme, yolo).
+        out: File to write (d2sa, coco, kins, cocoa, cvat) or folder (labelme, yolo).
         to: Format to write. d2sa holds everything; what another has no place for is said with its count. coco is plain
             COCO, with amodal or with visible masks.
         images: Image folder, if it is not found near the file.

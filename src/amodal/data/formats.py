@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from amodal.annotations import AnnotationSet
-from amodal.data import coco, cocoa, kins, labelme, losses, records, yolo
+from amodal.data import coco, cocoa, cvat, kins, labelme, losses, records, xml_files, yolo
 from amodal.data.contents import Contents
 from amodal.data.json_stream import JsonDocument, read_small, uncollected
 from amodal.data.problems import KINDS, Problem, Report
@@ -56,7 +56,10 @@ SYNTHESISED = "annotations.json"
 
 def holds_annotations(path: Path) -> bool:
     """Whether this is a file or folder of annotations, rather than a folder of cut-outs."""
-    return path.suffix == ".json" or (path / yolo.DATA_FILE).is_file() or any(path.glob("*.json"))
+    files = (cvat.FILE, yolo.DATA_FILE)
+    return (
+        path.suffix in (".json", ".xml") or any((path / name).is_file() for name in files) or any(path.glob("*.json"))
+    )
 
 
 def contents(path: str | Path, images: str | Path | None = None) -> Contents:
@@ -66,6 +69,8 @@ def contents(path: str | Path, images: str | Path | None = None) -> Contents:
         raise UserError("no such image folder", file=images, remedy="Give the folder that the file names start from")
     if path.is_dir():
         return _contents_of_folder(path, images)
+    if xml_files.is_xml(path):
+        return cvat.contents(path, images)
     document = JsonDocument(path)
     if "shapes" in document.members:
         return labelme.contents(path, [read_small(path)], images)
@@ -82,6 +87,8 @@ def contents(path: str | Path, images: str | Path | None = None) -> Contents:
 def _contents_of_folder(folder: Path, images: Path | None) -> Contents:
     if (folder / SYNTHESISED).is_file():
         return contents(folder / SYNTHESISED, images)
+    if (folder / cvat.FILE).is_file():
+        return cvat.contents(folder / cvat.FILE, images)
     if (folder / yolo.DATA_FILE).is_file():
         return yolo.contents(folder, images)
     documents = [read_small(path) for path in sorted(folder.rglob("*.json"))]
@@ -126,6 +133,7 @@ WRITERS: dict[str, Writer] = {
     "kins": Writer(kins.write, kins.HOLDS),
     "cocoa": Writer(cocoa.write, cocoa.HOLDS),
     "labelme": Writer(labelme.write, labelme.HOLDS, is_folder=True),
+    "cvat": Writer(cvat.write, cvat.HOLDS),
     "yolo-amodal": Writer(partial(yolo.write, mask="amodal"), yolo.HOLDS - {"visible"}, is_folder=True),
     "yolo-visible": Writer(partial(yolo.write, mask="visible"), yolo.HOLDS - _HIDDEN, is_folder=True),
 }

@@ -1,43 +1,24 @@
 """labelme's files: one JSON an image, shapes with a label and a group id.
 
-An object is drawn twice: once whole, once as far as it is seen. The two are told apart and paired
-
-* by the label's ending: `cup_amodal` and `cup_visible` (also with a space, "-", ":" or "." between), paired by their
-  group id, or else by a number at the end (`cup_visible_2`), or else by the amodal shape that covers it most;
-* without an ending, by the group id alone: of two shapes of the same label and group, one mostly within the other,
-  the larger is amodal. Other shapes of one group are parts of one object.
-
-An object drawn once is fully visible, unless its amodal shape has the flag `hidden`.
+`drawn_twice` tells which shapes are an object's amodal and which its visible mask; groups are labelme's group ids, and
+the flag `hidden` of an amodal shape says that nothing of the object is seen.
 """
 
 import os
-import re
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from amodal import rle
-from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
-from amodal.data import labelme_shapes, outlines
+from amodal.annotations import Annotation, AnnotationSet, Category, Extra, ImageRecord
+from amodal.data import drawn_twice, labelme_shapes, outlines
 from amodal.data.contents import Contents, Record
+from amodal.data.drawn_twice import Shape, Thing
 from amodal.data.json_stream import SmallFile
 from amodal.data.problems import Problem, Refused
 from amodal.data.records import inside, size_of
 from amodal.files import write_json
-from amodal.rle import Rle
 
-_LABEL = re.compile(r"(?P<name>.+?)[ _.:-](?P<role>amodal|visible)(?:[ _.:-]?(?P<number>\d+))?", re.IGNORECASE)
-
-
-@dataclass
-class _Object:
-    """The shapes of one object; `plain` ones carry no ending in their label."""
-
-    label: str
-    amodal: list[Rle] = field(default_factory=list)
-    visible: list[Rle] = field(default_factory=list)
-    plain: list[Rle] = field(default_factory=list)
-    is_hidden: bool = False
+HOLDS = frozenset({"amodal", "visible", "hidden_objects", "crowds", "flags", "description"})
 
 
 def contents(path: Path, documents: list[SmallFile], images: Path | None) -> Contents:
@@ -50,19 +31,19 @@ def contents(path: Path, documents: list[SmallFile], images: Path | None) -> Con
     """
     folder, names = _image_names(documents, images)
     listed: list[dict[str, Any]] = []
-    found: list[tuple[int, str, _Object]] = []
+    found: list[tuple[int, str, Thing]] = []
     problems: list[Record | Problem] = []
     for number, (document, file_name) in enumerate(zip(documents, names, strict=True), start=1):
         size = {"height": document.members.get("imageHeight"), "width": document.members.get("imageWidth")}
         listed.append({"id": number, "file_name": file_name, **size})
         try:
-            objects = _objects(
-                document.members.get("shapes"), size_of(listed[-1], folder), document.path.name, problems
-            )
+            shapes = _shapes(document.members.get("shapes"), size_of(listed[-1], folder), document.path.name, problems)
         except Refused as refused:
             problems.append(Problem(refused.kind, document.path.name, refused.detail))
             continue
-        found += [(number, f"{document.path.name} {thing.label}", thing) for thing in objects]
+        things, unpaired = drawn_twice.things(shapes)
+        problems += unpaired
+        found += [(number, f"{document.path.name} {thing.label}", thing) for thing in things]
     labels = sorted({thing.label for _, _, thing in found})
     records = [
         _record(place, number, name, thing, labels) for place, (number, name, thing) in enumerate(found, start=1)
@@ -81,13 +62,11 @@ def _image_names(documents: list[SmallFile], images: Path | None) -> tuple[Path,
     return Path(folder), [os.path.relpath(path, folder) for path in paths]
 
 
-def _objects(shapes: Any, size: tuple[int, int], file_name: str, problems: list[Record | Problem]) -> list[_Object]:
-    """The objects of one image, from its shapes; what cannot be used is added to `problems`."""
+def _shapes(shapes: Any, size: tuple[int, int], file_name: str, problems: list[Record | Problem]) -> list[Shape]:
+    """The shapes of one image; what cannot be used is added to `problems`."""
     if not isinstance(shapes, list):
         raise Refused("bad_record", "no list 'shapes'")
-    keyed: dict[tuple[str, str], _Object] = {}
-    single: list[_Object] = []
-    loose: list[tuple[str, str, Rle]] = []
+    found = []
     for place, shape in enumerate(shapes, start=1):
         name = f"{file_name} shape {place}"
         try:
@@ -95,61 +74,26 @@ def _objects(shapes: Any, size: tuple[int, int], file_name: str, problems: list[
         except Refused as refused:
             problems.append(Problem(refused.kind, name, refused.detail))
             continue
-        match = _LABEL.fullmatch(label)
-        label, role = (match["name"], match["role"].lower()) if match else (label, "plain")
         group = shape.get("group_id")
-        key = f"group {group}" if group is not None else (match and match["number"])
-        if key is None and role == "visible":
-            loose.append((name, label, mask))
-            continue
-        if key is None:
-            single.append(_Object(label))
-        thing = single[-1] if key is None else keyed.setdefault((label, key), _Object(label))
-        getattr(thing, role).append(mask)
-        thing.is_hidden |= role == "amodal" and _flag(shape, "hidden")
-    for name, label, mask in loose:
-        _pair(name, label, mask, single, problems)
-    return [*keyed.values(), *single]
+        extra = _extra(shape)
+        is_hidden = extra.get("flags", {}).pop("hidden", None) is True
+        extra = {key: value for key, value in extra.items() if value}
+        found.append(Shape(name, label, mask, None if group is None else str(group), is_hidden, extra=extra))
+    return found
 
 
-def _flag(shape: dict[str, Any], name: str) -> bool:
-    flags = shape.get("flags")
-    return isinstance(flags, dict) and flags.get(name) is True
+def _extra(shape: dict[str, Any]) -> Extra:
+    """A shape's flags and description, where they are what they should be."""
+    flags, description = shape.get("flags"), shape.get("description")
+    stated: Extra = {"flags": dict(flags)} if isinstance(flags, dict) else {}
+    return stated | ({"description": description} if isinstance(description, str) else {})
 
 
-def _pair(name: str, label: str, mask: Rle, objects: list[_Object], problems: list[Record | Problem]) -> None:
-    """Gives a visible shape without group or number to the amodal shape of its label that covers it most."""
-    candidates = [thing for thing in objects if thing.label == label and thing.amodal]
-    shares = [rle.areas([rle.intersect(mask, thing.amodal[0])])[0] for thing in candidates]
-    if not shares or max(shares) * 2 < rle.areas([mask])[0]:
-        problems.append(Problem("unpaired", name, f"no shape '{label}_amodal' covers this visible one"))
-    else:
-        candidates[shares.index(max(shares))].visible.append(mask)
-
-
-def _record(place: int, image_id: int, name: str, thing: _Object, labels: list[str]) -> Record | Problem:
-    amodal, visible = thing.amodal, thing.visible
-    if not amodal and not visible and len(thing.plain) == 2:
-        amodal, visible = _nested(thing.plain)
-    elif amodal and not visible:
-        visible = thing.plain
-    else:
-        amodal = [*amodal, *thing.plain]
-    if not amodal:
-        return Problem("unpaired", name, "it has a visible shape and no amodal one")
-    whole = rle.union(amodal)
-    seen = rle.union(visible) if visible else rle.subtract(whole, whole) if thing.is_hidden else None
-    return Record(name, place, image_id, labels.index(thing.label) + 1, whole, seen)
-
-
-def _nested(masks: list[Rle]) -> tuple[list[Rle], list[Rle]]:
-    """Two shapes as (amodal, visible) if the smaller lies mostly within the larger, else as parts of one object."""
-    small, large = sorted(masks, key=lambda mask: int(rle.areas([mask])[0]))
-    common, area = rle.areas([rle.intersect(small, large), small])
-    return ([large], [small]) if common * 2 > area else (masks, [])
-
-
-HOLDS = frozenset({"amodal", "visible", "hidden_objects", "crowds"})
+def _record(place: int, image_id: int, name: str, thing: Thing, labels: list[str]) -> Record | Problem:
+    masks = thing.masks()
+    if masks is None:
+        return drawn_twice.unpaired(name)
+    return Record(name, place, image_id, labels.index(thing.label) + 1, *masks, extra=thing.extra or None)
 
 
 def write(annotation_set: AnnotationSet, folder: Path) -> None:
@@ -186,13 +130,16 @@ def page(image: ImageRecord, image_path: str, shapes: list[dict[str, Any]]) -> d
 
 def shapes_of(annotation: Annotation, category: Category, group: int) -> list[dict[str, Any]]:
     """The polygons of one object, whole and as far as it is seen; `group` pairs them."""
-    flags = {} if rle.areas([annotation.visible])[0] else {"hidden": True}
+    extra = annotation.extra or {}
+    flags = dict(extra["flags"]) if isinstance(extra.get("flags"), dict) else {}
+    if not rle.areas([annotation.visible])[0]:
+        flags["hidden"] = True
     return [
         {
             "label": f"{category.name}_{role}",
             "points": [[x, y] for x, y in zip(polygon[0::2], polygon[1::2], strict=True)],
             "group_id": group,
-            "description": "",
+            "description": extra.get("description", ""),
             "shape_type": "polygon",
             "flags": flags,
         }
