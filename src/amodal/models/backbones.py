@@ -58,6 +58,15 @@ def build_backbone(config: BackboneConfig, *, pretrained: bool = True) -> Pyrami
     return PyramidBackbone(body, channels, config.fpn_channels)
 
 
+def feature_body(name: str, weights: str) -> nn.Module:
+    """A timm model that gives feature maps at strides 4, 8, 16 and 32, its batch norms frozen.
+
+    Raises:
+        UserError: The name is unknown, or the weights could not be downloaded or do not fit.
+    """
+    return _timm(name, weights)[0]
+
+
 def _resnet(name: str, weights: str) -> tuple[nn.Module, list[int], list[nn.Module]]:
     # Frozen batch norm: detection's batches are too small for statistics. Without weights it would be the identity.
     norm: Callable[..., nn.Module] = FrozenBatchNorm2d

@@ -1,6 +1,7 @@
 """The unoccluded objects of an annotated data set as cut-outs: an ordinary data set becomes an amodal one."""
 
 from collections import defaultdict
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -11,18 +12,29 @@ from amodal.errors import UserError
 from amodal.files import read_image
 from amodal.synthesis.config import Split, part_of
 from amodal.synthesis.cutouts import CutOut, Recent, choose, num_bytes_of, tight
+from amodal.synthesis.wholeness import whole
+
+TRIES = 200
+"""Objects looked at, one after the other, for one that stands alone."""
 
 
 class AnnotatedCutOuts:
     """Objects whose whole mask is seen, cut out of their photographs when first needed.
 
-    Left out: crowds, stuff, objects under `min_area` pixels, and those that the image's edge may cut off. In a data
-    set without amodal masks (plain COCO) every object counts as unoccluded, so that some cut-outs miss a part.
-    The split is by image: the first `train_share` of the images, by id, train.
+    Left out: crowds, stuff, objects under `min_area` pixels, and those that touch the image's edge or another object:
+    they may go on behind it (`amodal.synthesis.wholeness`). The split is by image: the first `train_share` of the
+    images, by id, train. `uniform` says which is drawn first: a category, so that rare ones come as often as others,
+    or at once one of all objects.
     """
 
     def __init__(
-        self, annotation_set: AnnotationSet, split: Split = "all", train_share: float = 0.75, *, min_area: int = 1024
+        self,
+        annotation_set: AnnotationSet,
+        split: Split = "all",
+        train_share: float = 0.75,
+        *,
+        min_area: int = 1024,
+        uniform: Literal["categories", "objects"] = "categories",
     ) -> None:
         source = annotation_set.source
         if annotation_set.image_folder is None:
@@ -34,9 +46,11 @@ class AnnotatedCutOuts:
             raise UserError("two categories have the same name", file=source, remedy="Rename one of them")
         chosen = part_of(sorted(annotation_set.images, key=lambda image: image.id), split, train_share)
         self._images = {image.id: image for image in chosen}
+        self._by_image, self.min_area = annotation_set.by_image, min_area
+        self._whole: dict[int, frozenset[int]] = {}
         self.objects: dict[int, list[Annotation]] = defaultdict(list)
         for annotation in annotation_set.annotations:
-            if annotation.image_id in self._images and _is_whole(annotation, min_area):
+            if annotation.image_id in self._images and _may_be_whole(annotation, min_area):
                 self.objects[annotation_set.label_of[annotation.category_id] - 1].append(annotation)
         if not self.objects:
             raise UserError(
@@ -45,13 +59,32 @@ class AnnotatedCutOuts:
                 remedy="Take another file or split",
             )
         self._labels = sorted(self.objects)
+        self._all = [(label, a) for label in self._labels for a in self.objects[label]] if uniform == "objects" else []
         self._recent = Recent[CutOut](num_bytes_of)
 
     def sample(self, rng: np.random.Generator) -> CutOut:
         """An object, its photograph read when it is first needed."""
+        for _ in range(TRIES):
+            label, annotation = choose(self._all, rng) if self._all else self._of_any_category(rng)
+            if annotation.id in self._whole_in(annotation.image_id):
+                return self._recent.get(annotation.id, lambda: self._read(label, annotation))  # noqa: B023
+        raise UserError(
+            f"of {TRIES} objects each touches another, and may go on behind it",
+            file=self._images[annotation.image_id].file_name,
+            remedy="Take cut-outs from a data set where some objects stand alone",
+        )
+
+    def _of_any_category(self, rng: np.random.Generator) -> tuple[int, Annotation]:
         label = choose(self._labels, rng)
-        annotation = choose(self.objects[label], rng)
-        return self._recent.get(annotation.id, lambda: self._read(label, annotation))
+        return label, choose(self.objects[label], rng)
+
+    def _whole_in(self, image_id: int) -> frozenset[int]:
+        """Ids of an image's whole objects, found when first asked for: over a large data set it takes minutes."""
+        if image_id not in self._whole:
+            annotations = self._by_image[image_id]
+            is_whole = whole(annotations, self.min_area)
+            self._whole[image_id] = frozenset(a.id for a, w in zip(annotations, is_whole, strict=True) if w)
+        return self._whole[image_id]
 
     def _read(self, label: int, annotation: Annotation) -> CutOut:
         record = self._images[annotation.image_id]
@@ -73,8 +106,8 @@ class AnnotatedCutOuts:
         return cut_out
 
 
-def _is_whole(annotation: Annotation, min_area: int) -> bool:
-    """Whether an object is seen whole, as far as its masks tell, and large enough."""
+def _may_be_whole(annotation: Annotation, min_area: int) -> bool:
+    """Whether an object is seen whole as far as its own masks tell, and large enough: a first, quick choice."""
     if annotation.is_crowd or annotation.is_stuff:
         return False
     area, visible_area = rle.areas([annotation.amodal, annotation.visible])

@@ -26,6 +26,8 @@ class Scene:
         boxes: Around the amodal masks, xyxy pixels, float32 (N, 4); zeros for an object outside the image.
         labels: Places of the categories in the source's list, from 1, int64 (N,).
         depth_order: 0 for the nearest object, int64 (N,).
+        exact: Whether the amodal mask is the whole object, bool (N,); None: all are. Where it is False only what is
+            seen is known, and the amodal mask is that.
     """
 
     image: np.ndarray
@@ -34,6 +36,19 @@ class Scene:
     boxes: np.ndarray
     labels: np.ndarray
     depth_order: np.ndarray
+    exact: np.ndarray | None = None
+
+    def only(self, keep: np.ndarray) -> "Scene":
+        """The scene with the objects that `keep`, bool (N,), says; depth order is counted anew."""
+        return Scene(
+            self.image,
+            self.amodal[keep],
+            self.visible[keep],
+            self.boxes[keep],
+            self.labels[keep],
+            np.argsort(np.argsort(self.depth_order[keep])),
+            None if self.exact is None else self.exact[keep],
+        )
 
 
 def scene_rng(seed: int, index: int) -> np.random.Generator:
@@ -100,7 +115,10 @@ def _tight_box(mask: np.ndarray, place: tuple[slice, slice]) -> tuple[int, int, 
 def encode_scene(
     scene: Scene, image_id: int, first_annotation_id: int, category_ids: Sequence[int]
 ) -> list[Annotation]:
-    """The scene's objects as annotations of image `image_id`; label l is category `category_ids[l - 1]`."""
+    """The scene's objects as annotations of image `image_id`; label l is category `category_ids[l - 1]`.
+
+    Objects whose amodal mask nobody knows are crowds: neither found nor missed in a score.
+    """
     masks = zip(rle.encode(scene.amodal), rle.encode(scene.visible), strict=True)
     return [
         Annotation(
@@ -110,6 +128,7 @@ def encode_scene(
             amodal=amodal,
             visible=visible,
             depth_order=int(scene.depth_order[i]),
+            is_crowd=scene.exact is not None and not scene.exact[i],
         )
         for i, (amodal, visible) in enumerate(masks)
     ]

@@ -62,6 +62,47 @@ class SceneConfig:
                 raise UserError(claim, remedy="Change the scene settings")
 
 
+@dataclass(frozen=True)
+class OcclusionConfig:
+    """How cut-outs are laid over photographs. Ranges are (least, most), both included."""
+
+    num_occluders: tuple[int, int] = (1, 3)
+    """Cut-outs laid over a photograph."""
+    scale: tuple[float, float] = (0.4, 1.2)
+    """Longer side of a cut-out, as a share of the longer side of the object that it is laid over."""
+    occlusion_rate: tuple[float, float] = (0.05, 0.7)
+    """How much of that object may be hidden, by all cut-outs together."""
+    untouched: float = 0.25
+    """Share of photographs that nothing is laid over, so that whole things are learnt as such."""
+    rotation: float = 20.0
+    """Largest rotation of a cut-out to either side, in degrees."""
+    flip: float = 0.5
+    """Probability that a cut-out is mirrored."""
+    colour_match: float = 0.6
+    """Most that a cut-out's mean colour is drawn towards the photograph's: 0 not at all, 1 wholly."""
+    min_visible_area: int = 64
+    """Least visible area of an object in pixels."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for settings that no scene can meet."""
+        claims = {
+            "num_occluders must be at least 1": 1 <= self.num_occluders[0] <= self.num_occluders[1],
+            "scale must be above 0, least before most": 0 < self.scale[0] <= self.scale[1],
+            "occlusion_rate must lie in [0, 1), least before most": 0
+            <= self.occlusion_rate[0]
+            <= self.occlusion_rate[1]
+            < 1,
+            "rotation must not be negative": self.rotation >= 0,
+            "min_visible_area must be at least 1": self.min_visible_area >= 1,
+            "untouched, flip and colour_match must lie in [0, 1]": all(
+                0 <= share <= 1 for share in (self.untouched, self.flip, self.colour_match)
+            ),
+        }
+        for claim, holds in claims.items():
+            if not holds:
+                raise UserError(claim, remedy="Change the occlusion settings")
+
+
 def part_of(items: Sequence[Item], split: Split, train_share: float = 0.75) -> list[Item]:
     """The items of a split: the first `train_share` of them train, the rest validate.
 

@@ -1,0 +1,103 @@
+"""The completer's training loop: plain PyTorch, one process, resumable to the bit."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from amodal.completion import checkpoint
+from amodal.completion.config import CompleterTraining
+from amodal.completion.losses import losses
+from amodal.completion.network import Completer, build
+from amodal.completion.samples import CropBatch, CropBatches
+from amodal.errors import UserError
+from amodal.files import replacing, write_json
+from amodal.settings import to_json
+
+STATE, MODEL = "state.pt", "completer.safetensors"
+
+
+def train_completer(config: CompleterTraining, folder: Path, *, resume: bool = False) -> Path:
+    """Trains a completer in `folder`, and gives the path of its model file.
+
+    Args:
+        config: The run.
+        folder: A new folder; with `resume`, one that holds this run's last checkpoint.
+        resume: Go on from there.
+
+    Raises:
+        UserError: Data is missing or damaged, or the folder does not fit.
+    """
+    if (folder / STATE).exists() != resume:
+        problem = "holds no run to go on with" if resume else "holds a run already"
+        raise UserError(problem, file=folder, remedy="Choose another --out, or change --resume")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", to_json(config), indent=2)
+    items = CropBatches(config)
+    torch.manual_seed(config.seed)
+    model = build(config.model, config.weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.lr)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.lr, config.steps, pct_start=0.1)
+    step, before = 0, 0.0
+    if resume:
+        state = torch.load(folder / STATE, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        schedule.load_state_dict(state["schedule"])
+        step, before = state["step"], state["seconds"]
+    began, running = perf_counter(), {}
+    bar = tqdm(batches(items, range(step, config.steps), config.workers), initial=step, total=config.steps, unit="step")
+    for batch in bar:
+        model.train()
+        torch.manual_seed(config.seed + step)
+        inputs = batch.inputs.to(memory_format=torch.channels_last)
+        terms = losses(model(inputs), inputs[:, 3], batch.amodal)
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimiser.step()
+        schedule.step()
+        step += 1
+        for name, loss in terms.items():
+            running[name] = 0.98 * running.get(name, loss.item()) + 0.02 * loss.item()
+        bar.set_postfix({name.removeprefix("loss_"): f"{loss:.3f}" for name, loss in running.items()}, refresh=False)
+        if step % config.save_every == 0 or step == config.steps:
+            seconds = before + perf_counter() - began
+            _save(folder, model, optimiser, schedule, step, seconds)
+    return folder / MODEL
+
+
+def batches(items: CropBatches, steps: range, workers: int) -> Iterator[CropBatch]:
+    """The batches of the given steps, prepared ahead. Raises UserError where one cannot be made."""
+    loader = DataLoader(items, batch_size=None, sampler=steps, num_workers=workers, collate_fn=_unchanged)
+    for batch in loader:
+        if isinstance(batch, UserError):
+            raise batch
+        yield batch
+
+
+def _unchanged(batch: CropBatch | UserError) -> CropBatch | UserError:
+    return batch
+
+
+def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Weights with decay; biases and scales without."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _save(
+    folder: Path, model: Completer, optimiser: torch.optim.Optimizer, schedule, step: int, seconds: float
+) -> None:
+    """The model for users and the state for resuming, each whole or not at all."""
+    checkpoint.save(folder / MODEL, model, {"step": step, "seconds": round(seconds)})
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
+    with replacing(folder / STATE) as temporary:
+        torch.save({**state, "step": step, "seconds": seconds}, temporary)
