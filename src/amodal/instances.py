@@ -22,6 +22,8 @@ class Target(TypedDict):
 
     Boxes are xyxy in pixels, tight around the **amodal** masks. Labels count from 1 (0 is background). Visible masks
     lie within the amodal masks. `depth_order` is each object's place from the front (0 nearest), where it is known.
+    `exact` says whose amodal mask is the whole object; without it all are. Of the others the visible part alone is
+    known: their class is learnt, their box and masks are not, and they are neither found nor missed in a score.
     """
 
     boxes: Float[Tensor, "N 4"]
@@ -29,6 +31,7 @@ class Target(TypedDict):
     amodal_masks: Bool[Tensor, "N H W"]
     visible_masks: Bool[Tensor, "N H W"]
     depth_order: NotRequired[Int64[Tensor, " N"]]
+    exact: NotRequired[Bool[Tensor, " N"]]
 
 
 class Prediction(TypedDict):

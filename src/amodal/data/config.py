@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from amodal.synthesis.config import SceneConfig, Split
+from amodal.synthesis.config import OcclusionConfig, SceneConfig, Split
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,30 @@ class SceneSource:
 
 
 @dataclass(frozen=True)
+class PhotographSource:
+    """Annotated photographs, over which cut-outs of other photographs are laid when they are asked for."""
+
+    photographs: str
+    """Annotations of photographs with masks of what is visible, in any format that `amodal.data.formats` reads."""
+    images: str | None = None
+    """The image folder. None looks for it near the annotations."""
+    categories: tuple[str, ...] = ()
+    """Names of the categories that count; objects of others are background. None given: all."""
+    side: int = 256
+    """Longer side of a photograph, in pixels."""
+    occlusion: OcclusionConfig = field(default_factory=OcclusionConfig)
+    """How things are covered."""
+    count: int | None = None
+    """How many scenes there are. None composes a new one every time."""
+    seed: int = 0
+    """The same seed gives the same scenes."""
+
+
+Source = FileSource | SceneSource | PhotographSource
+"""Any of the places that samples come from."""
+
+
+@dataclass(frozen=True)
 class AugmentConfig:
     """Random changes to training samples."""
 
@@ -53,9 +77,9 @@ class AugmentConfig:
 class DataConfig:
     """What a run trains and validates on."""
 
-    train: FileSource | SceneSource
+    train: Source
     """Where training samples come from."""
-    val: FileSource | SceneSource | None = None
+    val: Source | None = None
     """Where validation samples come from; None does not validate."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Random changes to training samples."""

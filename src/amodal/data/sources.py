@@ -5,18 +5,28 @@ from pathlib import Path
 
 from amodal.annotations import AnnotationSet
 from amodal.data import formats
-from amodal.data.config import FileSource, SceneSource
+from amodal.data.config import FileSource, PhotographSource, SceneSource, Source
 from amodal.data.dataset import AnnotatedImages
 from amodal.data.merging import merge
+from amodal.data.photographs import CoveredPhotographs
 from amodal.data.synthetic import ComposedScenes
 from amodal.errors import UserError
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import open_backgrounds
 from amodal.synthesis.cutouts import CutOutSource, open_cutouts
+from amodal.synthesis.photographs import Photographs
 
 
-def open_source(source: FileSource | SceneSource) -> AnnotatedImages | ComposedScenes:
+Samples = AnnotatedImages | ComposedScenes | CoveredPhotographs
+
+
+def open_source(source: Source) -> Samples:
     """The samples that the settings describe. Raises UserError where something is missing, damaged or empty."""
+    if isinstance(source, PhotographSource):
+        annotation_set = formats.read(source.photographs, source.images)
+        photographs = Photographs(annotation_set, source.categories, source.side, up_to_border=True)
+        occluders = AnnotatedCutOuts(annotation_set, uniform="objects")
+        return CoveredPhotographs(photographs, occluders, source.occlusion, count=source.count, seed=source.seed)
     if isinstance(source, SceneSource):
         cutouts = _open_cutouts(source)
         backgrounds = open_backgrounds(source.backgrounds, source.split)
@@ -32,9 +42,14 @@ def _open_cutouts(source: SceneSource) -> CutOutSource:
     return open_cutouts(source.cutouts, source.split)
 
 
-def num_samples(source: FileSource | SceneSource, samples: AnnotatedImages | ComposedScenes) -> int | None:
+def is_endless(source: Source) -> bool:
+    """Whether the source composes a new scene every time."""
+    return not isinstance(source, FileSource) and source.count is None
+
+
+def num_samples(source: Source, samples: Samples) -> int | None:
     """How many samples there are before they repeat; None for scenes composed without end."""
-    return None if isinstance(source, SceneSource) and source.count is None else len(samples)
+    return None if is_endless(source) else len(samples)
 
 
 def read_all(source: FileSource) -> AnnotationSet:

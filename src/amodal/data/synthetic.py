@@ -7,7 +7,7 @@ from amodal.data.dataset import Sample
 from amodal.errors import UserError
 from amodal.instances import Target
 from amodal.synthesis.backgrounds import Backgrounds
-from amodal.synthesis.composition import compose, scene_rng
+from amodal.synthesis.composition import Scene, compose, scene_rng
 from amodal.synthesis.config import SceneConfig
 from amodal.synthesis.cutouts import CutOutSource
 
@@ -46,13 +46,18 @@ class ComposedScenes:
     def __getitem__(self, index: int) -> Sample:
         if index < 0 or (self.count is not None and index >= self.count):
             raise IndexError(index)
-        scene = compose(self.cutouts, self.backgrounds, self.config, scene_rng(self.seed, index))
-        target: Target = {
-            "boxes": torch.from_numpy(scene.boxes),
-            "labels": torch.from_numpy(scene.labels),
-            "amodal_masks": torch.from_numpy(scene.amodal),
-            "visible_masks": torch.from_numpy(scene.visible),
-            "depth_order": torch.from_numpy(scene.depth_order),
-        }
-        image = torch.from_numpy(scene.image.transpose(2, 0, 1).copy())
-        return {"image": image, "target": target, "image_id": index}
+        return sample_of(compose(self.cutouts, self.backgrounds, self.config, scene_rng(self.seed, index)), index)
+
+
+def sample_of(scene: Scene, index: int) -> Sample:
+    """A scene as a sample; its image id is `index`."""
+    target: Target = {
+        "boxes": torch.from_numpy(scene.boxes),
+        "labels": torch.from_numpy(scene.labels),
+        "amodal_masks": torch.from_numpy(scene.amodal),
+        "visible_masks": torch.from_numpy(scene.visible),
+        "depth_order": torch.from_numpy(scene.depth_order),
+    }
+    if scene.exact is not None:
+        target["exact"] = torch.from_numpy(scene.exact)
+    return {"image": torch.from_numpy(scene.image.transpose(2, 0, 1).copy()), "target": target, "image_id": index}

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from amodal import masks, rle
 from amodal.annotations import Annotation, AnnotationSet
-from amodal.instances import Target
+from amodal.instances import Target, select
 from amodal.prior.autoencoder import MASK_SIDE
 
 MARGIN = 1
@@ -59,6 +59,8 @@ Found = Iterator[tuple[Tensor, Tensor, Tensor]]
 def _of_samples(samples: Samples) -> Found:
     for index in tqdm(range(len(samples)), "masks", unit="image", disable=None):
         target = samples[index]["target"]
+        if "exact" in target:
+            target = select(target, target["exact"])
         amodal = target["amodal_masks"]
         yield (
             masks.crop(amodal, masks.boxes(amodal), torch.arange(len(amodal)), MASK_SIDE),

@@ -53,15 +53,23 @@ class Photographs:
         annotation_set: Photographs with masks of what is seen.
         categories: Names of the categories that count; none given: all. Objects of others are background.
         side: Longer side of a photograph, in pixels.
-        min_area: Least area of an object at that size that something is laid over.
+        min_area: Least area of a whole object at that size, in pixels.
+        up_to_border: Whether an object that the border cuts counts as whole up to there, as in the field's data sets.
     """
 
     def __init__(
-        self, annotation_set: AnnotationSet, categories: Sequence[str] = (), side: int = 256, min_area: int = 256
+        self,
+        annotation_set: AnnotationSet,
+        categories: Sequence[str] = (),
+        side: int = 256,
+        *,
+        min_area: int = 256,
+        up_to_border: bool = False,
     ) -> None:
         if annotation_set.image_folder is None:
             raise UserError("its images were not found", file=annotation_set.source, remedy="Name their folder")
-        self.folder, self.side, self.min_area = annotation_set.image_folder, side, min_area
+        self.folder, self.side = annotation_set.image_folder, side
+        self.min_area, self.up_to_border = min_area, up_to_border
         known = sorted(annotation_set.categories, key=lambda category: category.id)
         unknown = set(categories) - {category.name for category in known}
         if unknown:
@@ -94,7 +102,7 @@ class Photographs:
             )
         everything = self._objects[record.id]
         scale = self.side / max(size)
-        is_whole = whole(everything, max(round(self.min_area / scale**2), 1))
+        is_whole = whole(everything, max(round(self.min_area / scale**2), 1), up_to_border=self.up_to_border)
         kept = [i for i, a in enumerate(everything) if a.category_id in self._label_of and not a.is_crowd]
         new_size = (max(round(size[0] * scale), 1), max(round(size[1] * scale), 1))
         image = Image.fromarray(pixels).resize(new_size[::-1], Image.Resampling.BILINEAR, reducing_gap=2.0)

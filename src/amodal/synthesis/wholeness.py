@@ -13,7 +13,7 @@ GAP = 2
 """Pixels that must lie between two objects: annotated outlines are off by one or two."""
 
 
-def whole(annotations: Sequence[Annotation], min_area: int = 1) -> Bool[np.ndarray, " N"]:
+def whole(annotations: Sequence[Annotation], min_area: int = 1, *, up_to_border: bool = False) -> Bool[np.ndarray, " N"]:
     """Whether each object of one image is seen whole, as far as its annotations tell, and large enough.
 
     Crowds and stuff are never whole, and nothing that touches them is.
@@ -21,6 +21,7 @@ def whole(annotations: Sequence[Annotation], min_area: int = 1) -> Bool[np.ndarr
     Args:
         annotations: All objects of the image.
         min_area: Least area in pixels.
+        up_to_border: Whether an object that the border cuts counts as whole up to there, as in the field's data sets.
     """
     if not annotations:
         return np.zeros(0, dtype=bool)
@@ -30,7 +31,8 @@ def whole(annotations: Sequence[Annotation], min_area: int = 1) -> Bool[np.ndarr
     areas = rle.areas([a.amodal for a in annotations])
     is_whole = np.array([not (a.is_crowd or a.is_stuff) for a in annotations])
     is_whole &= (areas >= min_area) & (areas == rle.areas([a.visible for a in annotations]))
-    is_whole &= (left >= 1) & (top >= 1) & (right <= width - 1) & (bottom <= height - 1)
+    if not up_to_border:
+        is_whole &= (left >= 1) & (top >= 1) & (right <= width - 1) & (bottom <= height - 1)
     near = (left[:, None] < right + GAP) & (right[:, None] > left - GAP)
     near &= (top[:, None] < bottom + GAP) & (bottom[:, None] > top - GAP)
     for i in np.flatnonzero(is_whole):

@@ -6,7 +6,7 @@ They are written as `config.json` into the run's folder and into its checkpoints
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from amodal.data.config import DataConfig, SceneSource
+from amodal.data.config import DataConfig, FileSource
 from amodal.errors import UserError
 from amodal.models.config import ModelConfig
 from amodal.prior.config import PriorConfig
@@ -119,5 +119,5 @@ def with_iterations(config: TrainConfig, iterations: int) -> TrainConfig:
 def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
     """The run with other random numbers. Validation scenes stay the same, so that runs can be compared."""
     train = config.data.train
-    data = replace(config.data, train=replace(train, seed=seed)) if isinstance(train, SceneSource) else config.data
+    data = config.data if isinstance(train, FileSource) else replace(config.data, train=replace(train, seed=seed))
     return replace(config, seed=seed, data=data)

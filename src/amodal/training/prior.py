@@ -5,10 +5,8 @@ from pathlib import Path
 
 from amodal import processes
 from amodal.annotations import Category
-from amodal.data.config import SceneSource
 from amodal.data.dataset import AnnotatedImages
-from amodal.data.sources import open_source
-from amodal.data.synthetic import ComposedScenes
+from amodal.data.sources import Samples, is_endless, open_source
 from amodal.errors import UserError
 from amodal.models.zoo import needs_prior
 from amodal.prior.fit import collect_masks, fit
@@ -17,7 +15,7 @@ from amodal.training import run_folder
 from amodal.training.config import TrainConfig
 
 
-def prepare_prior(config: TrainConfig, samples: AnnotatedImages | ComposedScenes, folder: Path) -> ShapePrior | None:
+def prepare_prior(config: TrainConfig, samples: Samples, folder: Path) -> ShapePrior | None:
     """The prior that the settings name; or the run's own, fitted to the training data when first asked for.
 
     None for a model that uses none. The lead process fits, the others wait.
@@ -38,11 +36,11 @@ def prepare_prior(config: TrainConfig, samples: AnnotatedImages | ComposedScenes
     return ShapePrior.load(path)
 
 
-def fit_prior(config: TrainConfig, samples: AnnotatedImages | ComposedScenes) -> ShapePrior:
+def fit_prior(config: TrainConfig, samples: Samples) -> ShapePrior:
     """A prior of the training data's amodal masks; of scenes without end, the first `config.prior.scenes`."""
     source = config.data.train
-    if isinstance(source, SceneSource) and source.count is None:
-        samples = open_source(replace(source, count=config.prior.scenes))
+    if is_endless(source):
+        samples = open_source(replace(source, count=config.prior.scenes))  # type: ignore[call-arg]
     # Annotations are enough where there are some: no image need be read.
     masks, labels = collect_masks(samples.annotation_set if isinstance(samples, AnnotatedImages) else samples)
     prior = fit(masks, labels, len(samples.categories), config.prior.fit, config.seed)
