@@ -89,7 +89,7 @@ class CropBatches(Dataset[CropBatch | UserError]):
         """Scene `number`: a covered photograph, or drawn objects."""
         if rng.random() < self.config.drawn_share:
             return compose(self.drawn, self.drawn_backgrounds, self.drawn_scenes, rng)
-        photograph = self.photographs[photograph_of(self.config.seed, number // 2, len(self.photographs))]
+        photograph = photograph_of(self.photographs, self.config.seed, number // 2)
         return cover(photograph, self.occluders, self.photographs.categories, self.config.occlusion, rng)
 
 

@@ -56,6 +56,8 @@ class PhotographSource:
     """How many scenes there are. None composes a new one every time."""
     seed: int = 0
     """The same seed gives the same scenes."""
+    group: int = 1
+    """So many consecutive scenes show photographs that are all wide or all upright: batches need little padding."""
 
 
 Source = FileSource | SceneSource | PhotographSource

@@ -19,6 +19,7 @@ class CoveredPhotographs:
         config: How things are covered.
         count: How many scenes there are. None: as many as one asks for, and no length.
         seed: Of all scenes.
+        group: Consecutive scenes whose photographs are all wide or all upright.
     """
 
     def __init__(
@@ -29,11 +30,12 @@ class CoveredPhotographs:
         *,
         count: int | None = None,
         seed: int = 0,
+        group: int = 1,
     ) -> None:
         if count is not None and count < 1:
             raise UserError(f"{count} scenes are no data set", remedy="Give a count of 1 or more")
         self.photographs, self.occluders, self.config = photographs, occluders, config
-        self.count, self.seed = count, seed
+        self.count, self.seed, self.group = count, seed, group
         self.categories = [Category(i, name) for i, name in enumerate(photographs.categories, start=1)]
 
     def __len__(self) -> int:
@@ -48,6 +50,6 @@ class CoveredPhotographs:
 
     def scene(self, index: int) -> Scene:
         """The scene itself, as arrays."""
-        photograph = self.photographs[photograph_of(self.seed, index, len(self.photographs))]
+        photograph = photograph_of(self.photographs, self.seed, index, self.group)
         categories = self.photographs.categories
         return cover(photograph, self.occluders, categories, self.config, scene_rng(self.seed, index))

@@ -16,7 +16,6 @@ from amodal.synthesis.backgrounds import open_backgrounds
 from amodal.synthesis.cutouts import CutOutSource, open_cutouts
 from amodal.synthesis.photographs import Photographs
 
-
 Samples = AnnotatedImages | ComposedScenes | CoveredPhotographs
 
 
@@ -26,7 +25,9 @@ def open_source(source: Source) -> Samples:
         annotation_set = formats.read(source.photographs, source.images)
         photographs = Photographs(annotation_set, source.categories, source.side, up_to_border=True)
         occluders = AnnotatedCutOuts(annotation_set, uniform="objects")
-        return CoveredPhotographs(photographs, occluders, source.occlusion, count=source.count, seed=source.seed)
+        return CoveredPhotographs(
+            photographs, occluders, source.occlusion, count=source.count, seed=source.seed, group=source.group
+        )
     if isinstance(source, SceneSource):
         cutouts = _open_cutouts(source)
         backgrounds = open_backgrounds(source.backgrounds, source.split)

@@ -245,7 +245,12 @@ def _annotations(sample: Sample, categories: Sequence[Category]) -> list[Annotat
     target: Target = sample["target"]
     amodal, visible = (rle.encode(target[key].numpy()) for key in ("amodal_masks", "visible_masks"))
     order = target["depth_order"].tolist() if "depth_order" in target else [None] * len(amodal)
+    exact = target["exact"].tolist() if "exact" in target else [True] * len(amodal)
     return [
-        Annotation(0, sample["image_id"], categories[label - 1].id, whole, seen, depth_order=place)
-        for label, whole, seen, place in zip(target["labels"].tolist(), amodal, visible, order, strict=True)
+        Annotation(
+            0, sample["image_id"], categories[label - 1].id, whole, seen, is_crowd=not known_whole, depth_order=place
+        )
+        for label, whole, seen, place, known_whole in zip(
+            target["labels"].tolist(), amodal, visible, order, exact, strict=True
+        )
     ]

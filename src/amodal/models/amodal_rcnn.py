@@ -132,8 +132,8 @@ def paste(
 
 
 def _boxes_only(target: Target) -> dict[str, Tensor]:
-    """What resizing needs; masks stay in the image's own pixels and are cropped from there."""
-    return {"boxes": target["boxes"], "labels": target["labels"]}
+    """What the detector needs; masks stay in the image's own pixels and are cropped from there."""
+    return {key: target[key] for key in ("boxes", "labels", "exact") if key in target}
 
 
 def _scales(images: list[Tensor], batch: ImageList) -> Float[Tensor, "B 2"]:

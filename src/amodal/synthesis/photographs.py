@@ -266,12 +266,25 @@ def _boxes(masks: Bool[np.ndarray, "N H W"]) -> np.ndarray:
     return boxes
 
 
-@lru_cache(maxsize=2)
-def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
-    return np.random.default_rng((seed, epoch)).permutation(length)
+def photograph_of(photographs: Photographs, seed: int, index: int, group: int = 1) -> Photograph:
+    """The photograph of scene `index`: each comes once before any comes again, in an order of the seed's.
+
+    With a `group`, runs of so many scenes show photographs that are all wide or all upright, so that batches of one
+    shape need little padding; what fills no group sits out one round.
+    """
+    wide = tuple(image.width >= image.height for image in photographs.images)
+    order = _order(seed, 0, wide, group)
+    epoch, place = divmod(index, len(order))
+    return photographs[int(_order(seed, epoch, wide, group)[place])]
 
 
-def photograph_of(seed: int, index: int, length: int) -> int:
-    """Which of `length` photographs scene `index` shows: each once before any comes again, in an order of the seed's."""
-    epoch, place = divmod(index, length)
-    return int(_permutation(seed, epoch, length)[place])
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, wide: tuple[bool, ...], group: int) -> np.ndarray:
+    rng = np.random.default_rng((seed, epoch))
+    if group == 1:
+        return rng.permutation(len(wide))
+    runs = []
+    for shape in (True, False):
+        members = rng.permutation(np.flatnonzero(np.array(wide) == shape))
+        runs += [members[i : i + group] for i in range(0, len(members) - group + 1, group)]
+    return np.concatenate([runs[i] for i in rng.permutation(len(runs))]) if runs else rng.permutation(len(wide))

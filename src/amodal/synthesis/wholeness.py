@@ -13,7 +13,9 @@ GAP = 2
 """Pixels that must lie between two objects: annotated outlines are off by one or two."""
 
 
-def whole(annotations: Sequence[Annotation], min_area: int = 1, *, up_to_border: bool = False) -> Bool[np.ndarray, " N"]:
+def whole(
+    annotations: Sequence[Annotation], min_area: int = 1, *, up_to_border: bool = False
+) -> Bool[np.ndarray, " N"]:
     """Whether each object of one image is seen whole, as far as its annotations tell, and large enough.
 
     Crowds and stuff are never whole, and nothing that touches them is.
