@@ -8,55 +8,56 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from amodal.completion.config import CompleterConfig
-from amodal.completion.network import Completer, build
+from amodal.completion.config import KIND, CompleterConfig
+from amodal.completion.network import CompletionNetwork, build
 from amodal.errors import UserError
 from amodal.files import replacing, require_file
 from amodal.settings import from_json, to_json
 
-KIND = "amodal completer"
+REMEDY = "Give a file that `amodal train completer` wrote"
 
 
-def save(path: str | Path, model: Completer, details: dict[str, Any], *, half: bool = False) -> None:
-    """Writes the model. `half` keeps floating numbers in 16 bits."""
+def save(path: str | Path, model: CompletionNetwork, details: dict[str, Any], *, half: bool = False) -> None:
+    """Writes the model whole or not at all; `half` keeps its numbers in 16 bits, which halves the file."""
     weights = {
         name: (value.half() if half and value.is_floating_point() else value).contiguous()
         for name, value in model.state_dict().items()
     }
-    described = {"kind": KIND, "config": to_json(model.config), "details": details}
+    about = json.dumps({"config": to_json(model.config), "details": details})
     with replacing(path) as temporary:
-        save_file(weights, temporary, metadata={"amodal": json.dumps(described)})
+        save_file(weights, temporary, metadata={"kind": KIND, "about": about})
 
 
-def is_completer(path: str | Path) -> bool:
-    """Whether a file holds a completer."""
-    return bool(_described(path)) and _described(path).get("kind") == KIND
-
-
-def load(path: str | Path, device: torch.device | str = "cpu") -> Completer:
+def load(path: str | Path, device: torch.device | str = "cpu") -> CompletionNetwork:
     """The completer of a file, in evaluation mode.
 
     Raises:
-        UserError: No such file, or no completer in it.
+        UserError: The file is missing, damaged, of another kind, or does not fit its own settings.
     """
-    described = _described(require_file(path))
-    if described.get("kind") != KIND:
-        raise UserError("is no completer", file=path, remedy="Give a file that `amodal train completer` wrote")
-    model = build(from_json(CompleterConfig, described["config"]))
-    with safe_open(str(path), framework="pt") as file:
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError("its weights do not fit its settings", file=path) from error
-    return model.to(device).eval().requires_grad_(False)
-
-
-def _described(path: str | Path) -> dict[str, Any]:
+    path = require_file(path, remedy=REMEDY)
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
-        return json.loads(metadata.get("amodal", "{}"))
-    except (SafetensorError, OSError, ValueError):
-        return {}
+            if metadata.get("kind") != KIND:
+                raise UserError("is no completer", file=path, remedy=REMEDY)
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        config = from_json(CompleterConfig, json.loads(metadata["about"])["config"])
+        model = fitted(config, weights)
+    except UserError as error:
+        raise UserError(error.problem, file=path, record=error.record, remedy=error.remedy) from error
+    except SafetensorError as error:
+        raise UserError(f"not a completer, or a damaged one ({error})", file=path, remedy=REMEDY) from error
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError("its weights do not fit its settings", file=path, remedy=REMEDY) from error
+    return model.to(device).eval().requires_grad_(False)
+
+
+def fitted(config: CompleterConfig, weights: dict[str, torch.Tensor]) -> CompletionNetwork:
+    """The network with these weights, in 32 bits. Their shapes are compared before anything is allocated."""
+    with torch.device("meta"):
+        expected = {name: value.shape for name, value in build(config).state_dict().items()}
+    if expected != {name: value.shape for name, value in weights.items()}:
+        raise ValueError("tensors of other names or shapes")
+    model = build(config)
+    model.load_state_dict({name: v.float() if v.is_floating_point() else v for name, v in weights.items()})
+    return model

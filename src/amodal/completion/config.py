@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from amodal.synthesis.config import OcclusionConfig
 
+KIND = "amodal completer"
+"""What a completer's file says it is."""
+
 
 @dataclass(frozen=True)
 class CompleterConfig:

@@ -102,20 +102,3 @@ def convex_hull(mask: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     drawn = Image.new("1", (mask.shape[1], mask.shape[0]))
     ImageDraw.Draw(drawn).polygon([(int(x), int(y)) for x, y in corners], fill=1, outline=1)
     return np.asarray(drawn) | mask
-
-
-def place_back(
-    probabilities: Float32[np.ndarray, "S S"],
-    square: tuple[int, int, int, int],
-    size: tuple[int, int],
-    threshold: float,
-) -> Bool[np.ndarray, "H W"]:
-    """A crop's probabilities as a mask of the picture of `size` (H, W): on where they exceed the threshold."""
-    left, top, right, bottom = square
-    whole = Image.fromarray(probabilities, mode="F").resize((right - left, bottom - top), Image.Resampling.BILINEAR)
-    mask = np.zeros(size, dtype=bool)
-    rows = slice(max(top, 0), min(bottom, size[0]))
-    columns = slice(max(left, 0), min(right, size[1]))
-    own = np.asarray(whole)[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-    mask[rows, columns] = own > threshold
-    return mask

@@ -39,7 +39,7 @@ class Completion:
     quality: Float[Tensor, " B"]
 
 
-class Completer(nn.Module):
+class CompletionNetwork(nn.Module):
     """Crops (B, 7, S, S) as `amodal.completion.crops` makes them -> amodal masks."""
 
     def __init__(self, config: CompleterConfig, body: Any) -> None:
@@ -54,6 +54,8 @@ class Completer(nn.Module):
         self.up4 = Up(w8, channels[0] + config.prototype_channels, w4)
         self.up2 = Up(w4, 16, w2)
         self.draw = nn.Conv2d(w2, 1, 1)
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(STD)[:, None, None], persistent=False)
 
@@ -124,7 +126,7 @@ def convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequ
     )
 
 
-def build(config: CompleterConfig, weights: str = "none") -> Completer:
+def build(config: CompleterConfig, weights: str = "none") -> CompletionNetwork:
     """A completer; the first convolution of its backbone is widened to take the masks beside the colours.
 
     Args:
@@ -137,4 +139,4 @@ def build(config: CompleterConfig, weights: str = "none") -> Completer:
     widened[:, :3] = stem.weight.detach()
     nn.init.normal_(widened[:, 3:], std=0.02)
     stem.in_channels, stem.weight = 3 + len(MASKS), nn.Parameter(widened)
-    return Completer(config, body)
+    return CompletionNetwork(config, body)

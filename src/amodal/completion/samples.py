@@ -115,7 +115,7 @@ def sample(scene: Scene, index: int, rng: np.random.Generator) -> tuple[np.ndarr
     """
     visible, others = scene.visible[index], None
     if rng.random() < 0.5:
-        others = np.delete(scene.visible, index, axis=0).any(axis=0)
+        others = np.asarray(np.delete(scene.visible, index, axis=0).any(axis=0), dtype=bool)
     if rng.random() < 0.2:
         visible = roughened(visible, rng)
     square = square_around(visible, CONTEXT * float(rng.uniform(0.85, 1.2)), tuple(rng.uniform(-0.06, 0.06, 2)))

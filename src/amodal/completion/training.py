@@ -6,13 +6,14 @@ from time import perf_counter
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from amodal.completion import checkpoint
 from amodal.completion.config import CompleterTraining
 from amodal.completion.losses import losses
-from amodal.completion.network import Completer, build
+from amodal.completion.network import CompletionNetwork, build
 from amodal.completion.samples import CropBatch, CropBatches
 from amodal.errors import UserError
 from amodal.files import replacing, write_json
@@ -21,13 +22,16 @@ from amodal.settings import to_json
 STATE, MODEL = "state.pt", "completer.safetensors"
 
 
-def train_completer(config: CompleterTraining, folder: Path, *, resume: bool = False) -> Path:
+def train_completer(
+    config: CompleterTraining, folder: Path, *, resume: bool = False, stop_after: int | None = None
+) -> Path:
     """Trains a completer in `folder`, and gives the path of its model file.
 
     Args:
         config: The run.
         folder: A new folder; with `resume`, one that holds this run's last checkpoint.
         resume: Go on from there.
+        stop_after: Leave off after so many steps of the run, to go on later.
 
     Raises:
         UserError: Data is missing or damaged, or the folder does not fit.
@@ -41,7 +45,7 @@ def train_completer(config: CompleterTraining, folder: Path, *, resume: bool = F
     torch.manual_seed(config.seed)
     model = build(config.model, config.weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.lr)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.lr, config.steps, pct_start=0.1)
+    schedule = OneCycleLR(optimiser, config.lr, config.steps, pct_start=0.1)
     step, before = 0, 0.0
     if resume:
         state = torch.load(folder / STATE, weights_only=True)
@@ -50,7 +54,8 @@ def train_completer(config: CompleterTraining, folder: Path, *, resume: bool = F
         schedule.load_state_dict(state["schedule"])
         step, before = state["step"], state["seconds"]
     began, running = perf_counter(), {}
-    bar = tqdm(batches(items, range(step, config.steps), config.workers), initial=step, total=config.steps, unit="step")
+    steps = range(step, min(config.steps, stop_after or config.steps))
+    bar = tqdm(batches(items, steps, config.workers), initial=step, total=config.steps, unit="step")
     for batch in bar:
         model.train()
         torch.manual_seed(config.seed + step)
@@ -65,7 +70,7 @@ def train_completer(config: CompleterTraining, folder: Path, *, resume: bool = F
         for name, loss in terms.items():
             running[name] = 0.98 * running.get(name, loss.item()) + 0.02 * loss.item()
         bar.set_postfix({name.removeprefix("loss_"): f"{loss:.3f}" for name, loss in running.items()}, refresh=False)
-        if step % config.save_every == 0 or step == config.steps:
+        if step % config.save_every == 0 or step == steps.stop:
             seconds = before + perf_counter() - began
             _save(folder, model, optimiser, schedule, step, seconds)
     return folder / MODEL
@@ -73,7 +78,13 @@ def train_completer(config: CompleterTraining, folder: Path, *, resume: bool = F
 
 def batches(items: CropBatches, steps: range, workers: int) -> Iterator[CropBatch]:
     """The batches of the given steps, prepared ahead. Raises UserError where one cannot be made."""
-    loader = DataLoader(items, batch_size=None, sampler=steps, num_workers=workers, collate_fn=_unchanged)
+    loader: DataLoader[CropBatch | UserError] = DataLoader(
+        items,
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        collate_fn=_unchanged,  # type: ignore[arg-type]
+    )
     for batch in loader:
         if isinstance(batch, UserError):
             raise batch
@@ -94,7 +105,12 @@ def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
 
 
 def _save(
-    folder: Path, model: Completer, optimiser: torch.optim.Optimizer, schedule, step: int, seconds: float
+    folder: Path,
+    model: CompletionNetwork,
+    optimiser: torch.optim.Optimizer,
+    schedule: LRScheduler,
+    step: int,
+    seconds: float,
 ) -> None:
     """The model for users and the state for resuming, each whole or not at all."""
     checkpoint.save(folder / MODEL, model, {"step": step, "seconds": round(seconds)})

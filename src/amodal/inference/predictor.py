@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, overload
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
+from safetensors import SafetensorError, safe_open
 
 from amodal.annotations import Category
+from amodal.completion import config as completion_config
 from amodal.errors import UserError
 from amodal.inference.found import Found
 from amodal.inference.pixels import as_pixels
@@ -194,7 +196,20 @@ def load(path: str | Path, device: str | None = None) -> Predictor:
             "torch is not installed, which runs checkpoints", remedy="Give an exported .onnx model"
         ) from error
 
+    if _kind(path) == completion_config.KIND:
+        from amodal.inference import completer
+
+        return Predictor(completer.load(path, device))
     return Predictor(TorchModel.load(path, device))
+
+
+def _kind(path: Path) -> str | None:
+    """What kind of model a file of weights says it holds; None for other files, which loading will name."""
+    try:
+        with safe_open(str(path), "np") as file:
+            return (file.metadata() or {}).get("kind")
+    except (SafetensorError, OSError):
+        return None
 
 
 def _checked_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -133,7 +133,8 @@ def paste(
 
 def _boxes_only(target: Target) -> dict[str, Tensor]:
     """What the detector needs; masks stay in the image's own pixels and are cropped from there."""
-    return {key: target[key] for key in ("boxes", "labels", "exact") if key in target}
+    known = {"boxes": target["boxes"], "labels": target["labels"]}
+    return known | {"exact": target["exact"]} if "exact" in target else known
 
 
 def _scales(images: list[Tensor], batch: ImageList) -> Float[Tensor, "B 2"]:

@@ -70,7 +70,7 @@ class AnnotatedCutOuts:
                 return self._recent.get(annotation.id, lambda: self._read(label, annotation))  # noqa: B023
         raise UserError(
             f"of {TRIES} objects each touches another, and may go on behind it",
-            file=self._images[annotation.image_id].file_name,
+            file=self.folder,
             remedy="Take cut-outs from a data set where some objects stand alone",
         )
 

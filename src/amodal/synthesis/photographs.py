@@ -105,7 +105,7 @@ class Photographs:
         is_whole = whole(everything, max(round(self.min_area / scale**2), 1), up_to_border=self.up_to_border)
         kept = [i for i, a in enumerate(everything) if a.category_id in self._label_of and not a.is_crowd]
         new_size = (max(round(size[0] * scale), 1), max(round(size[1] * scale), 1))
-        image = Image.fromarray(pixels).resize(new_size[::-1], Image.Resampling.BILINEAR, reducing_gap=2.0)
+        image = Image.fromarray(pixels).resize((new_size[1], new_size[0]), Image.Resampling.BILINEAR, reducing_gap=2.0)
         return Photograph(
             np.asarray(image),
             _resized([everything[i] for i in kept], size, new_size),
@@ -121,7 +121,7 @@ def _resized(annotations: Sequence[Annotation], size: tuple[int, int], new_size:
     resized = np.zeros((len(masks), *new_size), dtype=bool)
     for own, mask in zip(resized, masks, strict=True):
         grey = Image.fromarray(mask.astype(np.uint8) * 255)
-        own[:] = np.asarray(grey.resize(new_size[::-1], Image.Resampling.BILINEAR, reducing_gap=2.0)) >= 128
+        own[:] = np.asarray(grey.resize((new_size[1], new_size[0]), Image.Resampling.BILINEAR, reducing_gap=2.0)) >= 128
     return resized
 
 

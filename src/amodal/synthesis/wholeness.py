@@ -37,9 +37,9 @@ def whole(
         is_whole &= (left >= 1) & (top >= 1) & (right <= width - 1) & (bottom <= height - 1)
     near = (left[:, None] < right + GAP) & (right[:, None] > left - GAP)
     near &= (top[:, None] < bottom + GAP) & (bottom[:, None] > top - GAP)
-    for i in np.flatnonzero(is_whole):
-        others = [j for j in np.flatnonzero(near[i]) if j != i]
-        is_whole[i] = not (others and _touches(annotations[i], [annotations[j] for j in others]))
+    for i in np.flatnonzero(is_whole).tolist():
+        others = [annotations[j] for j in np.flatnonzero(near[i]).tolist() if j != i]
+        is_whole[i] = not (others and _touches(annotations[i], others))
     return is_whole
 
 
@@ -52,5 +52,5 @@ def _touches(annotation: Annotation, others: Sequence[Annotation]) -> bool:
         slice(max(left - GAP, 0), min(left + box_width + GAP, width)),
     )
     masks = rle.decode([annotation.amodal, *(other.amodal for other in others)], (height, width))[:, box[0], box[1]]
-    grown = ndimage.binary_dilation(masks[0], np.ones((3, 3), dtype=bool), iterations=GAP)
-    return bool((grown & masks[1:].any(axis=0)).any())
+    grown = np.asarray(ndimage.binary_dilation(masks[0], np.ones((3, 3), dtype=bool), iterations=GAP), dtype=bool)
+    return bool(np.any(grown & masks[1:].any(axis=0)))

@@ -1,0 +1,116 @@
+"""The completer behind the predictor: visible masks of a picture in, amodal masks out. No torch here."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from amodal.annotations import Category
+from amodal.completion.crops import Crop, cut, square_around
+from amodal.errors import UserError
+from amodal.inference.found import Found
+from amodal.inference.predictor import Pixels, Prompts
+
+BATCH = 8
+"""Objects that the network sees at a time."""
+MASK_THRESHOLD = 0.45
+"""A cell is the object's where its probability is above this: lower than one half, since IoU pays for reaching out."""
+OCCLUDED_THRESHOLD = 0.5
+"""An object stays as it is unless something of it is hidden with a higher probability than this."""
+MIN_GROWTH = 0.02
+"""Completions that add a smaller share of the visible area are dropped: they are noise of the outline."""
+
+Network = Callable[[Float32[np.ndarray, "B 7 S S"]], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""Crops -> probabilities (B, S, S) of the amodal masks, (B,) that something is hidden, (B,) the mask's quality."""
+
+
+class Completer:
+    """A network that completes masks, as `amodal.inference.predictor.Model`: it finds nothing by itself."""
+
+    categories: Sequence[Category] = (Category(1, "object"),)
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def find(self, images: Sequence[Pixels], least_score: float = 0.0) -> list[Found]:
+        """Not possible: raises UserError."""
+        raise UserError(
+            "the completer finds no objects, it makes given ones whole",
+            remedy="Use `amodal complete`, or `Predictor.complete` with visible masks; a detector finds them",
+        )
+
+    def complete(self, image: Pixels, prompts: Prompts) -> Found:
+        """The objects at the prompts, in their order; masks over squares around them.
+
+        Scores are the estimated quality of the amodal masks: 1 where nothing is hidden.
+
+        Raises:
+            UserError: There are no visible masks.
+        """
+        if prompts.visible is None:
+            raise UserError("the completer needs visible masks", remedy="Give visible_masks; boxes are not enough")
+        crops = crops_of(image, prompts.visible)
+        answers = [self._answer(crops[i : i + BATCH]) for i in range(0, len(crops), BATCH)]
+        side = crops[0].inputs.shape[-1] if crops else 1
+        masks = np.concatenate([masks for masks, _ in answers]) if answers else np.zeros((0, side, side), np.float32)
+        quality = np.concatenate([quality for _, quality in answers]) if answers else np.zeros(0, np.float32)
+        boxes = np.array([crop.square for crop in crops], dtype=np.float32).reshape(-1, 4)
+        return Found(boxes, np.ones(len(crops), dtype=np.int64), quality, masks, None)
+
+    def _answer(self, crops: Sequence[Crop]) -> tuple[np.ndarray, np.ndarray]:
+        inputs = np.stack([crop.inputs for crop in crops])
+        probabilities, occluded, quality = self.network(inputs)
+        masks, is_kept = gated(probabilities, occluded, inputs[:, 3])
+        return masks, np.where(is_kept, quality, 1).astype(np.float32)
+
+
+def crops_of(image: UInt8[np.ndarray, "H W 3"], visible: Bool[np.ndarray, "N H W"]) -> list[Crop]:
+    """The crop of every object; each sees where the others are. An empty mask looks at the whole picture."""
+    together = visible.sum(axis=0, dtype=np.int32)
+    height, width = image.shape[:2]
+    crops = []
+    for mask in visible:
+        square = square_around(mask) if mask.any() else (0, 0, max(height, width), max(height, width))
+        others = together > mask if len(visible) > 1 else None
+        crops.append(cut(image, mask, others, square))
+    return crops
+
+
+def gated(
+    probabilities: Float32[np.ndarray, "B S S"],
+    occluded: Float32[np.ndarray, " B"],
+    visible: Float32[np.ndarray, "B S S"],
+) -> tuple[Float32[np.ndarray, "B S S"], Bool[np.ndarray, " B"]]:
+    """Masks that are on where they exceed one half; nothing for objects that are whole. And which are not whole.
+
+    Args:
+        probabilities: Of the amodal masks.
+        occluded: Probabilities that something is hidden.
+        visible: The share of each cell that is visible.
+    """
+    beyond = (probabilities > MASK_THRESHOLD) & (visible < 0.5)
+    growth = beyond.sum(axis=(1, 2)) / np.maximum((visible >= 0.5).sum(axis=(1, 2)), 1)
+    is_kept = (occluded > OCCLUDED_THRESHOLD) & (growth >= MIN_GROWTH) & visible.any(axis=(1, 2))
+    scaled = np.minimum(probabilities * np.float32(0.5 / MASK_THRESHOLD), 1)
+    return np.where(is_kept[:, None, None], scaled, np.float32(0)), is_kept
+
+
+def load(path: str | Path, device: str | None = None) -> Completer:
+    """The completer of a file, run by PyTorch on a device. Raises UserError for a file or device that is not there."""
+    import torch
+
+    from amodal import processes
+    from amodal.completion import checkpoint
+
+    chosen = processes.choose_device(device or "auto")
+    model = checkpoint.load(path, chosen).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def network(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        found = model(torch.from_numpy(crops).to(chosen).contiguous(memory_format=torch.channels_last))
+        parts = found.logits.sigmoid(), found.occluded_logits.sigmoid(), found.quality
+        masks, occluded, quality = (part.float().cpu().numpy() for part in parts)
+        return masks, occluded, quality
+
+    return Completer(network)
