@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
-from amodal.data.config import SceneSource
+from amodal.data.config import FileSource, PhotographSource, SceneSource
 from amodal.data.sources import read_all
 from amodal.errors import UserError
 from amodal.synthesis.annotated import AnnotatedCutOuts
@@ -81,7 +81,8 @@ def open_stage(config: TrainConfig) -> Stage:
     if source is None:
         raise UserError(f"recipe '{config.recipe}' has no validation data", remedy="Choose another recipe")
     side = min(config.model.detector.min_size[-1], LARGEST_SIDE)
-    return Stage(AnnotatedCutOuts(read_all(source)), open_backgrounds("drawn"), SceneConfig(size=(side, side)))
+    files = FileSource((source.photographs,), source.images) if isinstance(source, PhotographSource) else source
+    return Stage(AnnotatedCutOuts(read_all(files)), open_backgrounds("drawn"), SceneConfig(size=(side, side)))
 
 
 def subjects(stage: Stage, count: int, num_occluders: int, seed: int) -> list[Subject]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, Protocol, overload
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
-from safetensors import SafetensorError, safe_open
 
 from amodal.annotations import Category
 from amodal.completion import config as completion_config
@@ -205,6 +204,10 @@ def load(path: str | Path, device: str | None = None) -> Predictor:
 
 def _kind(path: Path) -> str | None:
     """What kind of model a file of weights says it holds; None for other files, which loading will name."""
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ModuleNotFoundError:  # with an exported model alone nothing more is installed
+        return None
     try:
         with safe_open(str(path), "np") as file:
             return (file.metadata() or {}).get("kind")
