@@ -11,8 +11,8 @@ demo: $(INSTALLED)  ## drawn scenes, shape prior, training, numbers and pictures
 		--size 160 160 --num-objects 3 6 --scale 0.3 0.6
 	$(BIN)/amodal train demo --out $(DEMO)/run $(if $(wildcard $(DEMO)/run/config.json),--resume)
 	$(BIN)/amodal evaluate $(DEMO)/run/model.safetensors $(DEMO)/scenes \
-		--out $(DEMO)/scores.json --html $(DEMO)/report.html
-	$(BIN)/amodal predict $(DEMO)/run/model.safetensors $(DEMO)/scenes/images --out $(DEMO)/pictures
+		--out $(DEMO)/scores.json --html $(DEMO)/report.html --overwrite
+	$(BIN)/amodal predict $(DEMO)/run/model.safetensors $(DEMO)/scenes/images --out $(DEMO)/pictures --overwrite
 	@echo "pictures: $(DEMO)/pictures/sheet.jpg   numbers: $(DEMO)/scores.json   report: $(DEMO)/report.html"
 
 test: check  ## everything that must hold

@@ -103,8 +103,6 @@ def test_figure_1_is_written(settings: FigureSettings) -> None:
     assert height > 2 * width / 3, "three rows of three"
     with pytest.raises(UserError, match="predicts visible masks only"):
         bench_figure1(models=("mask_rcnn_visible",), count=1, occluders=2, shown=1, settings=settings)
-    with pytest.raises(UserError, match="too little to compare"):
-        bench_figure1(occluders=1, settings=settings)
 
 
 def test_silhouettes_show_masks_and_no_pixels() -> None:
@@ -318,5 +316,3 @@ def test_masks_are_written(settings: FigureSettings) -> None:
     assert rows[3]["amodal"] is rows[3]["amodal_difference"] is rows[2]["visible"] is None
     for row in rows[1:3]:
         assert row["amodal"] - rows[0]["amodal"] == pytest.approx(row["amodal_difference"][0], abs=0.02)
-    with pytest.raises(UserError, match="0 images"):
-        bench_masks(images=0, settings=settings)

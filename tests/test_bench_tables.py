@@ -201,8 +201,6 @@ def test_a_table_without_any_row_and_of_another_data_set_can_be_written() -> Non
     assert "In brackets" not in text
 
 
-def test_seeds_and_numbers_of_runs_are_checked(tmp_path: Path) -> None:
+def test_a_table_needs_a_seed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no seeds given"):
         bench_table1(settings=TableSettings(out=tmp_path, seeds=()))
-    with pytest.raises(UserError, match="0 runs at once"):
-        bench_table1(settings=TableSettings(out=tmp_path, at_once=0, device="cpu"))

@@ -90,10 +90,6 @@ def test_what_cannot_be_used_is_named(model, tmp_path):
     ):
         with pytest.raises(UserError, match=problem):
             predict(tuple(map(str, images)), model=model, out=tmp_path / "out")
-    with pytest.raises(UserError, match="not between 0 and 1"):
-        predict((str(image),), model=model, out=tmp_path / "out", how=How(score=2))
-    with pytest.raises(UserError, match="leaves nothing"):
-        predict((str(image),), model=model, out=tmp_path / "out", how=How(max_frames=0))
     with pytest.raises(UserError, match="device 'abacus' cannot be used"):
         predict((str(image),), model=model, out=tmp_path / "out", how=How(device="abacus"))
     with pytest.raises(UserError, match=r"a\.png: not a checkpoint"):

@@ -11,6 +11,7 @@ from pycocotools import mask as codec
 from pycocotools.coco import COCO
 
 from amodal.annotations import Category
+from amodal.commands.declared import checked
 from amodal.commands.synth import SceneOutput, SceneParts, synth
 from amodal.data import formats
 from amodal.errors import UserError
@@ -95,7 +96,7 @@ def test_composed_scenes_serve_as_cut_outs_with_their_categories_kept(tmp_path: 
 def test_mistakes_are_refused_before_anything_is_written(written: Path, tmp_path: Path):
     before = (written / "annotations.json").read_bytes()
     with pytest.raises(UserError, match=r"annotations\.json: is there already.*--overwrite"):
-        synth(SceneOutput(written, count=1), PLAIN, SMALL, workers=1)
+        checked(synth)(SceneOutput(written, count=1), PLAIN, SMALL, workers=1)
     assert (written / "annotations.json").read_bytes() == before
     out = tmp_path / "new"
     with pytest.raises(UserError, match="no such folder of cut-outs"):
@@ -104,10 +105,19 @@ def test_mistakes_are_refused_before_anything_is_written(written: Path, tmp_path
         synth(SceneOutput(out), SceneParts(cutouts=str(tmp_path / "nowhere.json")))
     with pytest.raises(UserError, match="no such folder of backgrounds"):
         synth(SceneOutput(out), SceneParts(backgrounds=str(tmp_path / "nowhere")))
-    for count, seed in ((0, 0), (1, -1)):
-        with pytest.raises(UserError, match="count starts at 1"):
-            synth(SceneOutput(out, count=count, seed=seed), PLAIN, SMALL)
     assert not out.exists()
+
+
+def test_a_folder_of_images_is_not_mixed_with_scenes(tmp_path: Path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "000000.jpg").write_bytes(b"a photograph")
+    (tmp_path / "images" / "other.jpg").write_bytes(b"another")
+    with pytest.raises(UserError, match=r"000000\.jpg: is there already \(and 1 more .*--overwrite"):
+        checked(synth)(SceneOutput(tmp_path, count=1), PLAIN, SMALL, workers=1)
+    assert (tmp_path / "images" / "000000.jpg").read_bytes() == b"a photograph"
+    backgrounds = SceneParts(backgrounds=str(tmp_path / "images"))
+    with pytest.raises(UserError, match="lies in a folder that is read"):
+        checked(synth)(SceneOutput(tmp_path, count=1, overwrite=True), backgrounds, SMALL, workers=1)
 
 
 def test_overwriting_replaces_the_scenes(tmp_path: Path):

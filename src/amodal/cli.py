@@ -12,6 +12,7 @@ from amodal.commands.compare import compare
 from amodal.commands.complete import complete
 from amodal.commands.convert import convert
 from amodal.commands.data import data_check, data_prepare, data_show
+from amodal.commands.declared import checked
 from amodal.commands.demo import demo
 from amodal.commands.evaluate import evaluate
 from amodal.commands.export import export
@@ -86,7 +87,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(commands: Commands, prog: str, description: str, arguments: list[str]) -> None:
-    tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=description, args=arguments)
+    behind_checks = {name: checked(command) for name, command in commands.items()}
+    tyro.extras.subcommand_cli_from_dict(behind_checks, prog=prog, description=description, args=arguments)
 
 
 def _heading(description: str) -> Callable[[], None]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from amodal import temporaries
+from amodal import outputs, temporaries
 from amodal.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -27,14 +27,16 @@ _UNNAMED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it on success and removed on failure.
 
-    A reader therefore sees the old file or the whole new one, never a part; and so it is after a power cut.
+    A reader therefore sees the old file or the whole new one, never a part; and so it is after a power cut. Where
+    `path` is a link, the link stays and what it points to is replaced.
 
     Raises:
-        UserError: The disk is full, or the folder cannot be written.
+        UserError: The command at work may not write there (`amodal.outputs`), the disk is full, or it can be no file.
     """
-    path = Path(path)
+    outputs.claim([Path(path)])
+    path = outputs.target_of(path)
     with naming_failures(path):
-        _make_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporaries.create(path.parent, path.suffix)
         try:
             yield temporary
@@ -98,14 +100,6 @@ def _to_disk(path: Path) -> None:
             raise
     finally:
         os.close(handle)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        in_the_way = next(one for one in (folder, *folder.parents) if one.exists() or one.is_symlink())
-        raise UserError("is a file, not a folder", file=in_the_way, remedy="Write elsewhere") from error
 
 
 def _umask() -> int:

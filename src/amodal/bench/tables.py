@@ -91,21 +91,26 @@ def summarise(table: TableName, found: Sequence[TableRow]) -> dict[str, dict[str
     return summary
 
 
+def paths(stem: Path) -> list[Path]:
+    """The files of a table, the one last that says where it comes from."""
+    return [stem.with_name(stem.name + suffix) for suffix in (".json", ".csv", ".md", ".about.json")]
+
+
 def write(stem: Path, table: TableName, data_set: str, found: Sequence[TableRow], about: dict[str, Any]) -> list[Path]:
     """Writes `stem` with .json (rows), .csv, .md, and .about.json (where they come from); gives the paths."""
-    paths = [stem.with_name(stem.name + suffix) for suffix in (".json", ".csv", ".md", ".about.json")]
+    rows, sheet, page, origin = paths(stem)
     paper = published(table, data_set)
     summary = summarise(table, found)
-    write_json(paths[0], list(found), indent=1)
-    _write_csv(paths[1], table, found, data_set)
-    with replacing(paths[2]) as temporary:
+    write_json(rows, list(found), indent=1)
+    _write_csv(sheet, table, found, data_set)
+    with replacing(page) as temporary:
         temporary.write_text(markdown(table, data_set, found, about), encoding="utf-8")
     statistics = {
         method: {name: {"mean": round(one[0], 2), "spread": one[1]} for name, one in scores.items() if one}
         for method, scores in summary.items()
     }
-    write_json(paths[3], {**about, "over_seeds": statistics, "paper": paper}, indent=1)
-    return paths
+    write_json(origin, {**about, "over_seeds": statistics, "paper": paper}, indent=1)
+    return [rows, sheet, page, origin]
 
 
 def _write_csv(path: Path, table: TableName, found: Sequence[TableRow], data_set: str) -> None:

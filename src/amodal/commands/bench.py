@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN
+
 
 @dataclass(frozen=True)
 class TableSettings:
@@ -13,22 +15,24 @@ class TableSettings:
 
     recipe: str = "eth80_small"
     """eth80_small (two CPU cores), eth80, d2sa, kins, cocoa_cls, or demo (drawn objects, no files)."""
-    data: Path = Path("data")
+    data: Annotated[Path, READS] = Path("data")
     """Folder that holds the recipe's data set."""
-    out: Path = Path("benchmarks/results")
+    out: Annotated[Path, WRITES_IN] = Path("benchmarks/results")
     """Folder of the tables."""
-    runs: Path | None = None
+    runs: Annotated[Path | None, WRITES_IN] = None
     """Folder of the runs: finished ones in it are used, interrupted ones resumed. OUT/runs by default."""
-    seeds: tuple[int, ...] = (0,)
+    seeds: Annotated[tuple[int, ...], FROM_ZERO] = (0,)
     """A run of every model for each seed."""
-    iterations: int | None = None
+    iterations: Annotated[int | None, COUNT] = None
     """Steps of every run, if not the recipe's."""
-    workers: int | None = None
+    workers: Annotated[int | None, FROM_ZERO] = None
     """Processes that prepare batches, for each run."""
-    at_once: int | None = None
+    at_once: Annotated[int | None, COUNT] = None
     """Runs at a time: one for each GPU by default, and one on a CPU."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:1."""
+    overwrite: bool = False
+    """Replace files of the tables' names that no earlier `amodal bench` wrote."""
 
 
 Tables = Annotated[TableSettings, tyro.conf.arg(name="")]
@@ -71,9 +75,11 @@ def _table(table: Literal["table1", "table2", "table3"], settings: TableSettings
     from tqdm import tqdm
 
     from amodal.bench import runs, tables, variants
-    from amodal.bench.about import about
+    from amodal.bench.about import about, claim_own
     from amodal.errors import UserError
+    from amodal.outputs import own
     from amodal.training.config import with_iterations
+    from amodal.training.run_folder import CONFIG
 
     if not settings.seeds:
         raise UserError("no seeds given", remedy="Give --seeds 0, or --seeds 0 1 2")
@@ -85,12 +91,14 @@ def _table(table: Literal["table1", "table2", "table3"], settings: TableSettings
     folder = settings.runs or settings.out / "runs"
     stem = settings.out / f"{table}_{variants.data_set(settings.recipe)}"
     origin = about(_command(table, settings), recipe=settings.recipe, seeds=settings.seeds)
+    claim_own(tables.paths(stem), tables.paths(stem)[-1])
 
     def write() -> list[Path]:
         found = tables.rows(table, config, folder, settings.seeds)
         return tables.write(stem, table, variants.data_set(settings.recipe), found, origin)
 
     todo = runs.jobs(table, config, folder, settings.seeds)
+    own(job.folder for job in todo if (job.folder / CONFIG).is_file())  # they are used, or resumed
     runs.share_priors(todo, folder)
     failures = []
     with tqdm(total=len(todo), desc=table, unit="run") as progress:
@@ -117,11 +125,7 @@ def _devices(settings: TableSettings) -> list[str]:
     """A device for each run that goes at a time."""
     import torch
 
-    from amodal.errors import UserError
-
     use_all = settings.device in ("auto", "cuda") and torch.cuda.is_available()
     names = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if use_all else [settings.device]
     count = len(names) if settings.at_once is None else settings.at_once
-    if count < 1:
-        raise UserError(f"{count} runs at once", remedy="Give --at-once 1 or more")
     return [names[i % len(names)] for i in range(count)]

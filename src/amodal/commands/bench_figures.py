@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from amodal.commands.declared import COUNT, FROM_ZERO, READS, SHARE, WRITES_IN, Within
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -19,18 +21,20 @@ class FigureSettings:
 
     recipe: str = "eth80_small"
     """The recipe of the models' runs; the figure is made of its validation data."""
-    data: Path = Path("data")
+    data: Annotated[Path, READS] = Path("data")
     """Folder that holds the recipe's data set."""
-    out: Path = Path("benchmarks/results")
+    out: Annotated[Path, WRITES_IN] = Path("benchmarks/results")
     """Folder of the figures."""
-    runs: Path | None = None
+    runs: Annotated[Path | None, READS] = None
     """Folder of the bench's runs. OUT/runs by default."""
-    seed: int = 0
+    seed: Annotated[int, FROM_ZERO] = 0
     """The runs' seed."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:1."""
     photographs: bool = True
     """Draw over the images; without, over grey silhouettes of the true objects: where images may not be published."""
+    overwrite: bool = False
+    """Replace files of the figures' names that no earlier `amodal bench` wrote."""
 
 
 Figures = Annotated[FigureSettings, tyro.conf.arg(name="")]
@@ -38,10 +42,10 @@ Figures = Annotated[FigureSettings, tyro.conf.arg(name="")]
 
 def bench_figure1(
     *,
-    models: tuple[str, ...] = ("mask_rcnn", "orcnn", "vrsp"),
-    count: int = 40,
-    occluders: int = 4,
-    shown: int = 2,
+    models: Annotated[tuple[str, ...], READS] = ("mask_rcnn", "orcnn", "vrsp"),
+    count: Annotated[int, COUNT] = 40,
+    occluders: Annotated[int, Within(2)] = 4,
+    shown: Annotated[int, COUNT] = 2,
     settings: Figures = FigureSettings(),
 ) -> None:
     """Figure 1 of the paper: one object, the same part of it hidden by different occluders.
@@ -59,9 +63,7 @@ def bench_figure1(
     from amodal.bench import figure1, subjects
     from amodal.errors import UserError
 
-    if count < 1 or occluders < 2 or shown < 1:
-        raise UserError("too little to compare", remedy="Give --count 1, --occluders 2, --shown 1 or more")
-    config, trained = _open(models, settings)
+    config, trained = _open("figure1", models, settings)
     stage = subjects.open_stage(config)
     if tuple(category.name for category in trained[0].categories) != stage.cutouts.categories:
         raise UserError("the models know other categories than the data", remedy="Name the recipe of their training")
@@ -77,10 +79,10 @@ def bench_figure1(
 
 def bench_figure3(
     *,
-    model: str = "vrsp",
-    images: int = 100,
-    least_score: float = 0.3,
-    shown: int = 4,
+    model: Annotated[str, READS] = "vrsp",
+    images: Annotated[int, COUNT] = 100,
+    least_score: Annotated[float, SHARE] = 0.3,
+    shown: Annotated[int, COUNT] = 4,
     settings: Figures = FigureSettings(),
 ) -> None:
     """Figure 3 of the paper: pairs of overlapping candidates whose order in suppression re-scoring turned round.
@@ -95,11 +97,8 @@ def bench_figure3(
     from tqdm import tqdm
 
     from amodal.bench import figure3
-    from amodal.errors import UserError
 
-    if images < 1 or shown < 1:
-        raise UserError("too few images or pairs", remedy="Give --images 1, --shown 1 or more")
-    config, (trained,) = _open((model,), settings)
+    config, (trained,) = _open("figure3", (model,), settings)
     samples = _samples(config, trained)
     chosen = range(min(images, len(samples)))
     found = [
@@ -121,8 +120,8 @@ def bench_figure3(
 
 def bench_figure4(
     *,
-    models: tuple[str, ...] = ("mask_rcnn", "orcnn", "vrsp"),
-    images: tuple[int, ...] = (0, 1, 2, 3),
+    models: Annotated[tuple[str, ...], READS] = ("mask_rcnn", "orcnn", "vrsp"),
+    images: Annotated[tuple[int, ...], FROM_ZERO] = (0, 1, 2, 3),
     settings: Figures = FigureSettings(),
 ) -> None:
     """Figure 4 of the paper: image, truth, and each model's answer side by side.
@@ -135,7 +134,7 @@ def bench_figure4(
     from amodal.bench import figure4
     from amodal.errors import UserError
 
-    config, trained = _open(models, settings)
+    config, trained = _open("figure4", models, settings)
     samples = _samples(config, trained[0])
     if not images or min(images) < 0 or max(images) >= len(samples):
         raise UserError(f"images {images} are not all there", remedy=f"Give some of 0 to {len(samples) - 1}")
@@ -145,12 +144,13 @@ def bench_figure4(
 
 
 def bench_figure5(
-    prior: tyro.conf.Positional[Path],
+    prior: Annotated[Path, tyro.conf.Positional, READS],
     *,
     categories: tuple[str, ...] = (),
-    out: Path = Path("benchmarks/results"),
+    out: Annotated[Path, WRITES_IN] = Path("benchmarks/results"),
     name: str = "figure5",
-    seed: int = 0,
+    seed: Annotated[int, FROM_ZERO] = 0,
+    overwrite: bool = False,
 ) -> None:
     """Figure 5 of the paper: a category's code book laid out by t-SNE, decoded shapes at their places.
 
@@ -160,12 +160,14 @@ def bench_figure5(
         out: Folder of the figure.
         name: Of its files.
         seed: Of t-SNE.
+        overwrite: Replace files of that name that no earlier `amodal bench` wrote.
     """
     from amodal.bench import figure5
-    from amodal.bench.about import about
+    from amodal.bench.about import about, claim_own
     from amodal.files import write_image, write_json
     from amodal.prior.shape_prior import ShapePrior
 
+    claim_own([out / f"{name}.json", out / f"{name}.png"], out / f"{name}.json")
     loaded = ShapePrior.load(prior)
     wanted = categories or figure5.first_categories(loaded, 3)
     layouts = [figure5.lay_out(loaded, category, seed) for category in wanted]
@@ -179,9 +181,9 @@ def bench_figure5(
 
 def bench_masks(
     *,
-    models: tuple[str, ...] = ("vrsp", "mask_rcnn", "orcnn", "sln"),
-    coarse: tuple[str, ...] = (),
-    images: int | None = None,
+    models: Annotated[tuple[str, ...], READS] = ("vrsp", "mask_rcnn", "orcnn", "sln"),
+    coarse: Annotated[tuple[str, ...], READS] = (),
+    images: Annotated[int | None, COUNT] = None,
     settings: Figures = FigureSettings(),
 ) -> None:
     """The mask branches alone: IoU of each model's masks where the true boxes and classes are given.
@@ -196,11 +198,8 @@ def bench_masks(
         settings: Where models and data are. There is no picture.
     """
     from amodal.bench import mask_quality
-    from amodal.errors import UserError
 
-    if images is not None and images < 1:
-        raise UserError(f"{images} images", remedy="Give --images 1 or more")
-    config, trained = _open(models, settings)
+    config, trained = _open("masks", models, settings)
     samples = _samples(config, trained[0])
     count = min(images or len(samples), len(samples))
     rows: list[dict[str, Any]] = []
@@ -216,11 +215,14 @@ def bench_masks(
         print(", ".join(f"{k} {v}" for k, v in row.items() if not k.endswith("difference")))
 
 
-def _open(models: tuple[str, ...], settings: FigureSettings) -> "tuple[TrainConfig, list[Trained]]":
+def _open(figure: str, models: tuple[str, ...], settings: FigureSettings) -> "tuple[TrainConfig, list[Trained]]":
+    """Claims the figure's files; the recipe's settings, and the models."""
     from amodal import processes
     from amodal.bench import variants
+    from amodal.bench.about import claim_own
     from amodal.bench.trained import load
 
+    claim_own(_paths(figure, settings), _paths(figure, settings)[0])
     config = variants.base(settings.recipe, settings.data)
     runs = settings.runs or settings.out / "runs"
     return config, load(models, runs, settings.seed, processes.choose_device(settings.device))
@@ -249,15 +251,22 @@ def _write(
     figure: str, settings: FigureSettings, picture: "np.ndarray | None", numbers: dict[str, Any], **details: Any
 ) -> None:
     """Writes a figure's PNG, if there is one, and its numbers as JSON; prints their paths."""
-    from amodal.bench import variants
     from amodal.bench.about import about
     from amodal.files import write_image, write_json
 
-    stem = settings.out / f"{figure}_{variants.data_set(settings.recipe)}"
+    numbers_path, picture_path = _paths(figure, settings)
     command = f"amodal bench {figure} --recipe {settings.recipe} --data DATA --seed {settings.seed}"
     origin = about(command, recipe=settings.recipe, **details)
-    write_json(stem.with_suffix(".json"), {**numbers, "about": origin}, indent=1)
+    write_json(numbers_path, {**numbers, "about": origin}, indent=1)
     if picture is not None:
-        write_image(stem.with_suffix(".png"), picture)
-        print(stem.with_suffix(".png"))
-    print(stem.with_suffix(".json"))
+        write_image(picture_path, picture)
+        print(picture_path)
+    print(numbers_path)
+
+
+def _paths(figure: str, settings: FigureSettings) -> tuple[Path, Path]:
+    """The JSON and the PNG of a figure."""
+    from amodal.bench import variants
+
+    stem = settings.out / f"{figure}_{variants.data_set(settings.recipe)}"
+    return stem.with_suffix(".json"), stem.with_suffix(".png")

@@ -5,13 +5,16 @@ from typing import Annotated
 
 import tyro
 
+from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES
+
 
 def compare(
-    reports: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    reports: Annotated[tuple[Path, ...], tyro.conf.Positional, READS],
     *,
-    resamples: int = 1000,
-    seed: int = 0,
-    out: Path | None = None,
+    resamples: Annotated[int, COUNT] = 1000,
+    seed: Annotated[int, FROM_ZERO] = 0,
+    out: Annotated[Path | None, WRITES] = None,
+    overwrite: bool = False,
 ) -> None:
     """Puts reports of the same data set side by side and says which differences are real.
 
@@ -23,6 +26,7 @@ def compare(
         resamples: How often the images are drawn anew.
         seed: Of the draws.
         out: Write the differences here as JSON (fractions, not percent).
+        overwrite: Replace the file that is there.
     """
     from dataclasses import asdict
 

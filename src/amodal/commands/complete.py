@@ -6,14 +6,15 @@ from typing import Annotated, Literal
 
 import tyro
 
-from amodal.commands.convert import Format
+from amodal.commands.convert import Format, require_place
+from amodal.commands.declared import READS, WRITES_EITHER
 
 
 @dataclass(frozen=True)
 class How:
     """How objects are completed."""
 
-    images: Path | None = None
+    images: Annotated[Path | None, READS] = None
     """Image folder, if it is not found near the annotations."""
     any_category: bool = False
     """Also complete objects of categories that the model does not know, as whichever it likes best; they keep their
@@ -26,11 +27,12 @@ class How:
 
 
 def complete(
-    annotations: tyro.conf.Positional[Path],
-    checkpoint: tyro.conf.Positional[str],
+    annotations: Annotated[Path, tyro.conf.Positional, READS],
+    checkpoint: Annotated[str, tyro.conf.Positional, READS],
     *,
-    out: Path,
+    out: Annotated[Path, WRITES_EITHER],
     to: Format = "d2sa",
+    overwrite: bool = False,
     how: Annotated[How, tyro.conf.arg(name="")] = How(),
 ) -> None:
     """Completes annotated objects: masks of what is seen in, the same with the whole objects out.
@@ -43,18 +45,14 @@ def complete(
         checkpoint: A checkpoint, the name of a model in the package, or hf://USER/MODEL.
         out: File to write, or a folder for labelme and yolo.
         to: Format to write.
+        overwrite: Replace files that are there.
         how: How objects are completed.
     """
     from amodal.data import formats
-    from amodal.errors import UserError
     from amodal.inference.completion import complete_annotations
     from amodal.inference.predictor import load
 
-    if out.resolve() == annotations.resolve():
-        raise UserError("the output would replace the input", file=out, remedy="Give another name")
-    is_folder = to in formats.FOLDERS
-    if (out.is_file() and is_folder) or (out.is_dir() and not is_folder):
-        raise UserError(f"{to} is written to a {'folder' if is_folder else 'file'}", file=out)
+    require_place(out, annotations, to)
     given = formats.read(annotations, how.images)
     predictor = load(checkpoint, how.device)
     completed = complete_annotations(given, predictor, any_category=how.any_category, occluders=how.occluders)

@@ -5,18 +5,21 @@ from typing import Annotated, Literal
 
 import tyro
 
+from amodal.commands.declared import READS, WRITES_EITHER
+
 Format = Literal[
     "d2sa", "coco-amodal", "coco-visible", "kins", "cocoa", "labelme", "cvat", "yolo-amodal", "yolo-visible"
 ]
 
 
 def convert(
-    source: Annotated[Path, tyro.conf.Positional],
-    out: Annotated[Path, tyro.conf.Positional],
+    source: Annotated[Path, tyro.conf.Positional, READS],
+    out: Annotated[Path, tyro.conf.Positional, WRITES_EITHER],
     *,
     to: Format,
-    images: Path | None = None,
-    instances: Path | None = None,
+    images: Annotated[Path | None, READS] = None,
+    instances: Annotated[Path | None, READS] = None,
+    overwrite: bool = False,
 ) -> None:
     """Converts annotations from one format into another; masks are kept to the pixel.
 
@@ -30,15 +33,11 @@ def convert(
         images: Image folder, if it is not found near the file.
         instances: COCO's instance file of the same images: COCOA's regions take its categories by the IoU of their
             visible masks, and regions that are none of its objects are left out (COCOA to COCOA-cls).
+        overwrite: Replace files that are there.
     """
     from amodal.data import cocoa_cls, formats
-    from amodal.errors import UserError
 
-    if out.resolve() == source.resolve():
-        raise UserError("the output would replace the input", file=out, remedy="Give another name")
-    is_folder = to in formats.FOLDERS
-    if (out.is_file() and is_folder) or (out.is_dir() and not is_folder):
-        raise UserError(f"{to} is written to a {'folder' if is_folder else 'file'}", file=out)
+    require_place(out, source, to)
     annotations = formats.read(source, images)
     if instances is not None:
         regions = len(annotations.annotations)
@@ -50,3 +49,18 @@ def convert(
         print(line)
     for kind, count in annotations.repairs.items():
         print(f"mended while reading: {kind}, {count:,} (`amodal data check {source}` tells more)")
+
+
+def require_place(out: Path, source: Path, to: Format) -> None:
+    """Raises UserError where a format cannot be written to `out`, before anything is read."""
+    from amodal.data import formats
+    from amodal.errors import UserError
+    from amodal.outputs import claim
+
+    if out.resolve() == source.resolve():
+        raise UserError("the output would replace the input", file=out, remedy="Give another name")
+    is_folder = to in formats.FOLDERS
+    if (out.is_file() and is_folder) or (out.is_dir() and not is_folder):
+        raise UserError(f"{to} is written to a {'folder' if is_folder else 'file'}", file=out)
+    if not is_folder:
+        claim([out])

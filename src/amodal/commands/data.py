@@ -5,9 +5,15 @@ from typing import Annotated, Literal
 
 import tyro
 
+from amodal.commands.declared import COUNT, READS, WRITES, WRITES_IN
+
 
 def data_check(
-    source: Annotated[Path, tyro.conf.Positional], *, images: Path | None = None, fix: Path | None = None
+    source: Annotated[Path, tyro.conf.Positional, READS],
+    *,
+    images: Annotated[Path | None, READS] = None,
+    fix: Annotated[Path | None, WRITES] = None,
+    overwrite: bool = False,
 ) -> None:
     """Finds what is wrong with annotations and their images. Exit status: 0 clean, 1 problems found.
 
@@ -18,12 +24,10 @@ def data_check(
         source: Annotation file or folder of any known format.
         images: Image folder, if it is not found near the file.
         fix: Write the mended annotations here, in D2SA's format, without the records that cannot be mended.
+        overwrite: Replace the file that is there.
     """
     from amodal.data import check, coco
-    from amodal.errors import UserError
 
-    if fix is not None and fix.resolve() == source.resolve():
-        raise UserError("the mended file would replace the original", file=fix, remedy="Give another name")
     result = check.check(source, images)
     print("\n".join(result.lines()))
     if fix is not None:
@@ -34,11 +38,12 @@ def data_check(
 
 
 def data_show(
-    source: Annotated[Path, tyro.conf.Positional],
-    out: Annotated[Path, tyro.conf.Positional] = Path("data.html"),
+    source: Annotated[Path, tyro.conf.Positional, READS],
+    out: Annotated[Path, tyro.conf.Positional, WRITES] = Path("data.html"),
     *,
-    images: Path | None = None,
-    count: int = 24,
+    images: Annotated[Path | None, READS] = None,
+    count: Annotated[int, COUNT] = 24,
+    overwrite: bool = False,
 ) -> None:
     """Writes one HTML page that shows a data set: pictures with their masks, and its statistics as charts.
 
@@ -47,6 +52,7 @@ def data_show(
         out: The page.
         images: Image folder, if it is not found near the file.
         count: How many pictures, spread evenly over the data set.
+        overwrite: Replace the page that is there.
     """
     from amodal.data import formats, show
 
@@ -56,7 +62,9 @@ def data_show(
 
 def data_prepare(
     name: Annotated[Literal["d2sa", "kins", "cocoa", "cocoa-cls"], tyro.conf.Positional],
-    folder: Annotated[Path, tyro.conf.Positional],
+    folder: Annotated[Path, tyro.conf.Positional, WRITES_IN],
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Gets a public data set ready for training.
 
@@ -68,6 +76,7 @@ def data_prepare(
     Args:
         name: The data set.
         folder: Where its downloads lie.
+        overwrite: Replace what was prepared before.
     """
     from amodal.data import prepare
 

@@ -1,15 +1,18 @@
 """`amodal demo`: a web page on which to try a model."""
 
 from threading import Event
+from typing import Annotated
 
 import tyro
 
+from amodal.commands.declared import READS, Within
+
 
 def demo(
-    checkpoint: tyro.conf.Positional[str] = "demo",
+    checkpoint: Annotated[str, tyro.conf.Positional, READS] = "demo",
     *,
     host: str = "127.0.0.1",
-    port: int = 7860,
+    port: Annotated[int, Within(0, 65535)] = 7860,
     device: str | None = None,
 ) -> None:
     """Opens a web page to try a model on: upload a picture, see what is hidden, peel away what covers an object.

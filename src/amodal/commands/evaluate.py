@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
 class Scored:
     """What is scored."""
 
-    predictions: Path | None = None
+    predictions: Annotated[Path | None, READS] = None
     """COCO results to score in place of a checkpoint."""
     segmentation: Literal["amodal", "visible"] = "amodal"
     """Which mask the results' `segmentation` is."""
-    images: Path | None = None
+    images: Annotated[Path | None, READS] = None
     """The image folder, if it is not found near the annotations."""
     keep_stuff: bool = False
     """Score regions marked as stuff too."""
@@ -36,9 +38,9 @@ class Running:
     """The checkpoint's final masks, or those before its shape prior."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:1."""
-    batch_size: int = 4
+    batch_size: Annotated[int, COUNT] = 4
     """Images at a time."""
-    workers: int = 2
+    workers: Annotated[int, FROM_ZERO] = 2
     """Processes that read images."""
 
 
@@ -46,16 +48,18 @@ class Running:
 class Written:
     """What is written."""
 
-    out: Path | None = None
+    out: Annotated[Path | None, WRITES] = None
     """The report as JSON: fractions, not percent."""
-    html: Path | None = None
+    html: Annotated[Path | None, WRITES] = None
     """The report as one web page: tables, charts and the worst failures."""
-    detections: Path | None = None
+    detections: Annotated[Path | None, WRITES] = None
     """The checkpoint's detections as COCO results."""
+    overwrite: bool = False
+    """Replace files that are there."""
 
 
 def evaluate(
-    sources: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    sources: Annotated[tuple[Path, ...], tyro.conf.Positional, READS],
     scored: Annotated[Scored, tyro.conf.arg(name="")] = Scored(),
     running: Annotated[Running, tyro.conf.arg(name="")] = Running(),
     written: Annotated[Written, tyro.conf.arg(name="")] = Written(),

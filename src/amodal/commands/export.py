@@ -1,11 +1,20 @@
 """`amodal export`: a checkpoint as an ONNX file."""
 
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
+from amodal.commands.declared import READS, WRITES
 
-def export(checkpoint: tyro.conf.Positional[str], out: tyro.conf.Positional[Path], *, int8: bool = False) -> None:
+
+def export(
+    checkpoint: Annotated[str, tyro.conf.Positional, READS],
+    out: Annotated[Path, tyro.conf.Positional, WRITES],
+    *,
+    int8: bool = False,
+    overwrite: bool = False,
+) -> None:
     """Writes a checkpoint as ONNX, for images of any size.
 
     `amodal predict OUT.onnx IMAGE` runs it with ONNX Runtime alone, without torch. The graph takes `image`, float32
@@ -16,6 +25,7 @@ def export(checkpoint: tyro.conf.Positional[str], out: tyro.conf.Positional[Path
         checkpoint: A checkpoint, the name of a model in the package, or hf://USER/MODEL.
         out: The .onnx file to write.
         int8: Keep weights in 8 bits: about a third of the size, a little less exact.
+        overwrite: Replace the file that is there.
     """
     from amodal.errors import UserError
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from amodal.commands.declared import COUNT, READS, SHARE, WRITES_IN
+
 if TYPE_CHECKING:
     from amodal.inference.predictor import Predictor
     from amodal.inference.render import Style
@@ -18,21 +20,23 @@ MODEL_SUFFIXES = (".safetensors", ".onnx")
 class How:
     """What is looked for and drawn."""
 
-    score: float = 0.5
+    score: Annotated[float, SHARE] = 0.5
     """Objects that score less are left out."""
     show: Literal["both", "visible", "hidden"] = "both"
     """Seen and hidden parts, or one of them."""
-    max_frames: int | None = None
+    max_frames: Annotated[int | None, COUNT] = None
     """Stop after so many frames of a video or camera."""
     device: str | None = None
     """cpu, cuda or cuda:1; a GPU where there is one by default."""
+    overwrite: bool = False
+    """Replace results that are there."""
 
 
 def predict(
-    images: Annotated[tuple[str, ...], tyro.conf.Positional],
+    images: Annotated[tuple[str, ...], tyro.conf.Positional, READS],
     *,
-    model: str | None = None,
-    out: Path = Path("predictions"),
+    model: Annotated[str | None, READS] = None,
+    out: Annotated[Path, WRITES_IN] = Path("predictions"),
     how: Annotated[How, tyro.conf.arg(name="")] = How(),
 ) -> None:
     """Finds the objects in photographs, videos and before cameras: the part of each that is seen, and the whole of it.
@@ -54,10 +58,6 @@ def predict(
     from amodal.inference.render import Style
 
     model, sources = _model_and_sources(model, images)
-    if not 0 <= how.score <= 1:
-        raise UserError(f"a score of {how.score} is not between 0 and 1")
-    if how.max_frames is not None and how.max_frames < 1:
-        raise UserError(f"--max-frames {how.max_frames} leaves nothing")
     cameras, files = _cameras_and_files(sources)
     stills, videos = _sorted_out(files)
     predictor = load(model, how.device)

@@ -1,10 +1,12 @@
 """`amodal prior ...`: fit a shape prior to a data set, look at one, read the authors' released ones."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES
 from amodal.prior.config import PriorConfig
 
 if TYPE_CHECKING:
@@ -18,14 +20,24 @@ if TYPE_CHECKING:
 DEFAULTS = PriorConfig()
 
 
+@dataclass(frozen=True)
+class Masks:
+    """Which masks count."""
+
+    validate: Annotated[Path | None, READS] = None
+    """Annotations to measure the prior on. Otherwise it is measured on the masks that it was fitted to."""
+    skip_cut: bool = False
+    """Leave out objects that reach the image's border, where their shape may be cut."""
+
+
 def prior_fit(
-    data: tyro.conf.Positional[tuple[Path, ...]],
+    data: Annotated[tuple[Path, ...], tyro.conf.Positional, READS],
     *,
-    out: Path = Path("prior.safetensors"),
-    validate: Path | None = None,
+    out: Annotated[Path, WRITES] = Path("prior.safetensors"),
+    masks: Annotated[Masks, tyro.conf.arg(name="")] = Masks(),
     settings: Annotated[PriorConfig, tyro.conf.arg(name="")] = DEFAULTS,
-    seed: int = 0,
-    skip_cut: bool = False,
+    seed: Annotated[int, FROM_ZERO] = 0,
+    overwrite: bool = False,
 ) -> None:
     """Learns the whole shapes of each category from annotations; their images are not needed.
 
@@ -35,35 +47,36 @@ def prior_fit(
     Args:
         data: Annotation files of any known format, all with the same categories.
         out: The prior.
-        validate: Annotations to measure the prior on. Otherwise it is measured on the masks that it was fitted to.
+        masks: Which masks count.
         settings: Sizes and training.
         seed: Of the training.
-        skip_cut: Leave out objects that reach the image's border, where their shape may be cut.
+        overwrite: Replace the prior that is there.
     """
     from amodal.prior.fit import fit, measure
 
     annotations = _read(data)
-    masks, labels = _masks(annotations, skip_cut=skip_cut)
-    prior = fit(masks, labels, len(annotations.categories), settings, seed)
+    shapes, labels = _masks(annotations, skip_cut=masks.skip_cut)
+    prior = fit(shapes, labels, len(annotations.categories), settings, seed)
     prior.categories = tuple(sorted(annotations.categories, key=lambda category: category.id))
-    if validate is not None:
-        masks, labels = _masks(_read((validate,), like=prior), skip_cut=skip_cut)
-    quality = measure(prior, masks, labels)
-    prior.details["quality"] = {"measured_on": str(validate or "the fitted masks"), **vars(quality)}
+    if masks.validate is not None:
+        shapes, labels = _masks(_read((masks.validate,), like=prior), skip_cut=masks.skip_cut)
+    quality = measure(prior, shapes, labels)
+    prior.details["quality"] = {"measured_on": str(masks.validate or "the fitted masks"), **vars(quality)}
     prior.save(out)
     print(f"{out}: {int(prior.codebook.counts.sum()):,} shapes of {prior.num_classes} categories")
-    print(f"IoU of {quality.num_masks:,} {'fitted' if validate is None else 'new'} masks")
+    print(f"IoU of {quality.num_masks:,} {'fitted' if masks.validate is None else 'new'} masks")
     print(f"    with their reconstruction         {quality.reconstruction_iou:.3f}")
     print(f"    with the nearest shape            {quality.nearest_iou:.3f}")
     print(f"    with the best of the 16 nearest   {quality.best_iou:.3f}")
 
 
 def prior_show(
-    prior: tyro.conf.Positional[Path],
-    out: tyro.conf.Positional[Path] = Path("prior.png"),
+    prior: Annotated[Path, tyro.conf.Positional, READS],
+    out: Annotated[Path, tyro.conf.Positional, WRITES] = Path("prior.png"),
     *,
-    data: Path | None = None,
-    count: int = 10,
+    data: Annotated[Path | None, READS] = None,
+    count: Annotated[int, COUNT] = 10,
+    overwrite: bool = False,
 ) -> None:
     """Draws a prior: each category's mean shape and its most typical ones, a row each.
 
@@ -72,16 +85,14 @@ def prior_show(
         out: The picture.
         data: Annotations: draws a mask of each category, its reconstruction and the nearest shapes instead.
         count: Shapes in a row.
+        overwrite: Replace the picture that is there.
     """
     import numpy as np
 
-    from amodal.errors import UserError
     from amodal.files import write_image
     from amodal.inference.sheet import contact_sheet
     from amodal.prior.shape_prior import ShapePrior
 
-    if count < 1:
-        raise UserError(f"{count} shapes are no row", remedy="Give --count 1 or more")
     loaded = ShapePrior.load(prior)
     if data is None:
         tiles, headings = _typical_rows(loaded, count), ["mean", "typical shapes", *[""] * (count - 1)]
@@ -93,11 +104,12 @@ def prior_show(
 
 
 def prior_convert(
-    autoencoder: tyro.conf.Positional[Path],
-    codebook: tyro.conf.Positional[Path],
+    autoencoder: Annotated[Path, tyro.conf.Positional, READS],
+    codebook: Annotated[Path, tyro.conf.Positional, READS],
     *,
-    out: Path = Path("prior.safetensors"),
-    categories: Path | None = None,
+    out: Annotated[Path, WRITES] = Path("prior.safetensors"),
+    categories: Annotated[Path | None, READS] = None,
+    overwrite: bool = False,
 ) -> None:
     """Reads the prior that the paper's authors released for a data set. Nothing in their files is executed.
 
@@ -106,6 +118,7 @@ def prior_convert(
         codebook: Their code book, an .npy file.
         out: The prior.
         categories: Annotations of the data set, whose categories are written into the prior.
+        overwrite: Replace the prior that is there.
     """
     from amodal.prior.released import load_autoencoder, load_codebook
     from amodal.prior.shape_prior import ShapePrior

@@ -1,15 +1,18 @@
 """`amodal push`: a checkpoint to the Hugging Face hub."""
 
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
+from amodal.commands.declared import READS
+
 
 def push(
-    checkpoint: tyro.conf.Positional[Path],
+    checkpoint: Annotated[Path, tyro.conf.Positional, READS],
     repository: tyro.conf.Positional[str],
     *,
-    report: Path | None = None,
+    report: Annotated[Path | None, READS] = None,
     private: bool = False,
 ) -> None:
     """Puts a checkpoint on the Hugging Face hub, from where `amodal.load("hf://USER/MODEL")` has it.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN
 from amodal.synthesis.config import SceneConfig, Split
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ DEFAULT_SCENES = SceneConfig()
 class SceneParts:
     """What scenes are made from."""
 
-    cutouts: str = "drawn"
+    cutouts: Annotated[str, READS] = "drawn"
     """`drawn` (built in), a folder `<category>/<object>/*.png` with transparency, or an annotation file, whose
     unoccluded objects are cut out."""
-    backgrounds: str = "drawn"
+    backgrounds: Annotated[str, READS] = "drawn"
     """`drawn`, `plain`, or a folder of photographs."""
     split: Split = "all"
     """Which objects and backgrounds: the first three quarters of each train, the others validate."""
@@ -33,11 +34,11 @@ class SceneParts:
 class SceneOutput:
     """What is written."""
 
-    out: Path
+    out: Annotated[Path, WRITES_IN]
     """Folder for `annotations.json` (D2SA's format) and `images/`."""
-    count: int = 100
+    count: Annotated[int, COUNT] = 100
     """Number of scenes."""
-    seed: int = 0
+    seed: Annotated[int, FROM_ZERO] = 0
     """Scene n of a seed is always the same."""
     image_format: Literal["jpg", "png"] = "jpg"
     """`png` keeps every pixel as composed."""
@@ -49,7 +50,7 @@ def synth(
     output: Annotated[SceneOutput, tyro.conf.arg(name="")],
     parts: Annotated[SceneParts, tyro.conf.arg(name="")] = SceneParts(),
     scenes: Annotated[SceneConfig, tyro.conf.arg(name="")] = DEFAULT_SCENES,
-    workers: int | None = None,
+    workers: Annotated[int | None, COUNT] = None,
 ) -> None:
     """Compose scenes from cut-outs: images, with every object's amodal and visible mask known exactly.
 
@@ -60,19 +61,16 @@ def synth(
         workers: Processes that share the work; they do not change the outcome. One a core unless said.
     """
     from amodal.data import coco
-    from amodal.errors import UserError
+    from amodal.outputs import claim
     from amodal.synthesis.backgrounds import open_backgrounds
-    from amodal.synthesis.scene_files import SceneSeries, all_or_none, write_scenes
+    from amodal.synthesis.scene_files import SceneSeries, all_or_none, scene_names, write_scenes
 
-    annotations = output.out / "annotations.json"
-    if output.count < 1 or output.seed < 0:
-        raise UserError(f"count {output.count}, seed {output.seed}: count starts at 1, seed at 0")
-    if annotations.exists() and not output.overwrite:
-        raise UserError("is there already", file=annotations, remedy="Choose another --out, or add --overwrite")
+    annotations, images = output.out / "annotations.json", output.out / "images"
+    there = images.iterdir() if images.is_dir() else ()
+    claim([annotations, *(images / name for name in scene_names(output.count, output.image_format)), *there])
     source, categories = _open_cutouts(parts)
     ids = tuple(category.id for category in categories)
     series = SceneSeries(source, open_backgrounds(parts.backgrounds, parts.split), scenes, output.seed, ids)
-    images = output.out / "images"
     with all_or_none(images) as drafts:
         written = write_scenes(
             series,

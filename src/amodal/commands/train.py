@@ -6,18 +6,20 @@ from typing import Annotated, Any
 
 import tyro
 
+from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN, Within
+
 
 @dataclass(frozen=True)
 class DataSet:
     """What is trained on."""
 
-    data: Path = Path("data")
+    data: Annotated[Path, READS] = Path("data")
     """Folder that holds the recipe's data set."""
-    train: tuple[Path, ...] = ()
+    train: Annotated[tuple[Path, ...], READS] = ()
     """Annotations of your own to train on, in any known format, in place of the recipe's data set."""
-    val: tuple[Path, ...] = ()
+    val: Annotated[tuple[Path, ...], READS] = ()
     """Annotations of your own to validate on, with the same categories."""
-    images: Path | None = None
+    images: Annotated[Path | None, READS] = None
     """Image folder of both, if it is not found near the annotations."""
 
 
@@ -25,23 +27,23 @@ class DataSet:
 class Changes:
     """What differs from the recipe."""
 
-    iterations: int | None = None
+    iterations: Annotated[int | None, COUNT] = None
     """Steps of the run; warm-up, milestones and validations move in proportion."""
-    batch_size: int | None = None
+    batch_size: Annotated[int | None, COUNT] = None
     """Images of a step, in all processes together."""
-    lr: float | None = None
+    lr: Annotated[float | None, Within(1e-12)] = None
     """Highest learning rate."""
-    seed: int | None = None
+    seed: Annotated[int | None, FROM_ZERO] = None
     """Of all random numbers but those of the validation scenes."""
-    prior: Path | None = None
+    prior: Annotated[Path | None, READS] = None
     """A shape prior made by `amodal prior fit`; otherwise a VRSP run fits its own."""
-    start_from: str | None = None
+    start_from: Annotated[str | None, READS] = None
     """A model.safetensors to start from, of which all that fits is taken; or `coco`, torchvision's detector."""
-    validate_every: int | None = None
+    validate_every: Annotated[int | None, FROM_ZERO] = None
     """Steps between validations; 0 validates only in the end."""
-    checkpoint_every: int | None = None
+    checkpoint_every: Annotated[int | None, COUNT] = None
     """Steps between checkpoints."""
-    workers: int | None = None
+    workers: Annotated[int | None, FROM_ZERO] = None
     """Processes that prepare batches, for each process that trains."""
     mixed_precision: bool | None = None
     """Whether the forward pass runs in bfloat16 on a GPU."""
@@ -52,7 +54,7 @@ class Changes:
 def train(
     recipe: tyro.conf.Positional[str],
     *,
-    out: Path,
+    out: Annotated[Path, WRITES_IN],
     data: Annotated[DataSet, tyro.conf.arg(name="")] = DataSet(),
     changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes(),
     resume: bool = False,

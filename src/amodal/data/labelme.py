@@ -8,7 +8,7 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from amodal import rle
+from amodal import outputs, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Extra, ImageRecord
 from amodal.data import drawn_twice, labelme_shapes, outlines
 from amodal.data.contents import Contents, Record
@@ -102,8 +102,9 @@ def write(annotation_set: AnnotationSet, folder: Path) -> None:
     Ids, depth order and crowds have no place in it.
     """
     names = {category.id: category for category in annotation_set.categories}
-    for image in annotation_set.images:
-        path = folder / inside(image.file_name).with_suffix(".json")
+    places = [folder / inside(image.file_name).with_suffix(".json") for image in annotation_set.images]
+    outputs.claim(places)
+    for image, path in zip(annotation_set.images, places, strict=True):
         image_path = inside(image.file_name).name  # beside it, where nobody knows better
         if annotation_set.image_folder is not None:
             image_path = os.path.relpath(annotation_set.image_folder / image.file_name, path.parent)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from amodal import outputs
 from amodal.annotations import AnnotationSet, Category
 from amodal.data import coco, formats, image_folder
 from amodal.data.merging import merge
@@ -122,6 +123,7 @@ def prepare(name: str, folder: Path) -> Iterator[str]:
         UserError: Something is missing or damaged.
     """
     data_set, prefix = DATA_SETS[name], name.replace("-", "_")
+    outputs.claim(folder / f"{prefix}_{split_name}.json" for split_name in data_set.splits)
     wanted = [names for split in data_set.splits.values() for names in split.files]
     if not folder.is_dir() or any(_find(folder, names) is None for names in wanted):
         unpacked = _unpack(folder) if folder.is_dir() else 0
@@ -191,16 +193,26 @@ def _find(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _unpack(folder: Path) -> int:
-    """Unpacks the archives in the folder; returns how many. Raises UserError for a damaged one."""
+    """Unpacks the archives in the folder, leaving what is there; returns how many.
+
+    Raises:
+        UserError: One is damaged.
+    """
     archives = [p for p in sorted(folder.iterdir()) if p.name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz"))]
     for archive in tqdm(archives, "unpacking", unit=" archives", disable=None):
         try:
             if archive.suffix == ".zip":
                 with zipfile.ZipFile(archive) as packed:
-                    packed.extractall(folder)  # keeps names inside the folder
+                    wanted = [name for name in packed.namelist() if not (folder / name).is_file()]
+                    packed.extractall(folder, wanted)  # keeps names inside the folder
             else:
                 with tarfile.open(archive) as packed:
-                    packed.extractall(folder, filter="data")
+                    packed.extractall(folder, filter=_new_data)
         except (zipfile.BadZipFile, tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as error:
             raise UserError(f"the archive is damaged ({error})", file=archive, remedy="Download it again") from error
     return len(archives)
+
+
+def _new_data(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    """The member, if it is safe to unpack and not there yet."""
+    return None if (Path(folder) / member.name).is_file() else tarfile.data_filter(member, folder)

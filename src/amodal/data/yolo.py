@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
+from amodal import outputs
 from amodal.annotations import AnnotationSet, ImageRecord
 from amodal.data import outlines
 from amodal.data.contents import Contents, Record
@@ -27,14 +28,15 @@ def write(annotation_set: AnnotationSet, folder: Path, mask: Literal["amodal", "
 
     Every mask to the pixel; crowds and objects whose mask is empty are left out.
     """
-    for image in annotation_set.images:
+    places = [folder / "labels" / inside(image.file_name).with_suffix(".txt") for image in annotation_set.images]
+    outputs.claim([*places, folder / DATA_FILE])
+    for image, path in zip(annotation_set.images, places, strict=True):
         lines = [
             " ".join([str(annotation_set.label_of[annotation.category_id] - 1), *_shares(shape, image)])
             for annotation in annotation_set.by_image[image.id]
             if not annotation.is_crowd
             and (shape := outlines.outline(annotation.amodal if mask == "amodal" else annotation.visible))
         ]
-        path = folder / "labels" / inside(image.file_name).with_suffix(".txt")
         with replacing(path) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     names = sorted(annotation_set.categories, key=lambda category: category.id)

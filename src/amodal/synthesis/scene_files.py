@@ -43,6 +43,12 @@ class SceneSeries:
     category_ids: tuple[int, ...]
 
 
+def scene_names(count: int, image_format: Literal["jpg", "png"]) -> list[str]:
+    """The names of so many scenes' files: 000000.jpg, ..."""
+    digits = max(6, len(str(count - 1)))
+    return [f"{index:0{digits}d}.{image_format}" for index in range(count)]
+
+
 def write_scenes(
     series: SceneSeries,
     folder: Path,
@@ -59,8 +65,7 @@ def write_scenes(
     Raises:
         UserError: Not one object found a place in any scene, or a file of the source cannot be read.
     """
-    digits = max(6, len(str(count - 1)))
-    names = [f"{index:0{digits}d}.{image_format}" for index in range(count)]
+    names = scene_names(count, image_format)
     height, width = series.config.size
     images = [ImageRecord(index + 1, name, height, width) for index, name in enumerate(names)]
     folder.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor
 
-from amodal import processes
+from amodal import outputs, processes
 from amodal.errors import UserError
 from amodal.files import read_json, replacing, require_file, write_json
 from amodal.settings import differences, from_json, to_json
@@ -48,17 +48,24 @@ def enter(folder: Path, config: TrainConfig, *, resume: bool) -> None:
     """Checks that the folder is ready for a run of these settings. Nothing is written yet.
 
     Raises:
-        UserError: It holds a run already and `resume` is false; or `resume` is true and it holds none, or one of
-            other settings.
+        UserError: It holds a run already, or files of the names that a run writes, and `resume` is false; or `resume`
+            is true and it holds none, or one of other settings.
     """
     path = folder / CONFIG
     if resume:
         require_file(path, remedy="There is no run to resume: leave out --resume, or name the run's folder")
         _check_same(path, settings(folder), to_json(config))
+        outputs.own([folder])
     elif folder.exists() and not folder.is_dir():
         raise UserError("is a file, not a folder", file=folder, remedy="Choose another --out")
     elif path.exists():
         raise UserError("holds a run already", file=folder, remedy="Pass --resume to go on with it, or another --out")
+    else:
+        foreign = [
+            name for name in (CHECKPOINT, STATE, LOSSES, SCORES, METRICS, TENSORBOARD) if (folder / name).exists()
+        ]
+        if foreign:
+            raise UserError("is there already, and of no run", file=folder / foreign[0], remedy="Choose another --out")
 
 
 def begin(folder: Path, config: TrainConfig) -> None:

@@ -1,0 +1,137 @@
+"""What each command says of its parameters: which ones it reads, which it writes, and within which bounds numbers lie.
+
+`checked` looks at all of it before a command does any work. A parameter that names a file and says neither is a
+mistake that a test finds.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from amodal.errors import UserError
+from amodal.outputs import Guard, claim, guarded, require_folder
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Marks a parameter that names a file or folder to read. A word that names none on this disk is let be."""
+
+
+@dataclass(frozen=True)
+class Writes:
+    """Marks a parameter that names what is written: a file, a folder to put files into, or either, as a format asks.
+
+    Which files go into a folder the command claims itself, as soon as it knows (`amodal.outputs.claim`).
+    """
+
+    kind: Literal["file", "folder", "either"] = "file"
+
+
+@dataclass(frozen=True)
+class Within:
+    """Marks a number that must lie in [least, most]."""
+
+    least: float
+    most: float = float("inf")
+
+    def check(self, flag: str, value: float) -> None:
+        """Raises UserError for a number outside, or none at all (NaN)."""
+        if not self.least <= value <= self.most:
+            bound = f"{self.least:g} or more" if self.most == float("inf") else f"{self.least:g} to {self.most:g}"
+            raise UserError(f"{flag} {value:g} cannot be", remedy=f"Give {bound}")
+
+
+READS, WRITES, WRITES_IN, WRITES_EITHER = Reads(), Writes(), Writes("folder"), Writes("either")
+SHARE, COUNT, FROM_ZERO = Within(0, 1), Within(1), Within(0)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One parameter of a command, or field of a group of them, with its value in a call.
+
+    Attributes:
+        flag: As it stands on the command line: `--max-frames`; a positional one, too.
+        hint: Its type, with its marks.
+        value: What was given for it, or its default.
+    """
+
+    flag: str
+    hint: Any
+    value: Any
+
+    @property
+    def marks(self) -> tuple[Any, ...]:
+        """What its annotation says beyond the type."""
+        return getattr(self.hint, "__metadata__", ())
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """Its value as a tuple; empty for None."""
+        if self.value is None:
+            return ()
+        return self.value if isinstance(self.value, tuple) else (self.value,)
+
+    def paths(self, kind: type) -> list[Path]:
+        """The paths given, if the parameter is marked so."""
+        is_marked = any(isinstance(mark, kind) for mark in self.marks)
+        return [Path(value) for value in self.values] if is_marked else []
+
+
+def leaves(hints: dict[str, Any], values: dict[str, Any]) -> Iterator[Leaf]:
+    """Every parameter, groups (dataclasses) opened."""
+    for name, value in values.items():
+        if is_dataclass(value) and not isinstance(value, type):
+            inside = {field.name: getattr(value, field.name) for field in fields(value)}
+            yield from leaves(get_type_hints(type(value), include_extras=True), inside)
+        else:
+            yield Leaf(f"--{name.replace('_', '-')}", hints[name], value)
+
+
+def checked(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command behind its checks: numbers within their bounds, and outputs that may be written.
+
+    Raises:
+        UserError: In a call, where a check fails; nothing has been done then.
+    """
+    signature = inspect.signature(command)
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        found = list(leaves(get_type_hints(command, include_extras=True), bound.arguments))
+        _check_numbers(found)
+        flags = {leaf.flag: leaf.value for leaf in found}
+        inputs = tuple(path for leaf in found for path in leaf.paths(Reads) if path.exists())
+        with guarded(Guard(inputs, flags.get("--overwrite"))):
+            _claim(found)
+            return command(*args, **kwargs)
+
+    return run
+
+
+def _check_numbers(found: list[Leaf]) -> None:
+    for leaf in found:
+        for mark in leaf.marks:
+            if isinstance(mark, Within):
+                for value in leaf.values:
+                    mark.check(leaf.flag, value)
+
+
+def _claim(found: list[Leaf]) -> None:
+    """Claims the files that the command line names, and looks whether folders can be ones."""
+    files = []
+    for leaf in found:
+        kind = next((mark.kind for mark in leaf.marks if isinstance(mark, Writes)), None)
+        for path in leaf.paths(Writes):
+            if kind == "folder" or (kind == "either" and not path.is_file()):
+                require_folder(path)
+            else:
+                files.append(path)
+    twice = next((path for path in files if files.count(path) > 1), None)
+    if twice is not None:
+        raise UserError("is named for two outputs", file=twice, remedy="Give each its own file")
+    claim(files)
