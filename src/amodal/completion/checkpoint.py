@@ -34,15 +34,9 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> CompletionNetw
     Raises:
         UserError: The file is missing, damaged, of another kind, or does not fit its own settings.
     """
-    path = require_file(path, remedy=REMEDY)
     try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("kind") != KIND:
-                raise UserError("is no completer", file=path, remedy=REMEDY)
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        config = from_json(CompleterConfig, json.loads(metadata["about"])["config"])
-        model = fitted(config, weights)
+        about, weights = _read(path)
+        model = fitted(from_json(CompleterConfig, about["config"]), weights)
     except UserError as error:
         raise UserError(error.problem, file=path, record=error.record, remedy=error.remedy) from error
     except SafetensorError as error:
@@ -50,6 +44,32 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> CompletionNetw
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError("its weights do not fit its settings", file=path, remedy=REMEDY) from error
     return model.to(device).eval().requires_grad_(False)
+
+
+def take(path: str | Path, model: CompletionNetwork) -> set[str]:
+    """Copies every tensor of a completer's file whose name and shape the model has; gives their names.
+
+    Raises:
+        UserError: The file is missing, damaged or of another kind.
+    """
+    try:
+        _, weights = _read(path)
+    except SafetensorError as error:
+        raise UserError(f"not a completer, or a damaged one ({error})", file=path, remedy=REMEDY) from error
+    own = model.state_dict()
+    fitting = {name: v.to(own[name]) for name, v in weights.items() if name in own and own[name].shape == v.shape}
+    model.load_state_dict(fitting, strict=False)
+    return set(fitting)
+
+
+def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """What a file says of its completer, and its tensors."""
+    path = require_file(path, remedy=REMEDY)
+    with safe_open(str(path), framework="pt") as file:
+        metadata = file.metadata() or {}
+        if metadata.get("kind") != KIND:
+            raise UserError("is no completer", file=path, remedy=REMEDY)
+        return json.loads(metadata["about"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def fitted(config: CompleterConfig, weights: dict[str, torch.Tensor]) -> CompletionNetwork:

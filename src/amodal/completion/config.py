@@ -33,6 +33,8 @@ class CompleterTraining:
     model: CompleterConfig = field(default_factory=CompleterConfig)
     weights: str = "efficientnet_lite0"
     """The backbone's first weights: `efficientnet_lite0` (inside an installed package), `imagenet`, `none`, a file."""
+    start_from: str | None = None
+    """A completer whose tensors are taken where they fit; None starts from the backbone's weights alone."""
     occlusion: OcclusionConfig = field(
         default_factory=lambda: OcclusionConfig(scale=(0.4, 1.5), occlusion_rate=(0.03, 0.75), untouched=0.1)
     )

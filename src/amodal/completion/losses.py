@@ -7,6 +7,9 @@ from torch.nn import functional as F
 
 from amodal.completion.network import Completion
 
+LEAST_HIDDEN = 0.02
+"""Invisible over visible area from which an object counts as occluded: less is noise of its outline."""
+
 
 def losses(found: Completion, visible: Float[Tensor, "B S S"], amodal: Bool[Tensor, "B S S"]) -> dict[str, Tensor]:
     """The losses by name, each a scalar to be summed.
@@ -22,7 +25,9 @@ def losses(found: Completion, visible: Float[Tensor, "B S S"], amodal: Bool[Tens
     unknown = visible < 0.5
     invisible = (amodal & unknown).float()
     area = invisible.sum((1, 2))
-    is_occluded = area > 0.004 * visible.sum((1, 2))
+    share = area / visible.sum((1, 2)).clamp(min=1)
+    is_occluded = share > LEAST_HIDDEN
+    is_clear = (share == 0) | is_occluded  # a few cells beyond the outline are neither
     cells = F.binary_cross_entropy_with_logits(found.logits, amodal.float(), reduction="none") * unknown
     predicted = found.logits.sigmoid() * unknown
     common = (predicted * invisible).sum((1, 2))
@@ -37,6 +42,6 @@ def losses(found: Completion, visible: Float[Tensor, "B S S"], amodal: Bool[Tens
         "loss_mask": 4 * cells.mean(),
         "loss_invisible": ((1 - soft_iou) * weight).sum() / weight.sum().clamp(min=1),
         "loss_coarse": 0.5 * F.binary_cross_entropy_with_logits(found.coarse_logits, coarse),
-        "loss_occluded": 0.3 * F.binary_cross_entropy_with_logits(found.occluded_logits, weight),
+        "loss_occluded": F.binary_cross_entropy_with_logits(found.occluded_logits, weight, is_clear.float()),
         "loss_quality": 0.5 * (((found.quality - iou) ** 2) * weight).sum() / weight.sum().clamp(min=1),
     }

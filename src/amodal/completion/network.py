@@ -18,6 +18,8 @@ from amodal.completion.config import CompleterConfig
 from amodal.completion.crops import MASKS
 from amodal.models.backbones import feature_body
 
+READ = 256
+"""Numbers that are read of a region."""
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 """Of colours, as EfficientNet-Lite was trained."""
 
@@ -54,6 +56,7 @@ class CompletionNetwork(nn.Module):
         self.up4 = Up(w8, channels[0] + config.prototype_channels, w4)
         self.up2 = Up(w4, 16, w2)
         self.draw = nn.Conv2d(w2, 1, 1)
+        self.plausibility = Plausibility(w2)
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
@@ -64,12 +67,14 @@ class CompletionNetwork(nn.Module):
         normalised = torch.cat([(crops[:, :3] - self.mean) / self.std, crops[:, 3:]], 1)
         visible = crops[:, 3:4]
         f4, f8, f16, f32 = self.body(normalised)
-        shapes, coarse, occluded, quality = self.prior(f32, f16, visible)
+        read, shapes, coarse = self.prior(f32, f16, visible)
         x = self.up16(f32, f16)
         x = self.up8(x, f8)
         x = self.up4(x, torch.cat([f4, shapes], 1))
         x = self.up2(x, self.near(normalised))
-        logits = F.interpolate(self.draw(x), scale_factor=2.0, mode="bilinear")
+        drawn = self.draw(x)
+        occluded, quality = self.plausibility(read, x, drawn, F.avg_pool2d(crops[:, 3:6], 2))
+        logits = F.interpolate(drawn, scale_factor=2.0, mode="bilinear")
         return Completion(coarse, logits[:, 0], occluded, quality)
 
 
@@ -81,22 +86,53 @@ class ShapePrototypes(nn.Module):
 
     def __init__(self, in_channels: int, config: CompleterConfig, side: int = 32) -> None:
         super().__init__()
-        self.read = nn.Sequential(nn.Linear(3 * in_channels, 256), nn.ReLU(), nn.Dropout(0.1))
-        self.gate = nn.Linear(256, config.prototypes)
-        self.numbers = nn.Linear(256, 2)
+        self.read = nn.Sequential(nn.Linear(3 * in_channels, READ), nn.ReLU(), nn.Dropout(0.1))
+        self.gate = nn.Linear(READ, config.prototypes)
         self.shapes = nn.Parameter(torch.randn(config.prototypes, config.prototype_channels, side, side) * 0.5)
         self.coarse = nn.Conv2d(config.prototype_channels, 1, 3, padding=1)
 
-    def forward(self, f32: Tensor, f16: Tensor, visible: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Shape maps (B, C, 32, 32), coarse logits (B, 32, 32), occluded logits (B,), quality (B,)."""
+    def forward(self, f32: Tensor, f16: Tensor, visible: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is read of the region (B, 256), shape maps (B, C, 32, 32), coarse logits (B, 32, 32)."""
         features = torch.cat([F.interpolate(f32, scale_factor=2.0, mode="nearest"), f16], 1)
         attention = F.adaptive_avg_pool2d(visible, features.shape[-1])
         around = F.max_pool2d(attention, 3, 1, 1) - attention
         pooled = [_pooled(features, attention), _pooled(features, around), features.mean((2, 3))]
         read = self.read(torch.cat(pooled, 1))
         shapes = torch.einsum("bp,pchw->bchw", self.gate(read).softmax(1), self.shapes)
-        occluded, quality = self.numbers(read).unbind(1)
-        return shapes, self.coarse(shapes)[:, 0], occluded, quality.sigmoid()
+        return read, shapes, self.coarse(shapes)[:, 0]
+
+
+class Plausibility(nn.Module):
+    """Whether anything is hidden, and how good the drawn mask is: judged along the visible outline and in the guess."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.judge = nn.Sequential(nn.Linear(READ + 4 * channels + 4, 128), nn.ReLU(), nn.Linear(128, 2))
+
+    def forward(self, read: Tensor, features: Tensor, drawn: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Occluded logits (B,), quality (B,) in [0, 1].
+
+        Args:
+            read: What the prior reads of the region, (B, 256).
+            features: The decoder's last, (B, C, s, s).
+            drawn: Logits of the amodal mask, (B, 1, s, s).
+            masks: Visible, others', whether others are known, (B, 3, s, s).
+        """
+        visible, others, known = masks.split(1, 1)
+        beyond = drawn.detach().sigmoid() * (1 - visible)
+        outline = (F.max_pool2d(visible, 5, 1, 2) - visible).clamp(min=0)
+        inner = (visible - 1 + F.max_pool2d(1 - visible, 5, 1, 2)).clamp(min=0)
+        highest = (features * torch.maximum(beyond, outline)).amax((2, 3))
+        area = beyond.sum((2, 3))
+        numbers = [
+            torch.log1p(20 * area / visible.sum((2, 3)).clamp(min=1)),
+            _pooled(beyond, beyond),
+            _pooled(others, beyond),
+            known.mean((2, 3)),
+        ]
+        pooled = [_pooled(features, weights) for weights in (beyond, outline, inner)]
+        occluded, quality = self.judge(torch.cat([read, *pooled, highest, *numbers], 1)).unbind(1)
+        return occluded, quality.sigmoid()
 
 
 def _pooled(features: Float[Tensor, "B C s s"], weights: Float[Tensor, "B 1 s s"]) -> Float[Tensor, "B C"]:

@@ -23,7 +23,7 @@ from amodal.synthesis.shapes import DrawnCutOuts
 
 MIN_VISIBLE_AREA = 48
 """Pixels; less is not worth a guess."""
-OCCLUDED_SHARE = 0.75
+OCCLUDED_SHARE = 0.65
 """How many of the crops are of covered objects, where a scene has some."""
 
 

@@ -44,6 +44,8 @@ def train_completer(
     items = CropBatches(config)
     torch.manual_seed(config.seed)
     model = build(config.model, config.weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.start_from is not None:
+        checkpoint.take(config.start_from, model)
     optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.lr)
     schedule = OneCycleLR(optimiser, config.lr, config.steps, pct_start=0.1)
     step, before = 0, 0.0
