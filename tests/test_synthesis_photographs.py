@@ -68,13 +68,20 @@ def test_categories_that_do_not_count_are_background(file: Path):
         Photographs(formats.read(file), ["cup"])
 
 
+def test_categories_can_count_as_one(file: Path):
+    merged = Photographs(formats.read(file), merged="object")
+    assert merged.categories == ("object",)
+    assert set(merged[0].labels.tolist()) == {1}
+    assert [merged.label_of(name) for name in ("disc", "square", "cup")] == [1, 1, 0]
+
+
 def scenes(file: Path, count: int = 12):
     annotation_set = formats.read(file)
     source = Photographs(annotation_set, side=120, min_area=64)
     cutouts = AnnotatedCutOuts(annotation_set, min_area=64, uniform="objects")
     for index in range(count):
         photograph = photograph_of(source, 0, index)
-        yield photograph, cover(photograph, cutouts, source.categories, SMALL, scene_rng(0, index))
+        yield photograph, cover(photograph, cutouts, source.label_of, SMALL, scene_rng(0, index))
 
 
 def test_what_is_covered_is_known_exactly(file: Path):

@@ -90,7 +90,7 @@ class CropBatches(Dataset[CropBatch | UserError]):
         if rng.random() < self.config.drawn_share:
             return compose(self.drawn, self.drawn_backgrounds, self.drawn_scenes, rng)
         photograph = photograph_of(self.photographs, self.config.seed, number // 2)
-        return cover(photograph, self.occluders, self.photographs.categories, self.config.occlusion, rng)
+        return cover(photograph, self.occluders, self.photographs.label_of, self.config.occlusion, rng)
 
 
 def chosen(scene: Scene, count: int, rng: np.random.Generator) -> list[int]:

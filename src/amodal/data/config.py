@@ -48,6 +48,8 @@ class PhotographSource:
     """The image folder. None looks for it near the annotations."""
     categories: tuple[str, ...] = ()
     """Names of the categories that count; objects of others are background. None given: all."""
+    merged: str | None = None
+    """All of them count as one category of this name, for a model that is to know any object."""
     side: int = 256
     """Longer side of a photograph, in pixels."""
     occlusion: OcclusionConfig = field(default_factory=OcclusionConfig)

@@ -51,5 +51,4 @@ class CoveredPhotographs:
     def scene(self, index: int) -> Scene:
         """The scene itself, as arrays."""
         photograph = photograph_of(self.photographs, self.seed, index, self.group)
-        categories = self.photographs.categories
-        return cover(photograph, self.occluders, categories, self.config, scene_rng(self.seed, index))
+        return cover(photograph, self.occluders, self.photographs.label_of, self.config, scene_rng(self.seed, index))

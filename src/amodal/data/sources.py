@@ -23,7 +23,9 @@ def open_source(source: Source) -> Samples:
     """The samples that the settings describe. Raises UserError where something is missing, damaged or empty."""
     if isinstance(source, PhotographSource):
         annotation_set = formats.read(source.photographs, source.images)
-        photographs = Photographs(annotation_set, source.categories, source.side, up_to_border=True)
+        photographs = Photographs(
+            annotation_set, source.categories, source.side, merged=source.merged, up_to_border=True
+        )
         occluders = AnnotatedCutOuts(annotation_set, uniform="objects")
         return CoveredPhotographs(
             photographs, occluders, source.occlusion, count=source.count, seed=source.seed, group=source.group

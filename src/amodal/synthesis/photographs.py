@@ -4,7 +4,7 @@ What is whole in its photograph has an exact amodal mask however it is covered a
 so are the shapes of what covers them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -52,6 +52,7 @@ class Photographs:
     Args:
         annotation_set: Photographs with masks of what is seen.
         categories: Names of the categories that count; none given: all. Objects of others are background.
+        merged: All of them count as one category of this name, for what is to work on any object.
         side: Longer side of a photograph, in pixels.
         min_area: Least area of a whole object at that size, in pixels.
         up_to_border: Whether an object that the border cuts counts as whole up to there, as in the field's data sets.
@@ -63,6 +64,7 @@ class Photographs:
         categories: Sequence[str] = (),
         side: int = 256,
         *,
+        merged: str | None = None,
         min_area: int = 256,
         up_to_border: bool = False,
     ) -> None:
@@ -74,9 +76,10 @@ class Photographs:
         unknown = set(categories) - {category.name for category in known}
         if unknown:
             raise UserError(f"it has no category '{min(unknown)}'", file=annotation_set.source)
-        self.chosen = [category for category in known if not categories or category.name in categories]
-        self.categories = tuple(category.name for category in self.chosen)
-        self._label_of = {category.id: label for label, category in enumerate(self.chosen, start=1)}
+        chosen = [category for category in known if not categories or category.name in categories]
+        self.categories = tuple(category.name for category in chosen) if merged is None else (merged,)
+        self._label_of = {c.id: label if merged is None else 1 for label, c in enumerate(chosen, start=1)}
+        self._label_of_name = {category.name: self._label_of[category.id] for category in chosen}
         self._objects = annotation_set.by_image
         self.images = [
             image
@@ -88,6 +91,10 @@ class Photographs:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def label_of(self, category: str) -> int:
+        """The label of a category's name, from 1; 0 if it does not count."""
+        return self._label_of_name.get(category, 0)
 
     def __getitem__(self, index: int) -> Photograph:
         """A photograph, read from its file. Raises UserError where that is missing, damaged or of another size."""
@@ -128,7 +135,7 @@ def _resized(annotations: Sequence[Annotation], size: tuple[int, int], new_size:
 def cover(
     photograph: Photograph,
     occluders: CutOutSource,
-    categories: Sequence[str],
+    label_of: Callable[[str], int],
     config: OcclusionConfig,
     rng: np.random.Generator,
 ) -> Scene:
@@ -140,7 +147,7 @@ def cover(
     Args:
         photograph: What is covered.
         occluders: Cut-outs; those of the photograph itself are passed over.
-        categories: Names of the photographs' categories; cut-outs of others cover, but are no objects.
+        label_of: The label of a cut-out's category; those of label 0 cover, but are no objects.
         config: How much is covered, and by what.
         rng: Random state; the scene is the same for the same arguments and state.
     """
@@ -156,7 +163,7 @@ def cover(
                 box, mask = placement.within((height, width))
                 covered[box] |= mask
                 placements.append(placement)
-    labels = [_label(placement.sprite.category, categories) for placement in placements]
+    labels = [label_of(placement.sprite.category) for placement in placements]
     return _scene(photograph, placements, labels)
 
 
@@ -206,11 +213,6 @@ def _leaves_enough(
     after = covered.copy()
     after[box] |= fresh
     return all(np.count_nonzero(own & ~after) >= config.min_visible_area for own in photograph.masks)
-
-
-def _label(category: str, categories: Sequence[str]) -> int:
-    """The label of a cut-out's category, from 1; 0 if it is none of these."""
-    return categories.index(category) + 1 if category in categories else 0
 
 
 def _sprite(
