@@ -46,7 +46,7 @@ def test_help_answers_within_a_second_without_torch():
 
 
 def test_public_names():
-    assert sorted(amodal.__all__) == ["Predictor", "Result", "UserError", "__version__", "load"]
+    assert sorted(amodal.__all__) == ["Predictor", "Result", "UserError", "__version__", "load", "sample"]
     for name in amodal.__all__:
         assert getattr(amodal, name) is not None
 

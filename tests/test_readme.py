@@ -9,6 +9,7 @@ from typing import Any
 import documentation
 import pytest
 
+import amodal
 from amodal import cli
 from amodal.inference import predictor
 from amodal.training import recipes
@@ -37,6 +38,24 @@ def run(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(predictor, "PACKAGED", world / "runs" / "packaged")
     documentation.save_model(world / "runs" / "packaged" / "demo.safetensors")
     return world
+
+
+def test_the_readme_s_first_block_runs_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the model and the picture that the package holds, and nothing else."""
+    block = next(b for b in documentation.blocks(documentation.ROOT / "README.md") if b.language == "python")
+    (name,) = re.findall(r'amodal\.load\("(\w+)"\)', block.code)
+    if not (predictor.PACKAGED / f"{name}.safetensors").is_file():
+        pytest.skip(f"the weights of {name} are not in the package")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block.code, block.page, "exec"), {"__name__": "page"})
+    assert [path.name for path in tmp_path.iterdir()] == ["drawn.jpg"]
+
+
+def test_the_sample_is_a_small_picture_with_its_licence_beside_it() -> None:
+    picture = amodal.sample()
+    assert picture.is_file()
+    assert picture.stat().st_size <= 60_000
+    assert "CC0" in (picture.parent / "README.md").read_text(encoding="utf-8")
 
 
 with_python = [page for page in PAGES if any(block.language == "python" for block in documentation.blocks(page))]

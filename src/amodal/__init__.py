@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from amodal.inference.predictor import Predictor as Predictor
     from amodal.inference.predictor import load as load
     from amodal.inference.result import Result as Result
+    from amodal.samples import sample as sample
 
 __version__ = "0.1.0"
 
@@ -19,8 +20,9 @@ _PUBLIC = {
     "load": "amodal.inference.predictor",
     "Predictor": "amodal.inference.predictor",
     "Result": "amodal.inference.result",
+    "sample": "amodal.samples",
 }
-__all__ = ["Predictor", "Result", "UserError", "__version__", "load"]
+__all__ = ["Predictor", "Result", "UserError", "__version__", "load", "sample"]
 
 
 def __getattr__(name: str) -> Any:

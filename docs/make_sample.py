@@ -1,0 +1,55 @@
+"""Composes the sample picture of the package from two photographs that come with scikit-image, both free of copyright.
+
+    python docs/make_sample.py
+
+An astronaut behind a cup of coffee: what the cup hides of her is known to nobody who sees the sample alone.
+"""
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+from skimage import data
+
+TARGET = Path(__file__).parents[1] / "src" / "amodal" / "samples" / "sample.jpg"
+OUTLINE = """
+350,150 280,180 215,240 170,310 155,380 158,450 180,535 225,610 290,670 360,722 430,755 510,773 600,775 690,765 770,735
+835,695 890,640 930,580 952,515 958,450 950,395 935,345 905,290 870,245 834,212 850,155 835,135 805,133 798,148 785,130
+755,98 700,65 640,45 570,38 510,38 455,52 408,88 372,125
+"""
+"""Cup, saucer and spoon in the photograph of the coffee, twice as large: x,y of the corners, drawn by hand."""
+SIDE = 480
+"""Pixels across the sample."""
+CUP_SIDE = 235
+"""Pixels across the saucer in it."""
+PLACE = (22, 318)
+"""Left and top of the cup in it."""
+
+
+def cup() -> Image.Image:
+    """The cup as RGBA, cut tight, its edge soft."""
+    corners = [tuple(map(float, corner.split(","))) for corner in OUTLINE.split()]
+    photograph = Image.fromarray(data.coffee())
+    mask = Image.new("L", (2 * photograph.width, 2 * photograph.height))
+    ImageDraw.Draw(mask).polygon(corners, fill=255)
+    photograph.putalpha(mask.resize(photograph.size, Image.Resampling.BOX))
+    photograph = photograph.crop(mask.resize(photograph.size).getbbox())
+    return photograph.resize((CUP_SIDE, round(CUP_SIDE * photograph.height / photograph.width)), Image.Resampling.BOX)
+
+
+def sample() -> Image.Image:
+    """The sample picture."""
+    picture = Image.fromarray(data.astronaut()).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    front = cup()
+    picture.paste(front, PLACE, front)
+    return picture
+
+
+def main() -> None:
+    """Writes the sample."""
+    TARGET.parent.mkdir(exist_ok=True)
+    sample().save(TARGET, quality=85, optimize=True)
+    print(f"{TARGET}: {TARGET.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
