@@ -1,12 +1,14 @@
 """Occlusion composed on photographs: what is whole, what is covered, and what is known of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import photographs
 import pytest
 
-import amodal.synthesis.photographs
+import amodal.synthesis.covering
+from amodal import cli
 from amodal.data import formats
 from amodal.data.config import PhotographSource
 from amodal.data.sources import open_source
@@ -14,8 +16,9 @@ from amodal.errors import UserError
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.composition import encode_scene, scene_rng
 from amodal.synthesis.config import OcclusionConfig
-from amodal.synthesis.photographs import Photographs, cover, photograph_of
-from amodal.synthesis.wholeness import whole
+from amodal.synthesis.covering import cover
+from amodal.synthesis.photographs import Photographs, photograph_of
+from amodal.synthesis.wholeness import has_amodal_masks, whole
 
 SMALL = OcclusionConfig(untouched=0.0, min_visible_area=16, occlusion_rate=(0.1, 0.6))
 
@@ -34,6 +37,13 @@ def test_what_touches_border_or_neighbour_is_not_whole():
     assert whole(annotations(), up_to_border=True).tolist() == [True, True, True, False, False]
     assert whole(annotations(), min_area=1100).tolist() == [False, True, False, False, False]
     assert whole([]).tolist() == []
+
+
+def test_where_amodal_masks_are_known_the_wholly_visible_are_whole():
+    assert whole(annotations(), up_to_border=True, amodal_known=True).all()
+    covered = replace(annotations()[0], visible=annotations()[1].amodal)
+    assert whole([covered], amodal_known=True).tolist() == [False]
+    assert has_amodal_masks([covered]) and not has_amodal_masks(annotations())
 
 
 def test_two_pixels_must_lie_between():
@@ -112,9 +122,9 @@ def test_cut_outs_are_whole_objects_of_other_photographs(file: Path, monkeypatch
     names = {cutouts.sample(scene_rng(1, i)).name for i in range(40)}
     assert names == {"1", "2", "6", "7", "11", "12"}, "the whole ones, by annotation id"
     laid: list[str] = []
-    warp = amodal.synthesis.photographs.warp
+    warp = amodal.synthesis.covering.warp
     monkeypatch.setattr(
-        "amodal.synthesis.photographs.warp", lambda cut_out, pose: laid.append(cut_out.name) or warp(cut_out, pose)
+        "amodal.synthesis.covering.warp", lambda cut_out, pose: laid.append(cut_out.name) or warp(cut_out, pose)
     )
     for photograph, _ in scenes(file):
         assert laid and not photograph.names & set(laid)
@@ -151,3 +161,15 @@ def test_each_photograph_comes_once_before_any_comes_again(file: Path):
 def test_settings_that_no_scene_can_meet_are_refused(wrong: dict[str, object]):
     with pytest.raises(UserError):
         OcclusionConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_command_covers_photographs_in_two_processes_as_in_one(file: Path, tmp_path: Path):
+    for name, workers in (("one", 1), ("two", 2)):
+        arguments = ["--out", str(tmp_path / name), "--photographs", str(file), "--side", "96", "--count", "205"]
+        arguments += ["--workers", str(workers), "--occlusion.untouched", "0", "--image-format", "png"]
+        cli.main(["synth", *arguments])
+    one, two = (formats.read(tmp_path / name / "annotations.json") for name in ("one", "two"))
+    assert one.annotations == two.annotations and len(one.images) == 205
+    assert (tmp_path / "one/images/000204.png").read_bytes() == (tmp_path / "two/images/000204.png").read_bytes()
+    assert {a.is_crowd for a in one.annotations} == {True, False}
+    assert any(a.visible != a.amodal for a in one.annotations)

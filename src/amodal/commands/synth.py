@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN
-from amodal.synthesis.config import SceneConfig, Split
+from amodal.synthesis.config import OcclusionConfig, SceneConfig, Split
 
 if TYPE_CHECKING:
     from amodal.annotations import Category
     from amodal.synthesis.cutouts import CutOutSource
+    from amodal.synthesis.scene_files import Series
 
-DEFAULT_SCENES = SceneConfig()
+DEFAULT_SCENES, DEFAULT_OCCLUSION = SceneConfig(), OcclusionConfig()
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,13 @@ class SceneParts:
     unoccluded objects are cut out."""
     backgrounds: Annotated[str, READS] = "drawn"
     """`drawn`, `plain`, or a folder of photographs."""
+    photographs: Annotated[Path | None, READS] = None
+    """Annotations of photographs, in place of backgrounds: their objects keep their place, and cut-outs of other
+    photographs are laid over them, as `--occlusion.*` says."""
+    images: Annotated[Path | None, READS] = None
+    """Image folder of the annotations, if it is not found near them."""
+    side: Annotated[int, COUNT] = 384
+    """Longer side of a photograph, in pixels."""
     split: Split = "all"
     """Which objects and backgrounds: the first three quarters of each train, the others validate."""
 
@@ -50,27 +58,32 @@ def synth(
     output: Annotated[SceneOutput, tyro.conf.arg(name="")],
     parts: Annotated[SceneParts, tyro.conf.arg(name="")] = SceneParts(),
     scenes: Annotated[SceneConfig, tyro.conf.arg(name="")] = DEFAULT_SCENES,
+    occlusion: OcclusionConfig = DEFAULT_OCCLUSION,
     workers: Annotated[int | None, COUNT] = None,
 ) -> None:
     """Compose scenes from cut-outs: images, with every object's amodal and visible mask known exactly.
+
+    With `--photographs`, objects that are not whole in their photograph (they touch its border or another object) are
+    written as crowds: nobody knows their amodal masks.
 
     Args:
         output: What is written.
         parts: What scenes are made from.
         scenes: How scenes are composed.
+        occlusion: How photographs are covered.
         workers: Processes that share the work; they do not change the outcome. One a core unless said.
     """
     from amodal.data import coco
     from amodal.outputs import claim
-    from amodal.synthesis.backgrounds import open_backgrounds
-    from amodal.synthesis.scene_files import SceneSeries, all_or_none, scene_names, write_scenes
+    from amodal.synthesis.scene_files import all_or_none, scene_names, write_scenes
 
     annotations, images = output.out / "annotations.json", output.out / "images"
     there = images.iterdir() if images.is_dir() else ()
     claim([annotations, *(images / name for name in scene_names(output.count, output.image_format)), *there])
-    source, categories = _open_cutouts(parts)
-    ids = tuple(category.id for category in categories)
-    series = SceneSeries(source, open_backgrounds(parts.backgrounds, parts.split), scenes, output.seed, ids)
+    if parts.photographs is not None:
+        series, categories = _open_photographs(parts.photographs, parts, occlusion, output.seed)
+    else:
+        series, categories = _open_scenes(parts, scenes, output.seed)
     with all_or_none(images) as drafts:
         written = write_scenes(
             series,
@@ -85,6 +98,32 @@ def synth(
     print(f"{annotations}: {len(written.images)} images, {len(written.annotations)} objects")
 
 
+def _open_photographs(
+    photographs: Path, parts: SceneParts, occlusion: OcclusionConfig, seed: int
+) -> "tuple[Series, list[Category]]":
+    """Covered photographs, and their categories with the annotations' ids."""
+    from amodal.data import formats
+    from amodal.synthesis.annotated import AnnotatedCutOuts
+    from amodal.synthesis.covering import CoveredSeries
+    from amodal.synthesis.photographs import Photographs
+
+    annotation_set = formats.read(photographs, parts.images)
+    categories = sorted(annotation_set.categories, key=lambda category: category.id)
+    occluders = AnnotatedCutOuts(annotation_set, uniform="objects")
+    ids = tuple(category.id for category in categories)
+    return CoveredSeries(Photographs(annotation_set, side=parts.side), occluders, occlusion, seed, ids), categories
+
+
+def _open_scenes(parts: SceneParts, scenes: SceneConfig, seed: int) -> "tuple[Series, list[Category]]":
+    """Scenes of cut-outs over backgrounds, and their categories."""
+    from amodal.synthesis.backgrounds import open_backgrounds
+    from amodal.synthesis.scene_files import SceneSeries
+
+    source, categories = _open_cutouts(parts)
+    ids = tuple(category.id for category in categories)
+    return SceneSeries(source, open_backgrounds(parts.backgrounds, parts.split), scenes, seed, ids), categories
+
+
 def _open_cutouts(parts: SceneParts) -> "tuple[CutOutSource, list[Category]]":
     """The cut-outs, and their categories: an annotation file keeps its ids, others count from 1."""
     from amodal.annotations import Category
@@ -93,7 +132,7 @@ def _open_cutouts(parts: SceneParts) -> "tuple[CutOutSource, list[Category]]":
     from amodal.synthesis.cutouts import open_cutouts
 
     if formats.holds_annotations(Path(parts.cutouts)):
-        annotation_set = formats.read(parts.cutouts)
+        annotation_set = formats.read(parts.cutouts, parts.images)
         categories = sorted(annotation_set.categories, key=lambda category: category.id)
         return AnnotatedCutOuts(annotation_set, parts.split), categories
     source = open_cutouts(parts.cutouts, parts.split)

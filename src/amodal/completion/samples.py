@@ -17,8 +17,9 @@ from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import open_backgrounds
 from amodal.synthesis.composition import Scene, compose, scene_rng
 from amodal.synthesis.config import SceneConfig
+from amodal.synthesis.covering import cover
 from amodal.synthesis.cutouts import CutOut, CutOutSource
-from amodal.synthesis.photographs import Photographs, cover, photograph_of
+from amodal.synthesis.photographs import Photographs, photograph_of
 from amodal.synthesis.shapes import DrawnCutOuts
 
 MIN_VISIBLE_AREA = 48

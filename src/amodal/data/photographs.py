@@ -4,39 +4,23 @@ from amodal.annotations import Category
 from amodal.data.dataset import Sample
 from amodal.data.synthetic import sample_of
 from amodal.errors import UserError
-from amodal.synthesis.composition import Scene, scene_rng
-from amodal.synthesis.config import OcclusionConfig
-from amodal.synthesis.cutouts import CutOutSource
-from amodal.synthesis.photographs import Photographs, cover, photograph_of
+from amodal.synthesis.covering import CoveredSeries
 
 
 class CoveredPhotographs:
-    """Scene `index` of seed `seed`: a photograph, and what is laid over it; the same whenever it is asked for.
+    """The scenes of a series as samples.
 
     Args:
-        photographs: What is covered; its categories, in order, get the ids 1, 2, ...
-        occluders: Cut-outs that cover.
-        config: How things are covered.
+        series: What is covered, and by what.
         count: How many scenes there are. None: as many as one asks for, and no length.
-        seed: Of all scenes.
-        group: Consecutive scenes whose photographs are all wide or all upright.
     """
 
-    def __init__(
-        self,
-        photographs: Photographs,
-        occluders: CutOutSource,
-        config: OcclusionConfig,
-        *,
-        count: int | None = None,
-        seed: int = 0,
-        group: int = 1,
-    ) -> None:
+    def __init__(self, series: CoveredSeries, *, count: int | None = None) -> None:
         if count is not None and count < 1:
             raise UserError(f"{count} scenes are no data set", remedy="Give a count of 1 or more")
-        self.photographs, self.occluders, self.config = photographs, occluders, config
-        self.count, self.seed, self.group = count, seed, group
-        self.categories = [Category(i, name) for i, name in enumerate(photographs.categories, start=1)]
+        self.series, self.count = series, count
+        named = zip(series.category_ids, series.photographs.categories, strict=True)
+        self.categories = [Category(number, name) for number, name in named]
 
     def __len__(self) -> int:
         if self.count is None:
@@ -46,9 +30,4 @@ class CoveredPhotographs:
     def __getitem__(self, index: int) -> Sample:
         if index < 0 or (self.count is not None and index >= self.count):
             raise IndexError(index)
-        return sample_of(self.scene(index), index)
-
-    def scene(self, index: int) -> Scene:
-        """The scene itself, as arrays."""
-        photograph = photograph_of(self.photographs, self.seed, index, self.group)
-        return cover(photograph, self.occluders, self.photographs.label_of, self.config, scene_rng(self.seed, index))
+        return sample_of(self.series.scene(index), index)

@@ -13,6 +13,7 @@ from amodal.data.synthetic import ComposedScenes
 from amodal.errors import UserError
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import open_backgrounds
+from amodal.synthesis.covering import CoveredSeries
 from amodal.synthesis.cutouts import CutOutSource, open_cutouts
 from amodal.synthesis.photographs import Photographs
 
@@ -27,9 +28,9 @@ def open_source(source: Source) -> Samples:
             annotation_set, source.categories, source.side, merged=source.merged, up_to_border=True
         )
         occluders = AnnotatedCutOuts(annotation_set, uniform="objects")
-        return CoveredPhotographs(
-            photographs, occluders, source.occlusion, count=source.count, seed=source.seed, group=source.group
-        )
+        ids = tuple(range(1, len(photographs.categories) + 1))
+        series = CoveredSeries(photographs, occluders, source.occlusion, source.seed, ids, source.group)
+        return CoveredPhotographs(series, count=source.count)
     if isinstance(source, SceneSource):
         cutouts = _open_cutouts(source)
         backgrounds = open_backgrounds(source.backgrounds, source.split)

@@ -12,7 +12,7 @@ from amodal.errors import UserError
 from amodal.files import read_image
 from amodal.synthesis.config import Split, part_of
 from amodal.synthesis.cutouts import CutOut, Recent, choose, num_bytes_of, tight
-from amodal.synthesis.wholeness import whole
+from amodal.synthesis.wholeness import has_amodal_masks, whole
 
 TRIES = 200
 """Objects looked at, one after the other, for one that stands alone."""
@@ -21,10 +21,10 @@ TRIES = 200
 class AnnotatedCutOuts:
     """Objects whose whole mask is seen, cut out of their photographs when first needed.
 
-    Left out: crowds, stuff, objects under `min_area` pixels, and those that touch the image's edge or another object:
-    they may go on behind it (`amodal.synthesis.wholeness`). The split is by image: the first `train_share` of the
-    images, by id, train. `uniform` says which is drawn first: a category, so that rare ones come as often as others,
-    or at once one of all objects.
+    Left out: crowds, stuff, objects under `min_area` pixels, and those that touch the image's edge or, where no amodal
+    masks say that they are whole, another object (`amodal.synthesis.wholeness`). The split is by image: the first
+    `train_share` of the images, by id, train. `uniform` says which is drawn first: a category, so that rare ones come
+    as often as others, or at once one of all objects.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class AnnotatedCutOuts:
         chosen = part_of(sorted(annotation_set.images, key=lambda image: image.id), split, train_share)
         self._images = {image.id: image for image in chosen}
         self._by_image, self.min_area = annotation_set.by_image, min_area
+        self._amodal_known = has_amodal_masks(annotation_set.annotations)
         self._whole: dict[int, frozenset[int]] = {}
         self.objects: dict[int, list[Annotation]] = defaultdict(list)
         for annotation in annotation_set.annotations:
@@ -82,7 +83,7 @@ class AnnotatedCutOuts:
         """Ids of an image's whole objects, found when first asked for: over a large data set it takes minutes."""
         if image_id not in self._whole:
             annotations = self._by_image[image_id]
-            is_whole = whole(annotations, self.min_area)
+            is_whole = whole(annotations, self.min_area, amodal_known=self._amodal_known)
             self._whole[image_id] = frozenset(a.id for a, w in zip(annotations, is_whole, strict=True) if w)
         return self._whole[image_id]
 

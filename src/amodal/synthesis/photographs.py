@@ -1,10 +1,6 @@
-"""Occlusion composed on photographs: objects keep their place, cut-outs of other photographs are laid over them.
+"""Annotated photographs at one size, with which of their objects are seen whole."""
 
-What is whole in its photograph has an exact amodal mask however it is covered afterwards. The pixels are real, and
-so are the shapes of what covers them.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,15 +12,7 @@ from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet
 from amodal.errors import UserError
 from amodal.files import read_image
-from amodal.synthesis.composition import Scene
-from amodal.synthesis.config import OcclusionConfig
-from amodal.synthesis.cutouts import CutOutSource
-from amodal.synthesis.placing import Placement
-from amodal.synthesis.warping import Pose, Sprite, warp
-from amodal.synthesis.wholeness import whole
-
-TRIES = 24
-"""Places tried for an occluder."""
+from amodal.synthesis.wholeness import has_amodal_masks, whole
 
 
 @dataclass(frozen=True)
@@ -81,6 +69,7 @@ class Photographs:
         self._label_of = {c.id: label if merged is None else 1 for label, c in enumerate(chosen, start=1)}
         self._label_of_name = {category.name: self._label_of[category.id] for category in chosen}
         self._objects = annotation_set.by_image
+        self._amodal_known = has_amodal_masks(annotation_set.annotations)
         self.images = [
             image
             for image in sorted(annotation_set.images, key=lambda image: image.id)
@@ -109,7 +98,8 @@ class Photographs:
             )
         everything = self._objects[record.id]
         scale = self.side / max(size)
-        is_whole = whole(everything, max(round(self.min_area / scale**2), 1), up_to_border=self.up_to_border)
+        least = max(round(self.min_area / scale**2), 1)
+        is_whole = whole(everything, least, up_to_border=self.up_to_border, amodal_known=self._amodal_known)
         kept = [i for i, a in enumerate(everything) if a.category_id in self._label_of and not a.is_crowd]
         new_size = (max(round(size[0] * scale), 1), max(round(size[1] * scale), 1))
         image = Image.fromarray(pixels).resize((new_size[1], new_size[0]), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -130,142 +120,6 @@ def _resized(annotations: Sequence[Annotation], size: tuple[int, int], new_size:
         grey = Image.fromarray(mask.astype(np.uint8) * 255)
         own[:] = np.asarray(grey.resize((new_size[1], new_size[0]), Image.Resampling.BILINEAR, reducing_gap=2.0)) >= 128
     return resized
-
-
-def cover(
-    photograph: Photograph,
-    occluders: CutOutSource,
-    label_of: Callable[[str], int],
-    config: OcclusionConfig,
-    rng: np.random.Generator,
-) -> Scene:
-    """The photograph with cut-outs laid over its whole objects; a share of photographs stays as it is.
-
-    The scene's objects are the cut-outs, nearest first, then the photograph's own. `exact` is False for objects whose
-    amodal mask nobody knows: those that were not whole in the photograph.
-
-    Args:
-        photograph: What is covered.
-        occluders: Cut-outs; those of the photograph itself are passed over.
-        label_of: The label of a cut-out's category; those of label 0 cover, but are no objects.
-        config: How much is covered, and by what.
-        rng: Random state; the scene is the same for the same arguments and state.
-    """
-    height, width = photograph.image.shape[:2]
-    whole_ones = np.flatnonzero(photograph.is_whole)
-    placements: list[Placement] = []  # nearest first
-    covered = np.zeros((height, width), dtype=bool)
-    if len(whole_ones) and rng.random() >= config.untouched:
-        for _ in range(int(rng.integers(config.num_occluders[0], config.num_occluders[1] + 1))):
-            target = photograph.masks[whole_ones[int(rng.integers(len(whole_ones)))]]
-            placement = _place(target, photograph, covered, occluders, config, rng)
-            if placement is not None:
-                box, mask = placement.within((height, width))
-                covered[box] |= mask
-                placements.append(placement)
-    labels = [label_of(placement.sprite.category) for placement in placements]
-    return _scene(photograph, placements, labels)
-
-
-def _place(
-    target: Bool[np.ndarray, "H W"],
-    photograph: Photograph,
-    covered: Bool[np.ndarray, "H W"],
-    occluders: CutOutSource,
-    config: OcclusionConfig,
-    rng: np.random.Generator,
-) -> Placement | None:
-    """A cut-out behind the earlier ones and before the target, about as much of which is hidden then as is wanted.
-
-    The wanted rate is drawn evenly from the range, so that heavy occlusion is as frequent as light. None if no place
-    leaves the target's rate within the range and enough of everything visible.
-    """
-    rows, columns = np.flatnonzero(target.any(axis=1)), np.flatnonzero(target.any(axis=0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    sprite = _sprite(max(bottom - top, right - left), photograph, occluders, config, rng)
-    area, own_height, own_width = int(np.count_nonzero(target)), *sprite.mask.shape
-    wanted, best = float(rng.uniform(*config.occlusion_rate)), None
-    gone = np.count_nonzero(target & covered)
-    for _ in range(TRIES):
-        x = int(rng.integers(left - own_width, right + 1))
-        y = int(rng.integers(top - own_height, bottom + 1))
-        place = Placement(sprite, x, y, 0)
-        box, mask = place.within(target.shape)
-        fresh = mask & ~covered[box]
-        rate = (gone + np.count_nonzero(target[box] & fresh)) / area
-        if not config.occlusion_rate[0] <= rate <= config.occlusion_rate[1]:
-            continue
-        if (best is None or abs(rate - wanted) < best[0]) and _leaves_enough(photograph, covered, box, fresh, config):
-            best = abs(rate - wanted), place
-    return None if best is None else best[1]
-
-
-def _leaves_enough(
-    photograph: Photograph,
-    covered: Bool[np.ndarray, "H W"],
-    box: tuple[slice, slice],
-    fresh: Bool[np.ndarray, "h w"],
-    config: OcclusionConfig,
-) -> bool:
-    """Whether enough is seen of a new cut-out and, behind it, of each of the photograph's own objects."""
-    if np.count_nonzero(fresh) < config.min_visible_area:
-        return False
-    after = covered.copy()
-    after[box] |= fresh
-    return all(np.count_nonzero(own & ~after) >= config.min_visible_area for own in photograph.masks)
-
-
-def _sprite(
-    length: int, photograph: Photograph, occluders: CutOutSource, config: OcclusionConfig, rng: np.random.Generator
-) -> Sprite:
-    """A cut-out as large as the target times a random factor, its colours drawn towards the photograph's."""
-    cut_out = occluders.sample(rng)
-    while cut_out.name in photograph.names:
-        cut_out = occluders.sample(rng)
-    gains = _gains(cut_out.pixels, cut_out.alpha, photograph.image, float(rng.uniform(0, config.colour_match)))
-    size = max(float(rng.uniform(*config.scale)) * length, 4.0)
-    angle = float(rng.uniform(-config.rotation, config.rotation))
-    return warp(cut_out, Pose(size, angle, bool(rng.random() < config.flip), gains))
-
-
-def _gains(pixels: np.ndarray, alpha: np.ndarray, image: np.ndarray, strength: float) -> tuple[float, float, float]:
-    """Factors of red, green and blue that take a cut-out's mean colour a share `strength` towards the image's."""
-    own = pixels[alpha >= 128][::7].mean(axis=0) + 8
-    red, green, blue = np.clip(((image[::8, ::8].mean(axis=(0, 1)) + 8) / own) ** strength, 0.5, 1.6).tolist()
-    return red, green, blue
-
-
-def _scene(photograph: Photograph, placements: Sequence[Placement], cut_out_labels: Sequence[int]) -> Scene:
-    """Pixels and truth of a photograph with cut-outs before it, nearest first."""
-    size = (photograph.image.shape[0], photograph.image.shape[1])
-    canvas = Image.fromarray(photograph.image)
-    for placement in reversed(placements):
-        canvas.paste(placement.sprite.image, (placement.left, placement.top), placement.sprite.image)
-    amodal = np.zeros((len(placements) + len(photograph.masks), *size), dtype=bool)
-    for own, placement in zip(amodal, placements, strict=False):
-        box, mask = placement.within(size)
-        own[box] = mask
-    amodal[len(placements) :] = photograph.masks
-    in_front = np.zeros(size, dtype=bool)
-    visible = np.zeros_like(amodal)
-    for i, mask in enumerate(amodal):
-        visible[i] = mask & ~in_front
-        if i < len(placements):  # the photograph's own objects share no pixels: what is seen of each is annotated
-            in_front |= mask
-    labels = np.concatenate([np.array(cut_out_labels, dtype=np.int64), photograph.labels])
-    exact = np.concatenate([np.ones(len(placements), dtype=bool), photograph.is_whole])
-    scene = Scene(np.asarray(canvas), amodal, visible, _boxes(amodal), labels, np.arange(len(amodal)), exact)
-    return scene.only((labels > 0) & visible.any(axis=(1, 2)))
-
-
-def _boxes(masks: Bool[np.ndarray, "N H W"]) -> np.ndarray:
-    """Tight boxes, xyxy float32 (N, 4)."""
-    boxes = np.zeros((len(masks), 4), dtype=np.float32)
-    for box, mask in zip(boxes, masks, strict=True):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if len(rows):
-            box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return boxes
 
 
 def photograph_of(photographs: Photographs, seed: int, index: int, group: int = 1) -> Photograph:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from tqdm import tqdm
 
@@ -16,7 +16,7 @@ from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.errors import UserError
 from amodal.files import write_image
 from amodal.synthesis.backgrounds import Backgrounds
-from amodal.synthesis.composition import compose, encode_scene, scene_rng
+from amodal.synthesis.composition import Scene, compose, encode_scene, scene_rng
 from amodal.synthesis.config import SceneConfig
 from amodal.synthesis.cutouts import CutOutSource
 
@@ -42,6 +42,23 @@ class SceneSeries:
     seed: int
     category_ids: tuple[int, ...]
 
+    def scene(self, index: int) -> Scene:
+        """Scene `index`: the same whenever and in whichever process it is asked for."""
+        return compose(self.source, self.backgrounds, self.config, scene_rng(self.seed, index))
+
+
+class Series(Protocol):
+    """Scenes by number; can be sent to another process."""
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        """Id of each category, by label."""
+        ...
+
+    def scene(self, index: int) -> Scene:
+        """Scene `index`."""
+        ...
+
 
 def scene_names(count: int, image_format: Literal["jpg", "png"]) -> list[str]:
     """The names of so many scenes' files: 000000.jpg, ..."""
@@ -50,7 +67,7 @@ def scene_names(count: int, image_format: Literal["jpg", "png"]) -> list[str]:
 
 
 def write_scenes(
-    series: SceneSeries,
+    series: Series,
     folder: Path,
     count: int,
     categories: Sequence[Category],
@@ -66,13 +83,13 @@ def write_scenes(
         UserError: Not one object found a place in any scene, or a file of the source cannot be read.
     """
     names = scene_names(count, image_format)
-    height, width = series.config.size
-    images = [ImageRecord(index + 1, name, height, width) for index, name in enumerate(names)]
+    images: list[ImageRecord] = []
     folder.mkdir(parents=True, exist_ok=True)
     annotations: list[Annotation] = []
     paths = [folder / name for name in names]
     with tqdm(total=count, desc="Composing scenes", unit="scene") as progress:
-        for found in _in_processes(series, paths, min(workers, -(-count // SCENES_A_PROCESS))):
+        for (height, width), found in _in_processes(series, paths, min(workers, -(-count // SCENES_A_PROCESS))):
+            images.append(ImageRecord(len(images) + 1, names[len(images)], height, width))
             annotations += [replace(found[i], id=len(annotations) + 1 + i) for i in range(len(found))]
             progress.update()
     if not annotations:
@@ -104,8 +121,12 @@ def all_or_none(folder: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
-def _in_processes(series: SceneSeries, paths: list[Path], workers: int) -> Iterator[list[Annotation]]:
-    """The annotations of each scene in turn, while its image is written."""
+Written = tuple[tuple[int, int], list[Annotation]]
+"""A scene's (height, width), and its annotations."""
+
+
+def _in_processes(series: Series, paths: list[Path], workers: int) -> Iterator[Written]:
+    """Size and annotations of each scene in turn, while its image is written."""
     if workers <= 1:
         yield from (_write_scene(series, index, path) for index, path in enumerate(paths))
         return
@@ -118,19 +139,20 @@ def _in_processes(series: SceneSeries, paths: list[Path], workers: int) -> Itera
             raise UserError("a process that composes scenes was killed", remedy=remedy) from None
 
 
-_kept: list[SceneSeries] = []  # in a worker process: what it was started with
+_kept: list[Series] = []  # in a worker process: what it was started with
 
 
-def _keep_series(series: SceneSeries) -> None:
+def _keep_series(series: Series) -> None:
     _kept.append(series)
 
 
-def _write_kept(index: int, path: Path) -> list[Annotation]:
+def _write_kept(index: int, path: Path) -> Written:
     return _write_scene(_kept[0], index, path)
 
 
-def _write_scene(series: SceneSeries, index: int, path: Path) -> list[Annotation]:
-    """Composes a scene and writes its image; gives its annotations, with ids from 1."""
-    scene = compose(series.source, series.backgrounds, series.config, scene_rng(series.seed, index))
+def _write_scene(series: Series, index: int, path: Path) -> Written:
+    """Composes a scene and writes its image; gives its size and its annotations, with ids from 1."""
+    scene = series.scene(index)
     write_image(path, scene.image, quality=92, subsampling=0)
-    return encode_scene(scene, index + 1, 1, series.category_ids)
+    size = (scene.image.shape[0], scene.image.shape[1])
+    return size, encode_scene(scene, index + 1, 1, series.category_ids)

@@ -1,6 +1,6 @@
 """Which annotated objects are seen whole: they touch neither the image's border nor another object."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Bool
@@ -14,15 +14,17 @@ GAP = 2
 
 
 def whole(
-    annotations: Sequence[Annotation], min_area: int = 1, *, up_to_border: bool = False
+    annotations: Sequence[Annotation], min_area: int = 1, *, up_to_border: bool = False, amodal_known: bool = False
 ) -> Bool[np.ndarray, " N"]:
     """Whether each object of one image is seen whole, as far as its annotations tell, and large enough.
 
-    Crowds and stuff are never whole, and nothing that touches them is.
+    Crowds and stuff are never whole. Where amodal masks are annotated, an object that is wholly visible is whole.
+    Elsewhere it must not touch another, nor a crowd: it may go on behind it.
 
     Args:
         annotations: All objects of the image.
         min_area: Least area in pixels.
+        amodal_known: Whether the data set has amodal masks.
         up_to_border: Whether an object that the border cuts counts as whole up to there, as in the field's data sets.
     """
     if not annotations:
@@ -35,12 +37,19 @@ def whole(
     is_whole &= (areas >= min_area) & (areas == rle.areas([a.visible for a in annotations]))
     if not up_to_border:
         is_whole &= (left >= 1) & (top >= 1) & (right <= width - 1) & (bottom <= height - 1)
+    if amodal_known:
+        return is_whole
     near = (left[:, None] < right + GAP) & (right[:, None] > left - GAP)
     near &= (top[:, None] < bottom + GAP) & (bottom[:, None] > top - GAP)
     for i in np.flatnonzero(is_whole).tolist():
         others = [annotations[j] for j in np.flatnonzero(near[i]).tolist() if j != i]
         is_whole[i] = not (others and _touches(annotations[i], others))
     return is_whole
+
+
+def has_amodal_masks(annotations: Iterable[Annotation]) -> bool:
+    """Whether a data set's annotations know more than what is visible: one amodal mask is larger, at least."""
+    return any(a.amodal is not a.visible and a.amodal != a.visible for a in annotations)
 
 
 def _touches(annotation: Annotation, others: Sequence[Annotation]) -> bool:
