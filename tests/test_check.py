@@ -147,13 +147,8 @@ def test_reading_refuses_mends_or_keeps_as_the_check_up_says(name: str, tmp_path
 
 def test_every_kind_has_a_case():
     found = {kind for _, counts in CASES.values() for kind in counts}
-    elsewhere = {
-        "second_annotator",
-        "unpaired",
-        "images_unseen",
-        "no_area",
-        "box_as_mask",
-    }  # other formats; the tests below
+    # Of other formats: the tests below, and those of each format.
+    elsewhere = {"second_annotator", "unpaired", "images_unseen", "no_area", "box_as_mask", "stuff_left_out"}
     assert found | elsewhere == set(KINDS)
 
 

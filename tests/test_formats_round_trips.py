@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
-from amodal.data import coco, cocoa, cvat, formats, kins, labelme, yolo
+from amodal.data import coco, cocoa, cvat, formats, kins, label_studio, labelme, yolo
 from amodal.errors import UserError
 
 NAMES = ["cup", "jug", "tea pot", "Schüssel"]
@@ -96,6 +96,15 @@ def test_cocoa_holds_masks_names_and_order(tmp_path: Path, annotation_set: Annot
 def test_labelme_holds_masks_and_names(tmp_path_factory: pytest.TempPathFactory, annotation_set: AnnotationSet):
     result = there_and_back(annotation_set, labelme.write, tmp_path_factory.mktemp("labelme"))
     assert told(result) == told(annotation_set)
+
+
+@quick
+@given(annotation_sets())
+def test_label_studio_holds_masks_names_and_image_ids(tmp_path: Path, annotation_set: AnnotationSet):
+    result = there_and_back(annotation_set, label_studio.write, tmp_path / "x.json")
+    assert told(result) == told(annotation_set)
+    named = {i.id: i.file_name for i in annotation_set.images if annotation_set.by_image[i.id]}
+    assert {i.id: i.file_name for i in result.images if i.id in named} == named
 
 
 @quick

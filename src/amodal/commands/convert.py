@@ -8,7 +8,16 @@ import tyro
 from amodal.commands.declared import READS, WRITES_EITHER
 
 Format = Literal[
-    "d2sa", "coco-amodal", "coco-visible", "kins", "cocoa", "labelme", "cvat", "yolo-amodal", "yolo-visible"
+    "d2sa",
+    "coco-amodal",
+    "coco-visible",
+    "kins",
+    "cocoa",
+    "labelme",
+    "cvat",
+    "label-studio",
+    "yolo-amodal",
+    "yolo-visible",
 ]
 
 
@@ -23,11 +32,12 @@ def convert(
 ) -> None:
     """Converts annotations from one format into another; masks are kept to the pixel.
 
-    Reads D2SA, KINS (2019, 2020), COCOA, COCOA-cls, aistron, COCO, labelme and YOLO, recognised from the file.
+    Reads D2SA, KINS (2019, 2020), COCOA, COCOA-cls, aistron, COCO (panoptic too), SA-1B, labelme, CVAT's XML for
+    images, Label Studio's JSON, YOLO and Pascal VOC, recognised from the file.
 
     Args:
-        source: Annotation file, or folder of labelme's, YOLO's or COCOA's single files.
-        out: File to write (d2sa, coco, kins, cocoa, cvat) or folder (labelme, yolo).
+        source: Annotation file, or a folder of labelme's, SA-1B's, YOLO's, Pascal VOC's or COCOA's single files.
+        out: File to write (d2sa, coco, kins, cocoa, cvat, label-studio) or folder (labelme, yolo).
         to: Format to write. d2sa holds everything; what another has no place for is said with its count. coco is plain
             COCO, with amodal or with visible masks.
         images: Image folder, if it is not found near the file.

@@ -84,7 +84,7 @@ def contents(document: JsonDocument, images: Path | None) -> Contents:
 
 def _list(document: JsonDocument, key: str) -> list[Any]:
     if not isinstance(document.members.get(key), list):
-        remedy = "Known are D2SA, KINS, COCOA, COCOA-cls, aistron, COCO, labelme and YOLO"
+        remedy = "See `amodal convert --help` for the formats that are read"
         raise UserError(f"of no known annotation format: no list '{key}'", file=document.path, remedy=remedy)
     return document.members[key]
 

@@ -6,12 +6,12 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from amodal import rle
+from amodal.data.outline_shapes import Point, box, ellipse, flat, turned
 from amodal.data.problems import Refused, shortened
 from amodal.rle import Rle
 
 SHAPES = ("polygon", "box", "ellipse", "mask")
 """Those that enclose an area."""
-Point = tuple[float, float]
 
 
 def parse(shape: Element, size: tuple[int, int]) -> Rle:
@@ -20,7 +20,7 @@ def parse(shape: Element, size: tuple[int, int]) -> Rle:
         if shape.tag == "mask":
             return _pixels(shape, size)
         points = _points(shape) if shape.tag == "polygon" else _turned(shape)
-        mask, dropped = rle.from_polygons([[coordinate for point in points for coordinate in point]], size)
+        mask, dropped = rle.from_polygons([flat(points)], size)
     except ValueError as error:
         raise Refused("bad_mask", str(error)) from None
     if dropped:
@@ -54,24 +54,11 @@ def _turned(shape: Element) -> list[Point]:
     """The corners of a box or ellipse, turned clockwise about its middle by `rotation` degrees."""
     if shape.tag == "box":
         left, top, right, bottom = (number(shape, key) for key in ("xtl", "ytl", "xbr", "ybr"))
-        middle = ((left + right) / 2, (top + bottom) / 2)
-        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        middle, corners = ((left + right) / 2, (top + bottom) / 2), box(left, top, right, bottom)
     else:
-        x, y, width, height = (number(shape, key) for key in ("cx", "cy", "rx", "ry"))
-        middle = (x, y)
-        turns = [2 * math.pi * step / 72 for step in range(72)]
-        corners = [(x + width * math.cos(turn), y + height * math.sin(turn)) for turn in turns]
+        x, y, across, down = (number(shape, key) for key in ("cx", "cy", "rx", "ry"))
+        middle, corners = (x, y), ellipse((x, y), across, down)
     return turned(corners, middle, number(shape, "rotation", 0.0))
-
-
-def turned(points: list[Point], middle: Point, degrees: float) -> list[Point]:
-    """Points turned clockwise, as a picture shows it, about a middle."""
-    if not degrees % 360:
-        return points
-    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
-    (x0, y0) = middle
-    moved = [(x - x0, y - y0) for x, y in points]
-    return [(x0 + x * cosine - y * sine, y0 + x * sine + y * cosine) for x, y in moved]
 
 
 def _pixels(shape: Element, size: tuple[int, int]) -> Rle:

@@ -7,11 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from amodal.annotations import AnnotationSet
-from amodal.data import coco, cocoa, cvat, kins, labelme, losses, records, xml_files, yolo
+from amodal.data import coco, cocoa, cvat, kins, label_studio, labelme, losses, records, yolo
 from amodal.data.contents import Contents
-from amodal.data.json_stream import JsonDocument, read_small, uncollected
+from amodal.data.json_stream import uncollected
 from amodal.data.problems import KINDS, Problem, Report
+from amodal.data.recognition import contents, holds_annotations
 from amodal.errors import UserError
+
+__all__ = ["FOLDERS", "WRITERS", "Writer", "assemble", "contents", "holds_annotations", "lost", "read"]
 
 
 def read(path: str | Path, images: str | Path | None = None) -> AnnotationSet:
@@ -50,61 +53,6 @@ def assemble(contents: Contents, report: Report) -> AnnotationSet:
     return records.assemble(contents, images, annotations, categories)
 
 
-SYNTHESISED = "annotations.json"
-"""What `amodal synth` writes into its folder, beside the pictures."""
-
-
-def holds_annotations(path: Path) -> bool:
-    """Whether this is a file or folder of annotations, rather than a folder of cut-outs."""
-    files = (cvat.FILE, yolo.DATA_FILE)
-    return (
-        path.suffix in (".json", ".xml") or any((path / name).is_file() for name in files) or any(path.glob("*.json"))
-    )
-
-
-def contents(path: str | Path, images: str | Path | None = None) -> Contents:
-    """What a file or folder states, its format recognised from its keys. Raises UserError as `read`."""
-    path, images = Path(path), None if images is None else Path(images)
-    if images is not None and not images.is_dir():
-        raise UserError("no such image folder", file=images, remedy="Give the folder that the file names start from")
-    if path.is_dir():
-        return _contents_of_folder(path, images)
-    if xml_files.is_xml(path):
-        return cvat.contents(path, images)
-    document = JsonDocument(path)
-    if "shapes" in document.members:
-        return labelme.contents(path, [read_small(path)], images)
-    if "regions" in document.members:
-        return cocoa.contents_of_single(path, [read_small(path)], images)
-    first = next(document.annotations(), None)
-    # COCOA lists no categories, which is all that tells a file without any annotation.
-    nothing = document.has_annotations and first is None and "categories" not in document.members
-    if nothing or (isinstance(first, dict) and "regions" in first):
-        return cocoa.contents(document, images)
-    return coco.contents(document, images)
-
-
-def _contents_of_folder(folder: Path, images: Path | None) -> Contents:
-    if (folder / SYNTHESISED).is_file():
-        return contents(folder / SYNTHESISED, images)
-    if (folder / cvat.FILE).is_file():
-        return cvat.contents(folder / cvat.FILE, images)
-    if (folder / yolo.DATA_FILE).is_file():
-        return yolo.contents(folder, images)
-    documents = [read_small(path) for path in sorted(folder.rglob("*.json"))]
-    drawn = [document for document in documents if "shapes" in document.members]
-    single = [document for document in documents if "regions" in document.members]
-    if drawn:
-        return labelme.contents(folder, drawn, images)
-    if single:
-        return cocoa.contents_of_single(folder, single, images)
-    raise UserError(
-        "no folder of annotations",
-        file=folder,
-        remedy="Give an annotation file, or a folder of `amodal synth`, of labelme's or COCOA's files, or YOLO's",
-    )
-
-
 @dataclass(frozen=True)
 class Writer:
     """A format that can be written; called with the annotations and the path.
@@ -134,6 +82,7 @@ WRITERS: dict[str, Writer] = {
     "cocoa": Writer(cocoa.write, cocoa.HOLDS),
     "labelme": Writer(labelme.write, labelme.HOLDS, is_folder=True),
     "cvat": Writer(cvat.write, cvat.HOLDS),
+    "label-studio": Writer(label_studio.write, label_studio.HOLDS),
     "yolo-amodal": Writer(partial(yolo.write, mask="amodal"), yolo.HOLDS - {"visible"}, is_folder=True),
     "yolo-visible": Writer(partial(yolo.write, mask="visible"), yolo.HOLDS - _HIDDEN, is_folder=True),
 }

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from amodal import rle
+from amodal.data.outline_shapes import box, ellipse, flat
 from amodal.data.problems import Refused, shortened
 from amodal.rle import Rle
 
@@ -39,16 +40,13 @@ def _points(raw: Any) -> list[tuple[float, float]]:
 
 def _polygon(kind: Any, points: list[tuple[float, float]]) -> list[float]:
     if kind == "rectangle" and len(points) == 2:
-        (x0, y0), (x1, y1) = points
-        points = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+        points = box(*points[0], *points[1])
     elif kind == "circle" and len(points) == 2:
-        (x0, y0), edge = points
-        radius = math.dist((x0, y0), edge)
-        turns = [2 * math.pi * step / 72 for step in range(72)]
-        points = [(x0 + radius * math.cos(turn), y0 + radius * math.sin(turn)) for turn in turns]
+        radius = math.dist(*points)
+        points = ellipse(points[0], radius, radius)
     elif kind not in ("polygon", "rectangle", None):
         raise ValueError(f"shape type {shortened(kind)} encloses no area; draw a polygon")
-    return [coordinate for point in points for coordinate in point]
+    return flat(points)
 
 
 def _pixels(text: Any, points: list[tuple[float, float]], size: tuple[int, int]) -> Rle:

@@ -68,6 +68,7 @@ KINDS = {
     "box": Kind("the box stated is not the amodal mask's; it is measured anew", "repaired"),
     "occlusion_rate": Kind("the occlusion rate stated is not the masks'; it is computed anew", "repaired"),
     "box_as_mask": Kind("an object is drawn as a box: its mask is the rectangle", "noted"),
+    "stuff_left_out": Kind("a segment of stuff (isthing 0) is no object; it is left out", "noted"),
     "visible_empty": Kind("the visible mask is empty: the object is wholly hidden", "noted"),
     "category_empty": Kind("a category has no annotation", "noted"),
     "image_empty": Kind("an image has no annotation", "noted"),
