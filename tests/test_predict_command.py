@@ -1,6 +1,8 @@
 """`amodal predict`: what it writes, and what it says of files that cannot be used."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from amodal.commands.predict import How, predict
 from amodal.errors import UserError
 from amodal.evaluation import results
 from amodal.inference.folder import ResultFolder
+from amodal.inference.predictor import Predictor
 from amodal.models import checkpoint
 
 CATEGORIES = [Category(4, "cup"), Category(5, "pear"), Category(9, "cow")]
@@ -40,6 +43,7 @@ def test_pictures_results_and_sheet(model, tmp_path, capsys):
     predict((str(tmp_path / "in"), str(single)), model=model, out=out, how=How(score=0.01, device="cpu"))
     assert sorted(path.name for path in out.iterdir()) == [
         "images.json",
+        "ledger.jsonl",
         "one-2.jpg",
         "one.jpg",
         "predictions.json",
@@ -66,17 +70,125 @@ def test_where_nothing_is_found_it_says_what_to_try(model, tmp_path, capsys):
     assert CATEGORIES[0].name in said
 
 
-def test_a_broken_image_is_reported_and_the_others_are_done(model, tmp_path, capsys):
-    folder = tmp_path / "in"
-    write_picture(folder / "a.png")
-    (folder / "b.png").write_text("no picture")
-    write_picture(folder / "c.png")
-    with pytest.raises(UserError, match="1 of 3 images could not be read"):
-        predict((str(folder),), model=model, out=tmp_path / "out", how=How(device="cpu"))
-    assert "b.png: cannot be read as an image" in capsys.readouterr().err
-    assert (tmp_path / "out" / "a.jpg").is_file()
-    assert (tmp_path / "out" / "c.jpg").is_file()
-    assert len(json.loads((tmp_path / "out" / "images.json").read_text())["images"]) == 2
+def run(words: str) -> int | str | None:
+    """The exit status of a command."""
+    try:
+        main(words.split())
+    except SystemExit as stopped:
+        return stopped.code
+    return 0
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "ledger.jsonl"}
+
+
+def test_images_that_fail_are_named_and_the_others_are_done(model, tmp_path, capsys, monkeypatch):
+    """Whatever they bring about: a file that is no picture, a model that breaks, a memory that is full."""
+    for name in "aceg":
+        write_picture(tmp_path / "in" / f"{name}.png", ord(name))
+    (tmp_path / "in" / "b.png").write_text("no picture")
+    find, calls = Predictor.predict, iter((None, RuntimeError("odd size\nand more"), MemoryError(), None))
+
+    def breaking(self, *args, **kwargs):
+        error = next(calls, None)
+        if error:
+            raise error
+        return find(self, *args, **kwargs)
+
+    monkeypatch.setattr(Predictor, "predict", breaking)
+    flags = f"predict {tmp_path}/in --model {model} --out {tmp_path}/out --device cpu --score 0.01"
+    assert run(flags) == 2
+    said = capsys.readouterr().err
+    assert "b.png: cannot be read as an image" in said
+    assert "c.png: cannot be predicted (odd size)" in said
+    assert "e.png: is too large for the memory that is left" in said
+    assert said.splitlines()[-1].startswith("amodal: 3 of 5 files failed, as said above. The other 2 are in ")
+    assert {"a.jpg", "g.jpg"} < contents(tmp_path / "out").keys()
+    assert [i["id"] for i in json.loads((tmp_path / "out" / "images.json").read_text())["images"]] == [1, 5]
+    write_picture(tmp_path / "in" / "b.png", ord("b"))
+    assert run(f"{flags} --resume") == 0
+    assert run(f"predict {tmp_path}/in --model {model} --out {tmp_path}/at_once --device cpu --score 0.01") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "at_once")
+
+
+def test_one_image_that_fails_is_one_line(model, tmp_path, capsys):
+    (tmp_path / "text.jpg").write_text("no picture")
+    assert run(f"predict {tmp_path}/text.jpg --model {model} --out {tmp_path}/out") == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("amodal:")]
+    assert len(said) == 1
+    assert "text.jpg: cannot be read as an image" in said[0]
+    assert not (tmp_path / "out" / "predictions.json").exists()
+
+
+def test_what_a_killed_run_has_done_is_kept_and_the_rest_is_resumed(model, tmp_path):
+    """Killed as by kill -9 at its third image, in the middle of a line of its ledger."""
+    for number in range(4):
+        write_picture(tmp_path / "in" / f"{number}.png", number)
+    write_picture(tmp_path / "in" / "deeper" / "0.png", 9)
+    flags = ["--model", model, "--device", "cpu", "--score", "0.01"]
+    code = (
+        "import os, sys; from amodal.cli import main; from amodal.inference.folder import ResultFolder as F\n"
+        "add, left = F.add, iter((1, 1, 0))\n"
+        "def dying(self, *rest):\n"
+        "    if next(left): return add(self, *rest)\n"
+        "    self._ledger.path.open('a').write('{\"number\": 3, \"ima'); os.kill(os.getpid(), 9)\n"
+        "F.add = dying; main(sys.argv[1:])"
+    )
+    line = ["predict", str(tmp_path / "in"), *flags, "--out", str(tmp_path / "out")]
+    assert subprocess.run([sys.executable, "-c", code, *line], capture_output=True, check=False).returncode == -9
+    first = (tmp_path / "out" / "0.jpg").stat().st_mtime_ns
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.jpg", "1.jpg", "ledger.jsonl"]
+    main([*line, "--resume"])
+    main(["predict", str(tmp_path / "in"), *flags, "--out", str(tmp_path / "at_once")])
+    assert contents(tmp_path / "out") == contents(tmp_path / "at_once")
+    assert "0-2.jpg" in contents(tmp_path / "out")
+    assert (tmp_path / "out" / "0.jpg").stat().st_mtime_ns == first
+    before = (tmp_path / "out" / "ledger.jsonl").read_bytes()
+    main([*line, "--resume"])  # nothing is left to do
+    assert (tmp_path / "out" / "ledger.jsonl").read_bytes().count(b"detections") == before.count(b"detections")
+    write_picture(tmp_path / "in" / "new.png", 7)
+    main([*line, "--resume"])
+    assert len(json.loads((tmp_path / "out" / "images.json").read_text())["images"]) == 6
+
+
+def test_a_folder_of_results_is_kept_unless_told(model, tmp_path, capsys):
+    picture = write_picture(tmp_path / "a.png")
+    line = f"predict {picture} --model {model} --out {tmp_path}/out --device cpu"
+    assert run(line) == 0
+    before = contents(tmp_path / "out")
+    assert run(line) == 2
+    assert "holds results already. --resume does what is missing, --overwrite starts anew" in capsys.readouterr().err
+    assert run(f"{line} --score 0.1 --resume") == 2
+    assert "holds results of another run (score 0.5, not 0.1)" in capsys.readouterr().err
+    assert run(f"{line} --resume --overwrite") == 2
+    assert contents(tmp_path / "out") == before
+    assert run(f"{line} --score 0.01 --overwrite") == 0
+    assert contents(tmp_path / "out")["predictions.json"] != before["predictions.json"]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "ledger.jsonl").write_text("my own notes")
+    assert run(line.replace("/out", "/other")) == 2
+    assert "is no ledger of `amodal predict`" in capsys.readouterr().err
+
+
+def test_originals_are_not_replaced(model, tmp_path, capsys, monkeypatch):
+    photo = write_picture(tmp_path / "pics" / "photo.jpg")
+    other = write_picture(tmp_path / "other" / "photo.jpg", 1)
+    before = photo.read_bytes(), other.read_bytes()
+    monkeypatch.chdir(tmp_path / "pics")
+    for words, problem in (
+        ("photo.jpg --out .", "photo.jpg: is an input"),
+        (f"{tmp_path}/pics --out .", "is the folder that is read"),
+        (f"{tmp_path}/pics/photo.jpg --out {tmp_path}/other", "photo.jpg: is there already"),
+    ):
+        for flag in ("", " --overwrite") if "there" not in problem else ("",):
+            assert run(f"predict {words} --model {model} --device cpu{flag}") == 2
+            assert problem in capsys.readouterr().err
+    assert (photo.read_bytes(), other.read_bytes()) == before
+    assert run(f"predict . --model {model} --device cpu --score 0.01") == 0  # into ./predictions
+    assert run(f"predict . --model {model} --device cpu --score 0.01 --resume") == 0
+    assert run(f"predict . --model {model} --device cpu --score 0.02 --overwrite") == 0
+    assert len(json.loads(Path("predictions/images.json").read_text())["images"]) == 1
 
 
 def test_what_cannot_be_used_is_named(model, tmp_path):
@@ -124,14 +236,13 @@ def test_two_models_are_one_too_many(model):
         predict((model,))
 
 
-def test_an_interruption_keeps_what_is_done_an_error_does_not_replace_it(tmp_path):
-    for interruption, written in ((KeyboardInterrupt, True), (RuntimeError, False)):
-        folder = tmp_path / interruption.__name__
-        with pytest.raises(interruption), ResultFolder(folder, CATEGORIES) as results_folder:
-            from test_render import bars
+def test_an_interruption_writes_what_is_done(tmp_path):
+    from test_render import bars
 
-            from amodal.inference.render import Style
-
-            results_folder.add(Path("a.jpg"), np.zeros((100, 120, 3), np.uint8), bars(), Style())
+    for interruption, written in ((KeyboardInterrupt, True), (OSError, False)):
+        folder = ResultFolder(tmp_path / interruption.__name__, CATEGORIES)
+        (planned,) = folder.plan([(Path("a.jpg"), ".jpg")])
+        with pytest.raises(interruption), folder:
+            folder.add(planned, Image.new("RGB", (12, 10)), bars())
             raise interruption
-        assert (folder / "predictions.json").is_file() == written
+        assert (folder.folder / "predictions.json").is_file() == written

@@ -9,8 +9,12 @@ import tyro
 from amodal.commands.declared import COUNT, READS, SHARE, WRITES_IN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from amodal.errors import UserError
+    from amodal.inference.folder import ResultFolder
+    from amodal.inference.ledger import Planned
     from amodal.inference.predictor import Predictor
-    from amodal.inference.render import Style
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 MODEL_SUFFIXES = (".safetensors", ".onnx")
@@ -28,8 +32,6 @@ class How:
     """Stop after so many frames of a video or camera."""
     device: str | None = None
     """cpu, cuda or cuda:1; a GPU where there is one by default."""
-    overwrite: bool = False
-    """Replace results that are there."""
 
 
 def predict(
@@ -38,12 +40,17 @@ def predict(
     model: Annotated[str | None, READS] = None,
     out: Annotated[Path, WRITES_IN] = Path("predictions"),
     how: Annotated[How, tyro.conf.arg(name="")] = How(),
+    resume: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Finds the objects in photographs, videos and before cameras: the part of each that is seen, and the whole of it.
 
     For each image a picture is written, for each video a video: the seen part of an object is tinted, what is hidden
     of it is hatched. `predictions.json` holds the same as COCO results, `images.json` the ids of images and
     categories in it, and `sheet.jpg` shows the first pictures together. A camera is watched until Ctrl+C.
+
+    Pictures appear as they are done. An image that fails is named, and the others are done; the exit status is 2 then.
+    A run that was stopped or killed goes on with `--resume`, which also adds new images.
 
     Args:
         images: Images, videos, folders of images; or camera, camera:1, /dev/video0, rtsp://... A checkpoint or .onnx
@@ -52,19 +59,34 @@ def predict(
             "demo" and the default.
         out: Folder to write to.
         how: What is looked for and drawn.
+        resume: Keep the results that are there, and do what is missing.
+        overwrite: Replace the results that are there.
     """
     from amodal.errors import UserError
+    from amodal.inference.folder import ResultFolder
     from amodal.inference.predictor import load
-    from amodal.inference.render import Style
 
+    if resume and overwrite:
+        raise UserError("--resume keeps what --overwrite replaces", remedy="Give one of them")
     model, sources = _model_and_sources(model, images)
     cameras, files = _cameras_and_files(sources)
-    stills, videos = _sorted_out(files)
+    if cameras:
+        _watch(cameras[0], out / "camera.mp4", model, how)
+        return
+    found = _sorted_out(files, out)
     predictor = load(model, how.device)
-    failures = _predict_images(predictor, stills, out, how.score, Style(show=how.show)) if stills else []
-    _predict_moving(predictor, videos, cameras, out, how)
+    folder = ResultFolder(out, predictor.categories, {"model": model, "score": how.score, "show": how.show})
+    planned = folder.plan(found, resume=resume, anew=overwrite)
+    with folder:
+        failures = _predict_all(predictor, planned, folder, how)
+    _tell(folder, predictor, how.score)
+    if len(planned) == 1 and failures:
+        raise failures[0]
     if failures:
-        raise UserError(f"{len(failures)} of {len(stills)} images could not be read", remedy="The others are written")
+        done = len(planned) - len(failures)
+        written = f"The other {done:,} are in {out}" if done else "Nothing is written"
+        remedy = f"{written}; --resume tries the failed ones again"
+        raise UserError(f"{len(failures):,} of {len(planned):,} files failed, as said above", remedy=remedy)
 
 
 def _model_and_sources(model: str | None, given: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -98,56 +120,99 @@ def _cameras_and_files(sources: tuple[str, ...]) -> tuple[list[str], list[Path]]
     return cameras, [Path(source) for source in sources if source not in cameras]
 
 
-def _sorted_out(paths: list[Path]) -> tuple[list[Path], list[Path]]:
-    """Images and videos; folders replaced by the images in them."""
+def _sorted_out(paths: list[Path], out: Path) -> list[tuple[Path, str]]:
+    """Images and videos, each with the ending of what is drawn; folders replaced by the images in them.
+
+    What lies in `out` is passed over: pictures that an earlier run drew are no photographs.
+    """
+    from amodal.errors import UserError
     from amodal.files import find_images, require_file
 
-    videos = [path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()]
-    return find_images([path for path in paths if path not in videos]), [require_file(path) for path in videos]
-
-
-def _predict_moving(predictor: "Predictor", videos: list[Path], cameras: list[str], out: Path, how: How) -> None:
-    """Writes a video for each video and camera."""
-    from amodal.inference.camera import predict_camera
-    from amodal.inference.render import Style
-    from amodal.inference.video import Painter, predict_video
-
-    for source in [*videos, *cameras]:
-        painter = Painter(predictor, how.score, Style(show=how.show))  # new colours for new objects
-        if isinstance(source, Path):
-            target = out / f"{source.stem}.mp4"
-            frames = predict_video(painter, source, target, max_frames=how.max_frames)
+    found: list[tuple[Path, str]] = []
+    for path in paths:
+        if path.is_dir():
+            if path.resolve() == out.resolve():
+                raise UserError("is the folder that is read", file=out, remedy="Choose another --out")
+            inside = [image for image in find_images([path]) if out.resolve() not in image.resolve().parents]
+            found += [(image, ".jpg") for image in inside]
+        elif path.suffix.lower() in VIDEO_SUFFIXES:
+            found.append((require_file(path), ".mp4"))
         else:
-            target = out / "camera.mp4"
-            frames = predict_camera(painter, source, target, max_frames=how.max_frames)
-        print(f"{frames:,} frames: {target}")
+            found += [(image, ".jpg") for image in find_images([path])]
+    if not found:
+        raise UserError(f"no images but those in {out}", remedy="Give an image file or a folder of images")
+    return found
 
 
-def _predict_images(predictor: "Predictor", paths: list[Path], out: Path, score: float, style: "Style") -> list[str]:
-    """Writes what was found in each image; gives the errors of those that could not be read, which it also prints."""
+def _watch(camera: str, target: Path, model: str, how: How) -> None:
+    """Writes the video of a camera."""
+    from amodal.inference.camera import predict_camera
+    from amodal.inference.predictor import load
+    from amodal.inference.render import Style
+    from amodal.inference.video import Painter
+    from amodal.outputs import claim
+
+    claim([target])
+    painter = Painter(load(model, how.device), how.score, Style(show=how.show))
+    print(f"{predict_camera(painter, camera, target, max_frames=how.max_frames):,} frames: {target}")
+
+
+def _predict_all(
+    predictor: "Predictor", planned: "list[Planned]", folder: "ResultFolder", how: How
+) -> "list[UserError]":
+    """Writes what was found in each file; gives what failed, which it also says as it comes to it."""
     import sys
 
     from tqdm import tqdm
 
-    from amodal.errors import UserError
-    from amodal.inference.folder import ResultFolder
-    from amodal.inference.pixels import as_pixels
+    failures: list[UserError] = []
+    for one in tqdm(planned, unit="file"):
+        try:
+            write = _predicted(predictor, one, folder, how)
+        except Exception as error:  # whatever a file brings about, it is that file's failure and not the next one's
+            failures.append(_failure(one.source, error))
+            if len(planned) > 1:
+                tqdm.write(f"amodal: {failures[-1]}", file=sys.stderr)
+            continue
+        write()
+    return failures
 
-    failures: list[str] = []
-    with ResultFolder(out, predictor.categories) as folder:
-        for path in tqdm(paths, unit="image"):
-            try:
-                pixels = as_pixels(path)
-            except UserError as error:
-                failures.append(str(error))
-                print(f"amodal: {error}", file=sys.stderr)
-                continue
-            result = predictor.predict(pixels, score_threshold=score)
-            folder.add(path, pixels, result, style)
+
+def _predicted(predictor: "Predictor", one: "Planned", folder: "ResultFolder", how: How) -> "Callable[[], None]":
+    """What is found in a file, as that which writes it: a failure to write is no fault of the file."""
+    from amodal.inference.pixels import as_pixels
+    from amodal.inference.render import Style
+    from amodal.inference.video import Painter, predict_video
+
+    style = Style(show=how.show)
+    if one.target.endswith(".mp4"):
+        painter = Painter(predictor, how.score, style)  # new colours for new objects
+        frames = predict_video(painter, one.source, folder.folder / one.target, max_frames=how.max_frames)
+        print(f"{frames:,} frames: {folder.folder / one.target}")
+        return lambda: folder.add_video(one, frames)
+    pixels = as_pixels(one.source)
+    result = predictor.predict(pixels, score_threshold=how.score)
+    picture = result.draw(pixels, style)
+    return lambda: folder.add(one, picture, result)
+
+
+def _failure(source: Path, error: Exception) -> "UserError":
+    """The error with the name of the file that it came of."""
+    from amodal.errors import UserError
+
+    if isinstance(error, UserError):
+        return error if str(source) in str(error) else UserError(str(error), file=source)
+    if isinstance(error, MemoryError):
+        return UserError("is too large for the memory that is left", file=source, remedy="Give a smaller one")
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return UserError(f"cannot be predicted ({said})", file=source, remedy="Replace or remove it")
+
+
+def _tell(folder: "ResultFolder", predictor: "Predictor", score: float) -> None:
+    """Says what the folder holds now."""
     if folder.num_images:
-        print(f"{folder.num_objects:,} objects in {folder.num_images:,} images: {out}")
+        print(f"{folder.num_objects:,} objects in {folder.num_images:,} images: {folder.folder}")
         print(f"pictures together: {folder.sheet_path}")
     if folder.num_images and not folder.num_objects:
         names = ", ".join(category.name for category in predictor.categories[:8])
         print(f"nothing scores {score:g} or more: try a lower --score, if {names} ... are what the pictures show")
-    return failures

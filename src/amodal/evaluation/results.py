@@ -7,7 +7,7 @@ it, are read with `segmentation="visible"`.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -175,12 +175,17 @@ def _detection(raw: dict[str, Any], images: dict[int, ImageRecord]) -> Detection
 
 def write(detections: Sequence[Detection], path: str | Path) -> None:
     """Writes COCO results, whole or not at all, one detection a line; `read` gives them back."""
+    write_records(map(to_json, detections), path)
+
+
+def write_records(records: Iterable[dict[str, Any]], path: str | Path) -> int:
+    """As `write`, of detections that are JSON objects already, one after the other; gives their number."""
+    count = 0
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        separator = "["
-        for detection in detections:
-            file.write(separator + "\n" + json.dumps(to_json(detection)))
-            separator = ","
-        file.write("\n]\n" if detections else "[]\n")
+        for count, record in enumerate(records, start=1):
+            file.write(("[\n" if count == 1 else ",\n") + json.dumps(record))
+        file.write("\n]\n" if count else "[]\n")
+    return count
 
 
 def to_json(detection: Detection) -> dict[str, Any]:

@@ -1,80 +1,150 @@
 """What `amodal predict` writes: a picture for each image, results as JSON, a contact sheet. No torch here."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 from PIL import Image
 
-from amodal.annotations import Category, Detection
+from amodal import outputs
+from amodal.annotations import Category
+from amodal.errors import UserError
 from amodal.evaluation import results
-from amodal.files import write_image, write_json
-from amodal.inference.render import Style
+from amodal.files import replacing, write_json
+from amodal.inference import ledger
+from amodal.inference.ledger import Ledger, Planned
 from amodal.inference.result import Result
 from amodal.inference.sheet import Tile, contact_sheet
 
+PREDICTIONS, IMAGES, SHEET = "predictions.json", "images.json", "sheet.jpg"
 SHEET_PICTURES = 24
 """Pictures on the contact sheet, the first ones."""
 SHEET_SIDE = 420
 
 
 class ResultFolder:
-    """Use it in a `with` statement: pictures are written at once, the JSON files and the sheet on leaving."""
+    """Use it in a `with` statement: pictures and a line in the ledger are written at once, the rest on leaving.
 
-    def __init__(self, folder: Path, categories: Sequence[Category]) -> None:
+    Where a run is killed, its ledger keeps what was found: a run that resumes does what is missing, and writes it all.
+    """
+
+    def __init__(self, folder: Path, categories: Sequence[Category], settings: dict[str, Any] | None = None) -> None:
         self.folder, self.categories = folder, categories
+        self._settings = {**(settings or {}), "categories": [asdict(category) for category in categories]}
+        self._ledger = Ledger(folder)
         self.num_objects = 0
-        self._images: list[dict[str, Any]] = []
-        self._detections: list[Detection] = []
-        self._tiles: list[Tile] = []
-        self._names: set[str] = set()
-
-    @property
-    def num_images(self) -> int:
-        """Images added so far."""
-        return len(self._images)
+        self.num_images = 0
 
     @property
     def sheet_path(self) -> Path:
         """Where the contact sheet is."""
-        return self.folder / "sheet.jpg"
+        return self.folder / SHEET
 
-    def add(self, path: Path, pixels: np.ndarray, result: Result, style: Style) -> Path:
-        """Writes the picture of one image and keeps its results. Gives the picture's path."""
-        image_id = len(self._images) + 1
-        picture = result.draw(pixels, style)
-        target = self.folder / self._new_name(path.stem)
-        write_image(target, picture, quality=92)
+    def plan(self, sources: Sequence[tuple[Path, str]], *, resume: bool = False, anew: bool = False) -> list[Planned]:
+        """Gives every source a number and a file name of its own, and claims all that will be written.
+
+        Args:
+            sources: Images and videos, and the ending of what is drawn for each.
+            resume: Whether what an earlier run did with the same settings stands.
+            anew: Whether what an earlier run did is replaced.
+
+        Returns:
+            What is left to do: all of it, or with `resume` what is missing.
+
+        Raises:
+            UserError: The folder holds results, and neither is wanted; or those of other settings; or another's files.
+        """
+        before = self._ledger
+        if before.exists and not resume and not anew:
+            remedy = "--resume does what is missing, --overwrite starts anew; or choose another --out"
+            raise UserError("holds results already", file=self.folder, remedy=remedy)
+        if before.exists:
+            fixed = (ledger.NAME, PREDICTIONS, IMAGES, SHEET)
+            outputs.own(self.folder / name for name in (*fixed, *(one.target for one in before.planned.values())))
+        if before.exists and resume:
+            self._check_same()
+        else:
+            before.forget()
+        new = list(self._named(sources))
+        outputs.claim(self.folder / name for name in (ledger.NAME, PREDICTIONS, IMAGES, SHEET))
+        outputs.claim(self.folder / one.target for one in new)
+        before.write({"plan": [(p.number, str(p.source), p.target) for p in new], "settings": self._settings})
+        asked = {_key(source) for source, _ in sources}
+        finished = {number for number in before.done if (self.folder / before.planned[number].target).is_file()}
+        return [one for n, one in before.planned.items() if n not in finished and _key(one.source) in asked]
+
+    def add(self, planned: Planned, picture: Image.Image, result: Result) -> None:
+        """Writes the picture of one image and notes what was found in it."""
+        with replacing(self.folder / planned.target) as temporary:
+            picture.save(temporary, quality=92)
         height, width = result.size
-        self._images.append(
-            {"id": image_id, "file_name": str(path), "height": height, "width": width, "picture": target.name}
-        )
-        self._detections += result.to_detections(image_id)
-        self.num_objects += len(result)
-        if len(self._tiles) < SHEET_PICTURES:
-            picture.thumbnail((SHEET_SIDE, SHEET_SIDE), Image.Resampling.LANCZOS)
-            self._tiles.append(Tile(picture, path.name))
-        return target
+        image = {"id": planned.number, "file_name": str(planned.source), "height": height, "width": width}
+        found = [results.to_json(detection) for detection in result.to_detections(planned.number)]
+        image["picture"] = planned.target
+        self._ledger.write({"number": planned.number, "image": image, "detections": found})
 
-    def _new_name(self, stem: str) -> str:
-        """A picture's file name; images of one name in two folders get a number."""
-        reserved = self._names | {"sheet.jpg"}
-        number, name = 2, f"{stem}.jpg"
-        while name in reserved:
-            number, name = number + 1, f"{stem}-{number}.jpg"
-        self._names.add(name)
-        return name
+    def add_video(self, planned: Planned, num_frames: int) -> None:
+        """Notes that a video is written."""
+        self._ledger.write({"number": planned.number, "frames": num_frames})
+
+    def finish(self) -> None:
+        """Writes the JSON files and the sheet of all that the ledger knows, if there are any images in it."""
+        images = [entry["image"] for entry in self._ledger.read() if "image" in entry]
+        if not images:
+            return
+        found = (detection for entry in self._ledger.read() for detection in entry.get("detections", ()))
+        self.num_images, self.num_objects = len(images), results.write_records(found, self.folder / PREDICTIONS)
+        write_json(self.folder / IMAGES, {"images": images, "categories": self._settings["categories"]}, indent=1)
+        shown = [path for image in images if (path := self.folder / image["picture"]).is_file()][:SHEET_PICTURES]
+        tiles = [Tile(_thumbnail(path), path.name) for path in shown]
+        if tiles:
+            with replacing(self.sheet_path) as temporary:
+                contact_sheet(tiles, side=SHEET_SIDE).save(temporary, quality=90)
+
+    def _named(self, sources: Sequence[tuple[Path, str]]) -> Iterator[Planned]:
+        """The sources that no run has planned yet, each once; files of one name in two folders get a number."""
+        known = {_key(one.source) for one in self._ledger.planned.values()}
+        taken = {one.target.casefold() for one in self._ledger.planned.values()} | {SHEET}
+        number = max(self._ledger.planned, default=0)
+        for source, suffix in sources:
+            if _key(source) in known:
+                continue
+            known.add(_key(source))
+            copy, name = 2, f"{source.stem}{suffix}"
+            while name.casefold() in taken:
+                copy, name = copy + 1, f"{source.stem}-{copy}{suffix}"
+            taken.add(name.casefold())
+            number += 1
+            yield Planned(number, source, name)
+
+    def _check_same(self) -> None:
+        for name, value in self._settings.items():
+            if self._ledger.settings.get(name) != value:
+                before = self._ledger.settings.get(name)
+                problem = "other categories" if name == "categories" else f"{name} {before}, not {value}"
+                raise UserError(
+                    f"holds results of another run ({problem})",
+                    file=self.folder,
+                    remedy="Resume with the same model and flags, start anew with --overwrite, or choose another --out",
+                )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         """Writes what is there; after an interruption too, but not over an error."""
-        if (kind is None or issubclass(kind, KeyboardInterrupt)) and self._images:
-            results.write(self._detections, self.folder / "predictions.json")
-            categories = [asdict(category) for category in self.categories]
-            write_json(self.folder / "images.json", {"images": self._images, "categories": categories}, indent=1)
-            write_image(self.sheet_path, contact_sheet(self._tiles, side=SHEET_SIDE), quality=90)
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            self.finish()
+
+
+def _key(source: Path) -> str:
+    return os.path.normpath(source.absolute())
+
+
+def _thumbnail(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        picture.thumbnail((SHEET_SIDE, SHEET_SIDE), Image.Resampling.LANCZOS)
+        return picture.convert("RGB")
