@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import amodal
+from amodal import cli
 from amodal.completion import checkpoint
 from amodal.completion.config import CompleterConfig, CompleterTraining
 from amodal.completion.crops import SIDE, convex_hull, cut, square_around
@@ -212,3 +213,22 @@ def test_each_object_sees_where_the_others_are():
     assert not alone.inputs[4:6].any()
     (empty,) = crops_of(image, np.zeros((1, 90, 120), dtype=bool))
     assert empty.square == (0, 0, 120, 120)
+
+
+def test_the_command_trains_a_completer(
+    training: CompleterTraining, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    arguments = ["train", "completer", "--train", training.annotations, "--iterations", "1", "--batch-size", "2"]
+    cli.main([*arguments, "--workers", "0", "--out", str(tmp_path / "run")])
+    assert str(tmp_path / "run" / MODEL) in capsys.readouterr().out
+    assert isinstance(amodal.load(tmp_path / "run" / MODEL, "cpu").model, Completer)
+
+
+@pytest.mark.parametrize("flags", [["--compile", "True"], ["--val", "FILE"], ["--data", "nowhere"]])
+def test_what_its_training_does_not_have_is_refused(
+    flags: list[str], training: CompleterTraining, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    given = [training.annotations if flag == "FILE" else flag for flag in flags]
+    with pytest.raises(SystemExit):
+        cli.main(["train", "completer", *given, "--out", str(tmp_path / "run")])
+    assert "amodal:" in capsys.readouterr().err and not (tmp_path / "run").exists()

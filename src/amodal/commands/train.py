@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN, Within
+from amodal.commands.train_completer import COMPLETER, train_completer
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ def train(
 ) -> None:
     """Trains a model. The run's folder gets its checkpoint, losses and scores, and can be resumed exactly.
 
-    Recipes are `demo`, or a data set and a method: d2sa, kins, cocoa_cls or eth80 with vrsp, orcnn, sln, mask_rcnn,
-    mask_rcnn_visible or mask_rcnn_c8, as in d2sa_vrsp. eth80_vrsp_small and its like are for two CPU cores.
+    Recipes are `demo`, or a data set and a method: d2sa, kins, cocoa_cls, eth80 or photos with vrsp, orcnn, sln,
+    mask_rcnn, mask_rcnn_visible or mask_rcnn_c8, as in d2sa_vrsp. eth80_vrsp_small and photos_vrsp_small are for CPUs.
+    `completer` trains the class-agnostic completer on photographs.
     On several GPUs: torchrun --nproc-per-node 8 -m amodal.cli train d2sa_vrsp --out runs/d2sa
 
     Args:
@@ -74,6 +76,9 @@ def train(
         resume: Go on from the folder's last checkpoint, with the same recipe and flags.
         device: auto, cpu, cuda or cuda:1.
     """
+    if recipe == COMPLETER:
+        train_completer(out, data, changes, resume=resume)
+        return
     from amodal.training import loop, recipes
 
     config = changed(recipes.recipe(recipe, data.data, own_data(data)), changes)
