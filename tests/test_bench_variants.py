@@ -49,8 +49,11 @@ def test_table_1_has_the_baselines_on_the_same_detector_and_schedule() -> None:
         "mask_rcnn_visible": ("mask_rcnn", "visible", 1),
         "mask_rcnn_c8": ("mask_rcnn", "amodal", 8),
         "mask_rcnn_c8_visible": ("mask_rcnn", "visible", 8),
+        "two_heads": ("two_heads", "amodal", 1),
         "orcnn": ("orcnn", "amodal", 1),
         "sln": ("sln", "amodal", 1),
+        "aisformer": ("aisformer", "amodal", 1),
+        "bcnet": ("bcnet", "amodal", 1),
         "vrsp": ("vrsp", "amodal", 1),
     }
     for one in found.values():
@@ -86,11 +89,11 @@ def test_tables_share_runs(tmp_path: Path) -> None:
         table: [job.folder.name for job in jobs(table, config, tmp_path, seeds)]  # type: ignore[arg-type]
         for table in TABLES
     }
-    assert len(folders["table1"]) == 14
+    assert len(folders["table1"]) == 20
     assert folders["table1"][0] == "mask_rcnn-seed0"
     assert set(folders["table1"]) & set(folders["table2"]) == {"vrsp-seed0", "vrsp-seed1"}
     assert "vrsp_no_rescoring-seed0" not in folders["table2"], "it has the weights of vrsp_no_matching"
-    assert len({name for names in folders.values() for name in names if name.endswith("seed0")}) == 15
+    assert len({name for names in folders.values() for name in names if name.endswith("seed0")}) == 18
     (shared,) = [job for job in jobs("table2", config, tmp_path, (0,)) if len(job.models) == 2]
     assert [(name, model.vrsp.prior_rescoring) for name, model in shared.models] == [
         ("vrsp_no_rescoring", False),
@@ -119,4 +122,6 @@ def test_the_papers_numbers_are_where_the_paper_has_them() -> None:
     assert published("table2", "kins")["vrsp"]["amodal_ap_occluded"] == 37.57
     assert published("table3", "d2sa")["attention_self"]["amodal_ap75"] == 68.96
     assert published("table3", "kins")["attention_ours"]["visible_ar1"] == 20.01
-    assert all(len(published(table, name)) == len(TABLES[table]) for table in TABLES for name in ("d2sa", "kins"))
+    for table, ours in (("table1", 3), ("table2", 0), ("table3", 0)):
+        for name in ("d2sa", "kins"):
+            assert len(published(table, name)) == len(TABLES[table]) - ours  # type: ignore[index, arg-type]

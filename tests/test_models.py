@@ -18,8 +18,11 @@ METHODS = {
     "mask_rcnn": with_method("mask_rcnn"),
     "mask_rcnn_visible": replace(with_method("mask_rcnn"), mask=MaskConfig(8, truth="visible")),
     "mask_rcnn_c8": replace(with_method("mask_rcnn"), mask=MaskConfig(8, num_convs=8)),
+    "two_heads": with_method("two_heads"),
     "orcnn": with_method("orcnn"),
     "sln": with_method("sln"),
+    "aisformer": with_method("aisformer"),
+    "bcnet": with_method("bcnet"),
     "vrsp": with_method("vrsp"),
     "vrsp_reference": with_method("vrsp", semantics="reference"),
 }
@@ -28,7 +31,10 @@ LOSSES = {
     "mask_rcnn_visible": {"visible"},
     "mask_rcnn_c8": {"amodal"},
     "orcnn": {"amodal", "visible", "invisible"},
+    "two_heads": {"amodal", "visible"},
     "sln": {"levels", "amodal", "overlap"},
+    "aisformer": {"visible", "occluder", "amodal", "invisible"},
+    "bcnet": {"amodal", "boundary", "occluder", "occluder_boundary"},
     "vrsp": {"coarse_amodal", "coarse_visible", "refined_amodal", "refined_visible", "reclassification"}
     | {"matching_amodal", "matching_visible"},
 }

@@ -30,6 +30,21 @@ SWITCHES: dict[str, dict[str, bool | str]] = {
 """VRSP's models by name: where their switches differ from the whole method's. Table 2 switches feature matching off in
 rows 1 to 5; Table 3 takes away the shape prior and the re-classification, and nothing else."""
 
+BENCH_SWITCHES: dict[str, dict[str, bool | str]] = {
+    "vrsp_guided": {"guided_pass": True},
+    "vrsp_guided_no_matching": {"guided_pass": True, "feature_matching": False},
+    "vrsp_guided_matching": {"guided_pass": True, "matching_target": "guided"},
+    "vrsp_detached": {"matching_target": "detached"},
+    "vrsp_reference": {"semantics": "reference"},
+    **{
+        f"{name}_guided": switches | {"guided_pass": True}
+        for name, switches in SWITCHES.items()
+        if name.startswith("attention")
+    },
+}
+"""VRSP's further models of the bench of mask branches: with the pass that the true masks guide, and with feature
+matching in other ways."""
+
 WHOLE = {
     "attention": "ours",
     "visible_attention": True,
@@ -68,8 +83,11 @@ TABLES: dict[TableName, tuple[Row, ...]] = {
     "table1": (
         _row("mask_rcnn", "Mask R-CNN", visible="mask_rcnn_visible"),
         _row("mask_rcnn_c8", "Mask R-CNN (C8)", visible="mask_rcnn_c8_visible"),
+        _row("two_heads", "Two heads"),
         _row("orcnn", "ORCNN"),
         _row("sln", "SLN"),
+        _row("aisformer", "AISFormer"),
+        _row("bcnet", "BCNet"),
         _row("vrsp", "VRSP"),
     ),
     "table2": (
@@ -87,7 +105,8 @@ TABLES: dict[TableName, tuple[Row, ...]] = {
         _row("attention_ours", "(d) VRSP's"),
     ),
 }
-"""Paper, Tables 1 to 3 (`docs/results`). Mask R-CNN's two masks are two models."""
+"""Paper, Tables 1 to 3 (`docs/results`). Mask R-CNN's two masks are two models. Two heads, AISFormer and BCNet are
+beside the paper's rows of Table 1."""
 
 NAMES = {"demo": "demo", **{template.replace("_{}", ""): template.format("vrsp") for template in recipes.DATA_SETS}}
 """Recipes of the bench by name, as the recipe of the whole method."""
@@ -101,10 +120,17 @@ def base(name: str, data: Path) -> TrainConfig:
 
 
 def variant(config: TrainConfig, name: str) -> TrainConfig:
-    """The recipe with the model `name`. A run of `amodal train` with the same recipe has the same settings."""
-    if name in SWITCHES:
+    """The recipe with the model `name`. A run of `amodal train` with the same recipe has the same settings.
+
+    Raises:
+        UserError: No model is called so.
+    """
+    known = (*recipes.METHODS, "mask_rcnn_c8_visible", *SWITCHES, *BENCH_SWITCHES)
+    if name not in known:
+        raise UserError(f"no model of the bench is called '{name}'", remedy=f"Known are {', '.join(known)}")
+    if name in SWITCHES or name in BENCH_SWITCHES:
         whole = recipes.with_method(config, "vrsp")
-        switches: dict[str, bool | str] = WHOLE | SWITCHES[name]
+        switches: dict[str, bool | str] = WHOLE | (SWITCHES | BENCH_SWITCHES)[name]
         changed = replace(whole, model=replace(whole.model, vrsp=replace(whole.model.vrsp, **switches)))  # type: ignore[arg-type]
     elif name == "mask_rcnn_c8_visible":
         deep = recipes.with_method(config, "mask_rcnn_c8").model

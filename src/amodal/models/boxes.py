@@ -26,7 +26,7 @@ class BoxStage(nn.Module):
     def __init__(self, in_channels: int, num_classes: int, config: DetectorConfig) -> None:
         super().__init__()
         self.config = config
-        self.pool = RegionPooler(POOLED_SIDE)
+        self.pool = RegionPooler(POOLED_SIDE, config.canonical_size)
         self.head = TwoMLPHead(in_channels * POOLED_SIDE**2, config.box_width)
         self.predictor = FastRCNNPredictor(config.box_width, num_classes + 1)
         self.coder = detection.BoxCoder((10.0, 10.0, 5.0, 5.0))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-Method = Literal["vrsp", "mask_rcnn", "orcnn", "sln"]
+Method = Literal["vrsp", "mask_rcnn", "two_heads", "orcnn", "sln", "aisformer", "bcnet"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,9 @@ class DetectorConfig:
     """...unless the long side would pass this one."""
     anchor_sizes: tuple[int, ...] = (32, 64, 128, 256, 512)
     """One anchor size for each FPN level, in resized pixels."""
+    canonical_size: int = 224
+    """Side of a region, in resized pixels, whose features are pooled from level 4 of the pyramid; half of it is pooled
+    from level 3, and so on. 224 is seven times the standard anchors' smallest size."""
     proposals_training: int = 2000
     """Proposals kept after the RPN's NMS in training."""
     proposals_inference: int = 1000
@@ -71,12 +74,23 @@ class VRSPConfig:
     """Table 2: the refined amodal mask sees the features of the visible region only."""
     reclassification: bool = True
     """Table 2: classify again from the visible region's features."""
+    reclassification_rescoring: bool = True
+    """Whether the second opinion on the class corrects the score; without, it is a regularizer of training alone, as
+    in the authors' settings for KINS."""
     prior_refinement: bool = True
     """Table 2: the nearest shapes of the prior are fused into the amodal head's input."""
     prior_rescoring: bool = True
     """Table 2: masks far from any known shape lose score before NMS."""
     feature_matching: bool = True
     """Table 2: the coarse and refined passes of a head are pulled to like features."""
+    guided_pass: bool | None = None
+    """Train a third pass through the heads, guided by the true masks; it costs nothing at inference. None: as
+    `semantics` has it, with `reference` alone."""
+    matching_target: Literal["refined", "detached", "guided"] | None = None
+    """What feature matching pulls the coarse pass towards: the refined pass (the paper), the same without its gradient,
+    or the guided pass without its gradient (the authors' code). None: as `semantics` has it."""
+    matching_reaches_trunk: bool = True
+    """Whether feature matching trains the backbone too, or the mask heads alone."""
     num_shapes: int = 16
     """Shapes looked up for each region (the paper's k)."""
     alpha: float = 2.0
@@ -95,6 +109,9 @@ class SLNConfig:
     """Depth levels of an object: 1 is visible, 1 + n lies beneath n others, the last holds all deeper ones."""
     context_channels: int = 16
     """Channels that the image-wide overlap map adds to each region's features."""
+    union: Literal["sum", "any", "logsumexp"] = "sum"
+    """How the amodal mask follows from the levels: the sum of their logits (the authors' code), the probability that a
+    cell is on any of them, or the logarithm of the logits' summed exponentials."""
 
 
 @dataclass(frozen=True)

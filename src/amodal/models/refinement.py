@@ -93,7 +93,7 @@ class Refinement:
     def factors(self) -> list[Rows]:
         """The corrections of the class score that are switched on: functions from indices to factors (M,)."""
         found: list[Rows] = []
-        if self.branch.reclassifier is not None:
+        if self.branch.has_second_opinion:
             found.append(self._second_opinion)
         if self.branch.config.prior_rescoring:
             found.append(self._likeness)

@@ -48,10 +48,10 @@ class RegionPooler(nn.Module):
     features and the truth's crops disagree by half a cell.
     """
 
-    def __init__(self, side: int, sampling_ratio: int = 2) -> None:
+    def __init__(self, side: int, canonical_size: int = 224, sampling_ratio: int = 2) -> None:
         super().__init__()
         self.side, self.sampling_ratio = side, sampling_ratio
-        self.level_of: Callable[[list[Tensor]], Tensor] = LevelMapper(k_min=2, k_max=5)
+        self.level_of: Callable[[list[Tensor]], Tensor] = LevelMapper(k_min=2, k_max=5, canonical_scale=canonical_size)
 
     def forward(self, features: dict[str, Tensor], regions: Regions) -> Float[Tensor, "R C S S"]:
         """Features of every region, in the order of the regions."""
@@ -110,6 +110,15 @@ class BatchTruth:
             amodal[chosen] = masks.crop(target["amodal_masks"], boxes, owners, side)
             visible[chosen] = masks.crop(target["visible_masks"], boxes, owners, side)
         return RegionTruth(amodal, visible)
+
+    def crop_others(self, regions: Regions, side: int) -> Bool[Tensor, "R S S"]:
+        """What is seen of the other objects in each region: the union of their visible masks, as `crop` takes it."""
+        others: list[Target] = []
+        for target in self.targets:
+            seen = target["visible_masks"]
+            several = seen.sum(0, keepdim=True) > seen.long()  # a pixel is another's where someone else has it
+            others.append({**target, "visible_masks": several})
+        return BatchTruth(others, self.scales).crop(regions, side).visible
 
 
 @dataclass(frozen=True)

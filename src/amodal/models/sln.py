@@ -5,6 +5,8 @@ last level. The amodal mask is the union of the levels, the visible mask is leve
 head on the pyramid predicts how many objects lie on each pixel and gives every region that context of the whole image.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
@@ -60,17 +62,31 @@ class LevelHead(nn.Module):
         return self.predictor(self.deconv(self.convs(features)).relu())
 
 
+def any_level(logits: Float[Tensor, "R L S S"]) -> Float[Tensor, "R S S"]:
+    """Logits of a cell being on at least one level, levels independent: 1 - prod(1 - p)."""
+    off = F.softplus(logits).sum(1).clamp(min=1e-30)  # -log prod(1 - p)
+    return off + torch.log(-torch.expm1(-off))
+
+
+UNIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sum": lambda logits: logits.sum(1),
+    "any": any_level,
+    "logsumexp": lambda logits: logits.logsumexp(1),
+}
+"""Amodal logits (R, S, S) from the levels' (R, L, S, S), as `SLNConfig.union` names them."""
+
+
 class SLN(nn.Module):
     """Level maps of each region, with the image's overlap map as context."""
 
     rescores = False
 
-    def __init__(self, in_channels: int, width: int, config: SLNConfig) -> None:
+    def __init__(self, pool: RegionPooler, in_channels: int, width: int, config: SLNConfig) -> None:
         super().__init__()
         if config.levels < 2:
             raise ValueError("with one level SLN is Mask R-CNN: it takes at least 2")
-        self.levels = config.levels
-        self.pool = RegionPooler(SIDE)
+        self.levels, self.union = config.levels, UNIONS[config.union]
+        self.pool = pool
         self.overlap = OverlapHead(in_channels, config)
         self.head = LevelHead(in_channels + config.context_channels, width, config.levels)
 
@@ -83,7 +99,7 @@ class SLN(nn.Module):
         wanted = overlap_counts(truth, (counts.shape[-2], counts.shape[-1]), self.levels)
         return {
             "loss_levels": mask_loss(logits.flatten(0, 1), levels.flatten(0, 1)),
-            "loss_amodal": mask_loss(logits.sum(1), amodal),
+            "loss_amodal": mask_loss(self.union(logits), amodal),
             "loss_overlap": F.cross_entropy(counts, wanted),
         }
 
@@ -91,7 +107,7 @@ class SLN(nn.Module):
         """Amodal: the union of the levels. Visible: level 1."""
         context, _ = self.overlap(features["0"])
         logits = self.head(self._pool(features, context, regions))
-        return RegionMasks(amodal=logits.sum(1).sigmoid(), visible=logits[:, 0].sigmoid())
+        return RegionMasks(amodal=self.union(logits).sigmoid(), visible=logits[:, 0].sigmoid())
 
     def look(self, features: dict[str, Tensor], regions: Regions, scores: Tensor) -> Look:
         """Masks on demand."""

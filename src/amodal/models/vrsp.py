@@ -73,13 +73,17 @@ class VRSP(nn.Module):
         self.fuse = fusion(heads[0].in_channels, config.num_shapes) if config.prior_refinement else None
         self.guides = GUIDES[config.attention]
         self.follows_code = config.semantics == "reference"
-        self.rescores = config.prior_rescoring or config.reclassification
+        self.has_guided_pass = self.follows_code if config.guided_pass is None else config.guided_pass
+        self.matching_target = config.matching_target or ("guided" if self.follows_code else "refined")
+        self.has_second_opinion = reclassifier is not None and config.reclassification_rescoring
+        self.rescores = config.prior_rescoring or self.has_second_opinion
 
     def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
         """The paper's equation 6 without the detector's terms, over the positive regions."""
         pooled = quick_layout(self.pool(features, regions))
         fine = truth.crop(regions, 2 * pooled.shape[-1])
-        coarse = truth.crop(regions, pooled.shape[-1]) if self.follows_code else None
+        guided = self.has_guided_pass or (self.config.feature_matching and self.matching_target == "guided")
+        coarse = truth.crop(regions, pooled.shape[-1]) if guided else None
         return self.region_losses(pooled, regions.labels, fine, coarse)
 
     def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
@@ -163,7 +167,7 @@ class VRSP(nn.Module):
 
     def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
         """The final score, or without factors the most it can become: as if every factor were 1."""
-        count = (self.reclassifier is not None) + self.config.prior_rescoring
+        count = self.has_second_opinion + self.config.prior_rescoring
         given = list(factors) or [torch.ones_like(scores)] * count
         return fuse_scores(scores, given, geometric=self.follows_code)
 
@@ -175,7 +179,7 @@ class VRSP(nn.Module):
     def region_losses(
         self, features: Tensor, labels: Tensor, truth: RegionTruth, small_truth: RegionTruth | None
     ) -> dict[str, Tensor]:
-        """The losses from region features; `truth` at 28 x 28, `small_truth` at 14 x 14 for `reference` semantics."""
+        """The losses from region features; `truth` at 28 x 28, `small_truth` at 14 x 14 where it guides a pass."""
         passes = self.passes(features, labels)
         coarse_amodal, coarse_visible = (
             own_class(output.logits, labels) for output in (passes.coarse_amodal, passes.coarse_visible)
@@ -191,7 +195,7 @@ class VRSP(nn.Module):
             losses["loss_reclassification"] = self.config.reclassification_weight * self.reclassification(
                 features, labels, passes, truth
             )
-        return losses | self.guided_losses(features, labels, passes, truth, small_truth)
+        return losses | self.further_losses(features, labels, passes, truth, small_truth)
 
     def reclassification(
         self, features: Tensor, labels: Tensor, passes: Passes, truth: RegionTruth
@@ -206,22 +210,30 @@ class VRSP(nn.Module):
             masks.ious(seen > 0, truth.visible),
         )
 
-    def guided_losses(
+    def further_losses(
         self, features: Tensor, labels: Tensor, passes: Passes, truth: RegionTruth, small_truth: RegionTruth | None
     ) -> dict[str, Tensor]:
-        """Feature matching (equation 3); in `reference` semantics against a pass that the true masks guide."""
-        amodal, visible = passes.refined_amodal, passes.refined_visible
-        losses = {}
-        if self.follows_code:
-            assert small_truth is not None
-            amodal = self.amodal_head(self.fused(features, small_truth.visible[:, None], passes.shapes))
-            visible = self.visible_head(features * small_truth.amodal[:, None])
-            losses["loss_guided_amodal"] = mask_loss(own_class(amodal.logits, labels), truth.amodal)
-            losses["loss_guided_visible"] = mask_loss(own_class(visible.logits, labels), truth.visible)
-            amodal, visible = (HeadOutput(*(part.detach() for part in output)) for output in (amodal, visible))
+        """The pass that the true masks guide, where there is one, and feature matching (equation 3)."""
+        losses, guided = {}, None
+        if small_truth is not None:
+            guided = (
+                self.amodal_head(self.fused(features, small_truth.visible[:, None], passes.shapes)),
+                self.visible_head(features * small_truth.amodal[:, None]),
+            )
+        if guided is not None and self.has_guided_pass:
+            losses["loss_guided_amodal"] = mask_loss(own_class(guided[0].logits, labels), truth.amodal)
+            losses["loss_guided_visible"] = mask_loss(own_class(guided[1].logits, labels), truth.visible)
         if self.config.feature_matching:
-            losses["loss_matching_amodal"] = head_matching(passes.coarse_amodal, amodal)
-            losses["loss_matching_visible"] = head_matching(passes.coarse_visible, visible)
+            if not self.config.matching_reaches_trunk:
+                passes = self.passes(features.detach(), labels)
+            targets = passes.refined_amodal, passes.refined_visible
+            if self.matching_target == "guided":
+                assert guided is not None
+                targets = guided
+            if self.matching_target != "refined":
+                targets = tuple(HeadOutput(*(part.detach() for part in output)) for output in targets)
+            losses["loss_matching_amodal"] = head_matching(passes.coarse_amodal, targets[0])
+            losses["loss_matching_visible"] = head_matching(passes.coarse_visible, targets[1])
         return losses
 
 

@@ -8,8 +8,10 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from amodal.errors import UserError
+from amodal.models.aisformer import AISFormer
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.backbones import build_backbone
+from amodal.models.bcnet import BCNet
 from amodal.models.boxes import BoxStage
 from amodal.models.config import DetectorConfig, ModelConfig
 from amodal.models.mask_head import MaskHead
@@ -17,7 +19,9 @@ from amodal.models.mask_rcnn import MaskRCNN
 from amodal.models.orcnn import ORCNN
 from amodal.models.reclassification import Reclassifier
 from amodal.models.regions import MaskBranch, RegionPooler
+from amodal.models.sln import SIDE as SLN_SIDE
 from amodal.models.sln import SLN
+from amodal.models.two_heads import TwoHeads
 from amodal.models.vrsp import VRSP
 from amodal.prior.shape_prior import ShapePrior
 
@@ -47,8 +51,13 @@ def build(
         backbone=backbone,
         propose=_rpn(backbone.out_channels, detector),
         boxes=BoxStage(backbone.out_channels, num_classes, detector),
-        branch=_BRANCHES[config.method](config, num_classes, prior),
+        branch=build_branch(config, num_classes, prior),
     )
+
+
+def build_branch(config: ModelConfig, num_classes: int, prior: ShapePrior | None = None) -> MaskBranch:
+    """The mask branch alone: what `build` stands on the detector."""
+    return _BRANCHES[config.method](config, num_classes, prior)
 
 
 def needs_prior(config: ModelConfig) -> bool:
@@ -74,20 +83,37 @@ def _rpn(channels: int, config: DetectorConfig) -> RegionProposalNetwork:
     )
 
 
+def _pool(config: ModelConfig) -> RegionPooler:
+    return RegionPooler(MASK_SIDE, config.detector.canonical_size)
+
+
 def _head(config: ModelConfig, num_classes: int) -> MaskHead:
     return MaskHead(config.backbone.fpn_channels, config.mask.width, config.mask.num_convs, num_classes)
 
 
 def _mask_rcnn(config: ModelConfig, num_classes: int, _: ShapePrior | None) -> MaskBranch:
-    return MaskRCNN(RegionPooler(MASK_SIDE), _head(config, num_classes), config.mask.truth)
+    return MaskRCNN(_pool(config), _head(config, num_classes), config.mask.truth)
+
+
+def _two_heads(config: ModelConfig, num_classes: int, _: ShapePrior | None) -> MaskBranch:
+    return TwoHeads(_pool(config), _head(config, num_classes), _head(config, num_classes))
 
 
 def _orcnn(config: ModelConfig, num_classes: int, _: ShapePrior | None) -> MaskBranch:
-    return ORCNN(RegionPooler(MASK_SIDE), _head(config, num_classes), _head(config, num_classes))
+    return ORCNN(_pool(config), _head(config, num_classes), _head(config, num_classes))
 
 
 def _sln(config: ModelConfig, num_classes: int, _: ShapePrior | None) -> MaskBranch:
-    return SLN(config.backbone.fpn_channels, config.mask.width, config.sln)
+    pool = RegionPooler(SLN_SIDE, config.detector.canonical_size)
+    return SLN(pool, config.backbone.fpn_channels, config.mask.width, config.sln)
+
+
+def _aisformer(config: ModelConfig, num_classes: int, _: ShapePrior | None) -> MaskBranch:
+    return AISFormer(_pool(config), config.backbone.fpn_channels, config.mask.width)
+
+
+def _bcnet(config: ModelConfig, num_classes: int, _: ShapePrior | None) -> MaskBranch:
+    return BCNet(_pool(config), config.backbone.fpn_channels, config.mask.width)
 
 
 def _vrsp(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> MaskBranch:
@@ -105,12 +131,15 @@ def _vrsp(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> Ma
         flat = config.backbone.fpn_channels * MASK_SIDE**2
         reclassifier = Reclassifier(flat, config.vrsp.reclassification_width, num_classes)
     heads = _head(config, num_classes), _head(config, num_classes)
-    return VRSP(RegionPooler(MASK_SIDE), heads, reclassifier, prior, config.vrsp)
+    return VRSP(_pool(config), heads, reclassifier, prior, config.vrsp)
 
 
 _BRANCHES: dict[str, Callable[[ModelConfig, int, ShapePrior | None], MaskBranch]] = {
     "mask_rcnn": _mask_rcnn,
     "orcnn": _orcnn,
     "sln": _sln,
+    "two_heads": _two_heads,
+    "aisformer": _aisformer,
+    "bcnet": _bcnet,
     "vrsp": _vrsp,
 }

@@ -230,22 +230,17 @@ DATA_SETS: dict[str, Callable[[Path], TrainConfig]] = {
     "photos_{}": photos,
 }
 
-METHODS = ("mask_rcnn", "mask_rcnn_visible", "mask_rcnn_c8", "orcnn", "sln", "vrsp")
+METHODS = ("mask_rcnn", "mask_rcnn_visible", "mask_rcnn_c8", "two_heads", "orcnn", "sln", "aisformer", "bcnet", "vrsp")
 """Rows of the paper's Table 1; Mask R-CNN's amodal and visible masks are two models."""
 
 
 def with_method(config: TrainConfig, method: str) -> TrainConfig:
     """The run with another row of `METHODS`."""
     mask = config.model.mask
-    variants: dict[str, ModelConfig] = {
-        "mask_rcnn": replace(config.model, method="mask_rcnn"),
-        "mask_rcnn_visible": replace(config.model, method="mask_rcnn", mask=replace(mask, truth="visible")),
-        "mask_rcnn_c8": replace(config.model, method="mask_rcnn", mask=replace(mask, num_convs=8)),
-        "orcnn": replace(config.model, method="orcnn"),
-        "sln": replace(config.model, method="sln"),
-        "vrsp": replace(config.model, method="vrsp"),
-    }
-    return replace(config, model=variants[method])
+    plain = {"mask_rcnn_visible": replace(mask, truth="visible"), "mask_rcnn_c8": replace(mask, num_convs=8)}
+    if method in plain:
+        return replace(config, model=replace(config.model, method="mask_rcnn", mask=plain[method]))
+    return replace(config, model=replace(config.model, method=method))  # type: ignore[arg-type]
 
 
 def _recipe(name: str, make: Callable[[Path], TrainConfig], method: str, data: Path) -> TrainConfig:

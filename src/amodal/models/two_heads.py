@@ -1,0 +1,43 @@
+"""Two heads: an amodal and a visible mask head on the same region features, and nothing that ties them.
+
+The plainest method that predicts both masks: what ORCNN and VRSP add is measured against it.
+"""
+
+from torch import Tensor, nn
+
+from amodal.models.losses import mask_loss, own_class
+from amodal.models.mask_head import MaskHead
+from amodal.models.regions import BatchTruth, Look, RegionMasks, RegionPooler, Regions, look_at
+
+
+class TwoHeads(nn.Module):
+    """Two heads, a loss each."""
+
+    rescores = False
+
+    def __init__(self, pool: RegionPooler, amodal_head: MaskHead, visible_head: MaskHead) -> None:
+        super().__init__()
+        self.pool, self.amodal_head, self.visible_head = pool, amodal_head, visible_head
+
+    def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
+        """`loss_amodal` and `loss_visible`: binary cross-entropy of the own class's masks."""
+        pooled = self.pool(features, regions)
+        amodal, visible = (
+            own_class(head(pooled).logits, regions.labels) for head in (self.amodal_head, self.visible_head)
+        )
+        crops = truth.crop(regions, amodal.shape[-1])
+        return {"loss_amodal": mask_loss(amodal, crops.amodal), "loss_visible": mask_loss(visible, crops.visible)}
+
+    def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
+        """Amodal and visible masks."""
+        pooled, labels = self.pool(features, regions), regions.labels
+        amodal, visible = (head.own_class(pooled, labels) for head in (self.amodal_head, self.visible_head))
+        return RegionMasks(amodal=amodal.sigmoid(), visible=visible.sigmoid())
+
+    def look(self, features: dict[str, Tensor], regions: Regions, scores: Tensor) -> Look:
+        """Masks on demand."""
+        return look_at(self.predict, features, regions, scores)
+
+    def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
+        """The class scores as they are."""
+        return scores
