@@ -22,6 +22,7 @@ from annotation_files import (
     text_rle,
 )
 
+from amodal.cli import main
 from amodal.commands.data import data_check
 from amodal.data import coco, formats
 from amodal.data.check import NUM_EXAMPLES, CheckUp, check
@@ -149,6 +150,7 @@ def test_every_kind_has_a_case():
     found = {kind for _, counts in CASES.values() for kind in counts}
     # Of other formats: the tests below, and those of each format.
     elsewhere = {"second_annotator", "unpaired", "images_unseen", "no_area", "box_as_mask", "stuff_left_out"}
+    elsewhere |= {"box_only", "crowd", "category_parent"}  # tests/test_formats_habits.py
     assert found | elsewhere == set(KINDS)
 
 
@@ -207,8 +209,11 @@ def test_the_command_tells_ci_by_its_status(tmp_path: Path, capsys: pytest.Captu
 
 def test_the_original_is_never_replaced(tmp_path: Path):
     path = save(d2sa(), tmp_path / "x.json")
-    with pytest.raises(UserError, match="replace the original"):
-        data_check(path, fix=path)
+    before = path.read_bytes()
+    with pytest.raises(SystemExit) as caught:
+        main(["data", "check", str(path), "--fix", str(path), "--overwrite"])
+    assert caught.value.code == 2
+    assert path.read_bytes() == before
 
 
 def test_masks_that_differ_only_by_rounding_are_fine(tmp_path: Path):

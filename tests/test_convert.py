@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from annotation_files import CUP_SEEN, cocoa, d2sa, image_entry, labelme, save, save_image, text_rle
 
-from amodal.commands.convert import Format, convert
+from amodal.commands.convert import Format, How, convert
 from amodal.data import formats
 from amodal.errors import UserError
 
@@ -42,7 +42,7 @@ def test_cocoa_takes_the_categories_of_an_instance_file(tmp_path: Path, capsys: 
     annotation = {"id": 1, "image_id": 10, "category_id": 47, "iscrowd": 0, "segmentation": text_rle(CUP_SEEN)}
     kinds = [{"id": 47, "name": "cup"}]
     instances = save({"images": [image_entry()], "categories": kinds, "annotations": [annotation]}, tmp_path / "i.json")
-    convert(save(cocoa(), tmp_path / "in.json"), tmp_path / "out.json", to="d2sa", instances=instances)
+    convert(save(cocoa(), tmp_path / "in.json"), tmp_path / "out.json", to="d2sa", how=How(instances=instances))
     result = formats.read(tmp_path / "out.json")
     assert [(a.id, a.category_id) for a in result.annotations] == [(2, 47)]
     assert "1 of 3 regions" in capsys.readouterr().out

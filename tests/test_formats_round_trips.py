@@ -62,7 +62,7 @@ def there_and_back(
 ) -> AnnotationSet:
     write(annotation_set, path)
     result = formats.read(path)
-    assert result.repairs == {}
+    assert set(result.repairs) <= {"crowd"}
     return result
 
 

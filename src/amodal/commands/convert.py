@@ -1,11 +1,13 @@
 """`amodal convert`: annotations from one format into another."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from amodal.commands.declared import READS, WRITES_EITHER
+from amodal.data.choices import Choices
 
 Format = Literal[
     "d2sa",
@@ -21,13 +23,23 @@ Format = Literal[
 ]
 
 
+@dataclass(frozen=True)
+class How(Choices):
+    """How the source is taken: what it may mean in two ways, and what belongs to it."""
+
+    images: Annotated[Path | None, READS] = None
+    """Image folder, if it is not found near the file."""
+    instances: Annotated[Path | None, READS] = None
+    """COCO's instance file of the same images: COCOA's regions take its categories by the IoU of their visible masks,
+    and regions that are none of its objects are left out (COCOA to COCOA-cls)."""
+
+
 def convert(
     source: Annotated[Path, tyro.conf.Positional, READS],
     out: Annotated[Path, tyro.conf.Positional, WRITES_EITHER],
     *,
     to: Format,
-    images: Annotated[Path | None, READS] = None,
-    instances: Annotated[Path | None, READS] = None,
+    how: Annotated[How, tyro.conf.arg(name="")] = How(),
     overwrite: bool = False,
 ) -> None:
     """Converts annotations from one format into another; masks are kept to the pixel.
@@ -40,25 +52,23 @@ def convert(
         out: File to write (d2sa, coco, kins, cocoa, cvat, label-studio) or folder (labelme, yolo).
         to: Format to write. d2sa holds everything; what another has no place for is said with its count. coco is plain
             COCO, with amodal or with visible masks.
-        images: Image folder, if it is not found near the file.
-        instances: COCO's instance file of the same images: COCOA's regions take its categories by the IoU of their
-            visible masks, and regions that are none of its objects are left out (COCOA to COCOA-cls).
+        how: How the source is taken.
         overwrite: Replace files that are there.
     """
-    from amodal.data import cocoa_cls, formats
+    from amodal.data import cocoa_cls, formats, problems
 
     require_place(out, source, to)
-    annotations = formats.read(source, images)
-    if instances is not None:
+    annotations = formats.read(source, how.images, how)
+    if how.instances is not None:
         regions = len(annotations.annotations)
-        annotations = cocoa_cls.match(annotations, formats.read(instances, images))
-        print(f"{len(annotations.annotations):,} of {regions:,} regions are objects of {instances}")
+        annotations = cocoa_cls.match(annotations, formats.read(how.instances, how.images))
+        print(f"{len(annotations.annotations):,} of {regions:,} regions are objects of {how.instances}")
     formats.WRITERS[to](annotations, out)
     print(f"{out}: {len(annotations.images):,} images, {len(annotations.annotations):,} annotations, {to}")
     for line in formats.lost(annotations, to):
         print(line)
-    for kind, count in annotations.repairs.items():
-        print(f"mended while reading: {kind}, {count:,} (`amodal data check {source}` tells more)")
+    for line in problems.said(annotations.repairs, source):
+        print(line)
 
 
 def require_place(out: Path, source: Path, to: Format) -> None:

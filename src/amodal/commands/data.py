@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 from amodal.commands.declared import COUNT, READS, WRITES, WRITES_IN
+from amodal.data.choices import AS_STATED, Choices
 
 
 def data_check(
@@ -13,6 +14,7 @@ def data_check(
     *,
     images: Annotated[Path | None, READS] = None,
     fix: Annotated[Path | None, WRITES] = None,
+    choices: Annotated[Choices, tyro.conf.arg(name="")] = AS_STATED,
     overwrite: bool = False,
 ) -> None:
     """Finds what is wrong with annotations and their images. Exit status: 0 clean, 1 problems found.
@@ -24,11 +26,12 @@ def data_check(
         source: Annotation file or folder of any known format.
         images: Image folder, if it is not found near the file.
         fix: Write the mended annotations here, in D2SA's format, without the records that cannot be mended.
+        choices: Where a file may be meant in two ways.
         overwrite: Replace the file that is there.
     """
     from amodal.data import check, coco
 
-    result = check.check(source, images)
+    result = check.check(source, images, choices)
     print("\n".join(result.lines()))
     if fix is not None:
         coco.write(result.repaired, fix)

@@ -1,5 +1,6 @@
 """`amodal evaluate`: a checkpoint, or anybody's detections, scored on a data set."""
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -115,9 +116,11 @@ def evaluate(
 
 
 def _truth(data: Path, scored: Scored) -> "AnnotationSet":
-    from amodal.data import formats
+    from amodal.data import formats, problems
 
     truth = formats.read(data, scored.images)
+    for line in problems.said(truth.repairs, data):
+        print(line, file=sys.stderr)
     return truth if scored.keep_stuff else replace(truth, annotations=[a for a in truth.annotations if not a.is_stuff])
 
 

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from tqdm import tqdm
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
 from amodal.data import formats, records
+from amodal.data.category_tree import without_parent
+from amodal.data.choices import AS_STATED, Choices
 from amodal.data.contents import Record
 from amodal.data.problems import KINDS, Problem, Report
 
@@ -61,17 +63,18 @@ class CheckUp:
         yield "nothing to mend" if self.is_clean else "problems found"
 
 
-def check(path: str | Path, images: str | Path | None = None) -> CheckUp:
+def check(path: str | Path, images: str | Path | None = None, choices: Choices = AS_STATED) -> CheckUp:
     """Looks for every kind of problem in an annotation file and its images; does not stop at the first.
 
     Args:
         path: An annotation file or folder, as `formats.read` takes it.
         images: The image folder. Otherwise it is looked for near the file.
+        choices: How to take what may be meant in two ways.
 
     Raises:
         UserError: The file is missing, of no known format, or no whole JSON.
     """
-    contents = formats.contents(path, images)
+    contents = replace(formats.contents(path, images), choices=choices)
     counts: Counter[str] = Counter()
     examples: dict[str, list[Problem]] = defaultdict(list)
 
@@ -86,6 +89,7 @@ def check(path: str | Path, images: str | Path | None = None) -> CheckUp:
         _compare(record, annotation, report)
         annotations.append(annotation)
     usable = {image.id for image in _openable(listed, contents.image_folder, report)}
+    categories = without_parent(categories, annotations, report)
     annotations = [annotation for annotation in annotations if annotation.image_id in usable]
     repaired = records.assemble(contents, [i for i in listed if i.id in usable], annotations, categories)
     _note_empty(repaired, report)
@@ -96,6 +100,8 @@ def _compare(record: Record, annotation: Annotation, report: Report) -> None:
     """Reports what the record states beside its masks and the masks deny."""
     area, visible_area = rle.areas([annotation.amodal, annotation.visible]).tolist()
     left, top, width, height = rle.boxes([annotation.amodal])[0].tolist()
+    if annotation.is_crowd:
+        report(Problem("crowd", record.name, "marked with iscrowd"))
     if not visible_area:
         report(Problem("visible_empty", record.name, f"none of its {area} pixels is seen"))
     # A polygon's own area and its pixels' differ along the outline, by about half its box's outline at most.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from amodal.annotations import Extra
+from amodal.data.choices import AS_STATED, Choices
 from amodal.data.problems import Problem
 
 IMAGE_KEYS = frozenset({"id", "file_name", "height", "width"})
@@ -52,6 +53,7 @@ class Contents:
         records: The objects; walked once.
         image_folder: Where the images lie, if found.
         document: The file's members, all of them once the records have been walked.
+        choices: What the user chose.
     """
 
     path: Path
@@ -61,6 +63,7 @@ class Contents:
     records: Iterable[Record | Problem]
     image_folder: Path | None = None
     document: dict[str, Any] = field(default_factory=dict)
+    choices: Choices = AS_STATED
 
 
 def called(kind: str, raw: Any, place: int) -> str:

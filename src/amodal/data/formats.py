@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from amodal.annotations import AnnotationSet
 from amodal.data import coco, cocoa, cvat, kins, label_studio, labelme, losses, records, yolo
+from amodal.data.category_tree import without_parent
+from amodal.data.choices import AS_STATED, Choices
 from amodal.data.contents import Contents
 from amodal.data.json_stream import uncollected
 from amodal.data.problems import KINDS, Problem, Report
@@ -17,7 +19,7 @@ from amodal.errors import UserError
 __all__ = ["FOLDERS", "WRITERS", "Writer", "assemble", "contents", "holds_annotations", "lost", "read"]
 
 
-def read(path: str | Path, images: str | Path | None = None) -> AnnotationSet:
+def read(path: str | Path, images: str | Path | None = None, choices: Choices = AS_STATED) -> AnnotationSet:
     """Reads annotations of any format that this package knows.
 
     Masks are kept to the pixel, visible masks are cut to their amodal masks, ids are kept; `repairs` of the result
@@ -26,6 +28,7 @@ def read(path: str | Path, images: str | Path | None = None) -> AnnotationSet:
     Args:
         path: An annotation file, or a folder of labelme's or YOLO's files.
         images: The image folder. Otherwise it is looked for near the file.
+        choices: How to take what may be meant in two ways.
 
     Raises:
         UserError: The file is missing, of no known format, or holds a record that cannot be used.
@@ -40,7 +43,10 @@ def read(path: str | Path, images: str | Path | None = None) -> AnnotationSet:
         repairs[problem.kind] += 1
 
     with uncollected():
-        annotation_set = assemble(contents(path, images), report)
+        annotation_set = assemble(replace(contents(path, images), choices=choices), report)
+    crowds = sum(annotation.is_crowd for annotation in annotation_set.annotations)
+    if crowds * 2 > len(annotation_set.annotations):  # of COCO's it is one in a hundred
+        repairs["crowd"] = crowds
     annotation_set.repairs.update(repairs)
     return annotation_set
 
@@ -50,6 +56,7 @@ def assemble(contents: Contents, report: Report) -> AnnotationSet:
     images = records.images(contents, report)
     categories = records.categories(contents, report)
     annotations = [annotation for _, annotation in records.annotations(contents, images, categories, report)]
+    categories = without_parent(categories, annotations, report)
     return records.assemble(contents, images, annotations, categories)
 
 

@@ -1,6 +1,6 @@
 """What can be wrong with a data set's annotations, and what reading does about each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -64,13 +64,25 @@ KINDS = {
     "amodal_empty": Kind("the amodal mask is empty; the annotation is dropped", "repaired"),
     "polygon_dropped": Kind("a polygon of fewer than three points or an odd count is left out", "repaired"),
     "no_area": Kind("a shape encloses no area (points, a line, a tag); it is left out", "repaired"),
+    "box_only": Kind("a box stands in place of a mask: left out, or with --boxes-are-objects a rectangle", "repaired"),
+    "category_parent": Kind("a category is only the parent of all others, of no object; it is left out", "repaired"),
     "area": Kind("the area stated is not the amodal mask's; it is counted anew", "repaired"),
     "box": Kind("the box stated is not the amodal mask's; it is measured anew", "repaired"),
     "occlusion_rate": Kind("the occlusion rate stated is not the masks'; it is computed anew", "repaired"),
     "box_as_mask": Kind("an object is drawn as a box: its mask is the rectangle", "noted"),
     "stuff_left_out": Kind("a segment of stuff (isthing 0) is no object; it is left out", "noted"),
+    "crowd": Kind("a crowd (iscrowd 1) is no object, unless CVAT's brush drew it: --crowds-are-objects", "noted"),
     "visible_empty": Kind("the visible mask is empty: the object is wholly hidden", "noted"),
     "category_empty": Kind("a category has no annotation", "noted"),
     "image_empty": Kind("an image has no annotation", "noted"),
     "images_unseen": Kind("the image folder was not found, so no image was opened", "noted"),
 }
+
+
+def said(repairs: dict[str, int], source: Any) -> Iterator[str]:
+    """What reading counted, a line a kind."""
+    for kind, count in repairs.items():
+        if KINDS[kind].outcome == "noted":
+            yield f"noted while reading: {count:,} times {kind}: {KINDS[kind].meaning}"
+        else:
+            yield f"mended while reading: {kind}, {count:,} (`amodal data check {source}` tells more)"

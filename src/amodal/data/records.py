@@ -10,7 +10,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from amodal import rle
-from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
+from amodal.annotations import TEXT_ID, Annotation, AnnotationSet, Category, ImageRecord
+from amodal.data import box_masks, text_ids
+from amodal.data.choices import Choices
 from amodal.data.contents import CATEGORY_KEYS, IMAGE_KEYS, Contents, Record, called, extra_of
 from amodal.data.problems import Problem, Refused, Report, shortened
 from amodal.errors import UserError
@@ -54,10 +56,11 @@ def _identity(raw: dict[str, Any]) -> int | None:
 def images(contents: Contents, report: Report) -> list[ImageRecord]:
     """The images that are usable; the others are reported."""
     found: dict[int, ImageRecord] = {}
+    numbers = text_ids.numbers(contents.images)
     for index, raw in enumerate(contents.images):
         name = called("image", raw, index)
         try:
-            image = _image(raw, contents.image_folder)
+            image = _image(raw, contents.image_folder, numbers)
         except Refused as refused:
             report(Problem(refused.kind, name, refused.detail))
             continue
@@ -68,14 +71,17 @@ def images(contents: Contents, report: Report) -> list[ImageRecord]:
     return list(found.values())
 
 
-def _image(raw: Any, folder: Path | None) -> ImageRecord:
+def _image(raw: Any, folder: Path | None, numbers: dict[str, int]) -> ImageRecord:
     if not isinstance(raw, dict):
         raise Refused("bad_record", "not a JSON object")
     file_name = raw.get("file_name")
     if not isinstance(file_name, str) or not file_name:
         raise Refused("bad_record", "no 'file_name'")
     height, width = size_of(raw, folder)
-    return ImageRecord(whole(raw.get("id"), "id"), file_name, height, width, extra_of(raw, IMAGE_KEYS))
+    identity, extra = raw.get("id"), extra_of(raw, IMAGE_KEYS)
+    if isinstance(identity, str) and identity in numbers:
+        return ImageRecord(numbers[identity], file_name, height, width, {**(extra or {}), TEXT_ID: identity})
+    return ImageRecord(whole(identity, "id"), file_name, height, width, extra)
 
 
 def size_of(raw: dict[str, Any], folder: Path | None) -> tuple[int, int]:
@@ -128,6 +134,7 @@ def annotations(
     """
     sizes = {image.id: (image.height, image.width) for image in images}
     known, seen = {category.id for category in categories}, set()
+    numbers = text_ids.numbers(contents.images)
     progress = tqdm(
         contents.records, f"reading {contents.path.name}", unit=" objects", delay=2, leave=False, disable=None
     )
@@ -136,7 +143,9 @@ def annotations(
             report(record)
             continue
         try:
-            annotation = _annotation(record, sizes, known, _Masks(ready, report))
+            if isinstance(record.image_id, str):
+                record = record._replace(image_id=numbers.get(record.image_id, record.image_id))  # noqa: PLW2901
+            annotation = _annotation(record, sizes, known, _Masks(ready, report, contents.choices))
         except Refused as refused:
             report(Problem(refused.kind, record.name, refused.detail))
             continue
@@ -211,13 +220,18 @@ def _annotation(
         )
     if record.amodal is None:
         raise Refused("bad_record", "no amodal mask ('segmentation')")
+    if box_masks.is_box(record.amodal):
+        masks.report(Problem("box_only", record.name, f"{shortened(record.amodal)} is a box, not a polygon"))
+        if not masks.choices.boxes_are_objects:
+            return None
+        record = record._replace(amodal=box_masks.rectangles(record.amodal, size))
     amodal, area = masks.parse(record.amodal, size, record.name)
     visible = masks.visible(record, amodal, size)
     if not area:
         masks.report(Problem("amodal_empty", record.name, "its amodal mask has no pixel"))
         return None
     order = None if record.depth_order is None else whole(record.depth_order, "depth order")
-    crowd, stuff = bool(record.is_crowd), bool(record.is_stuff)
+    crowd, stuff = bool(record.is_crowd) and not masks.choices.crowds_are_objects, bool(record.is_stuff)
     return Annotation(identity, image_id, category_id, amodal, visible, crowd, stuff, order, record.extra)
 
 
@@ -227,6 +241,7 @@ class _Masks:
 
     ready: Ready
     report: Report
+    choices: Choices
 
     def visible(self, record: Record, amodal: Rle, size: tuple[int, int]) -> Rle:
         """The visible mask, within the amodal one."""

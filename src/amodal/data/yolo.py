@@ -1,7 +1,8 @@
 """YOLO's segmentation labels: a text file an image, a line an object, and `data.yaml` with the names.
 
-A line is the class from 0, then x y x y ... in shares of the image's width and height. There is one mask an object:
-amodal or visible, as one chooses.
+A line is the class from 0, then x y x y ... in shares of the image's width and height, and where a model wrote it, its
+confidence. There is one mask an object: amodal or visible, as one chooses. Several parts of one object are joined by
+lines there and back. A line of four numbers after the class is a box: detectors' labels hold no masks.
 """
 
 import json
@@ -74,6 +75,8 @@ def contents(folder: Path, images: Path | None) -> Contents:
         except Refused:
             continue  # said once, where the images are listed
         for line, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+            if not text.strip():
+                continue
             records.append(_record(f"{stem} line {line}", len(records) + 1, number, text, (width, height)))
     names = enumerate(_names(folder / DATA_FILE))
     categories = [{"id": index, "name": name} for index, name in names]
@@ -85,8 +88,14 @@ def _record(name: str, number: int, image_id: int, text: str, sides: tuple[int, 
         category, *shares = (float(word) for word in text.split())
     except ValueError:
         return Problem("bad_record", name, "not numbers with spaces between")
+    # What a model predicted has its confidence at the end, of which the count of the others is odd.
+    extra = {"score": shares.pop()} if len(shares) % 2 and len(shares) > 4 else None
+    if len(shares) == 4:  # the box of a detector's labels: its middle, width and height
+        x, y, width, height = (share * sides[index % 2] for index, share in enumerate(shares))
+        box = [x - width / 2, y - height / 2, width, height]
+        return Record(name, number, image_id, category, [box], extra=extra)
     polygon = [share * sides[index % 2] for index, share in enumerate(shares)]
-    return Record(name, number, image_id, category, [polygon])
+    return Record(name, number, image_id, category, [polygon], extra=extra)
 
 
 def _names(path: Path) -> list[str]:

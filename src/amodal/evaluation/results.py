@@ -21,6 +21,7 @@ from amodal.annotations import AnnotationSet, Detection, ImageRecord
 from amodal.data.json_stream import CHARACTERS_AT_ONCE, cut, uncollected
 from amodal.errors import UserError
 from amodal.evaluation.detections import Detections, Masks
+from amodal.evaluation.image_ids import Find, finders
 from amodal.files import read_json, replacing, require_file
 from amodal.rle import Rle
 from amodal.soundness import sound_areas
@@ -33,31 +34,41 @@ def read(
 ) -> Detections:
     """The detections of a COCO results file, checked against the truth that they are about.
 
+    Images are matched by their ids, else by the names or stems of their files (see `image_ids`).
+
     Raises:
         UserError: The file is missing or no results file, or a detection names an unknown image or category, or has
             a mask of the wrong size or no score.
     """
     images = {image.id: image for image in truth.images}
-    found = _usual_file(require_file(path), images)
+    ways = finders(truth.images)
+    path = require_file(path)
+    found = _usual_file(path, images, ways[0]) or _usual_file(path, images, ways[1])
     if found is None:
         content = read_json(path)
         if not isinstance(content, list):
             raise UserError("not COCO results (a list of detections)", file=path, remedy=REMEDY)
-        found = Detections.of(_one_by_one(content, images, path))
+        found = Detections.of(_one_by_one(content, images, _way(content, ways), path))
     if segmentation == "visible":
         found = replace(found, amodal=[None] * len(found), visible=found.amodal)
     check(truth, found, file=path)
     return found
 
 
-def _usual_file(path: Path, images: dict[int, ImageRecord]) -> Detections | None:
+def _way(content: list[Any], ways: tuple[Find, Find]) -> Find:
+    """By names if that finds every image, and ids do not; else by ids, which messages are then about."""
+    stated = [raw.get("image_id") for raw in content if isinstance(raw, dict)]
+    return next((way for way in ways if all(way(one) is not None for one in stated)), ways[0])
+
+
+def _usual_file(path: Path, images: dict[int, ImageRecord], find: Find) -> Detections | None:
     """All of a file in the usual form; None for any other."""
     sizes = {image.id: [image.height, image.width] for image in images.values()}
     parts: list[Detections] = []
     try:
         with uncollected():
             for stated in _some_at_a_time(path):
-                part = _usual(stated, sizes)
+                part = _usual(stated, sizes, find)
                 if part is None:
                     return None
                 parts.append(part)
@@ -90,7 +101,7 @@ class _Mask(msgspec.Struct, gc=False):
 class _Stated(msgspec.Struct, gc=False):
     """A detection in the usual form; the decoder sees to the types."""
 
-    image_id: int
+    image_id: int | str
     category_id: int
     score: float
     segmentation: _Mask | None = None
@@ -103,14 +114,16 @@ _DECODER = msgspec.json.Decoder(list[_Stated])
 _NOWHERE = (np.nan,) * 4
 
 
-def _usual(stated: list[_Stated], sizes: dict[int, list[int]]) -> Detections | None:
+def _usual(stated: list[_Stated], sizes: dict[int, list[int]], find: Find) -> Detections | None:
     """Detections column by column; None where one is of an unknown image, or has a mask that does not fit."""
     if not stated:
         return Detections.of([])
     columns: Any = zip(*map(msgspec.structs.astuple, stated), strict=True)
     image_ids, category_ids, scores, amodal, visible, stated_boxes, orders = columns
-    if not sizes.keys() >= set(image_ids):
+    known = {one: identity for one in set(image_ids) if (identity := find(one)) is not None}
+    if len(known) < len(set(image_ids)):
         return None
+    image_ids = [known[one] for one in image_ids]
     amodal, visible = (_encoded(masks, image_ids, sizes) for masks in (amodal, visible))
     if amodal is None or visible is None:
         return None
@@ -142,12 +155,12 @@ def _encoded(masks: Sequence[_Mask | None], image_ids: Sequence[int], sizes: dic
     return encoded if fit and (sound_areas([mask for mask in encoded if mask]) >= 0).all() else None
 
 
-def _one_by_one(content: list[Any], images: dict[int, ImageRecord], path: str | Path) -> list[Detection]:
+def _one_by_one(content: list[Any], images: dict[int, ImageRecord], find: Find, path: str | Path) -> list[Detection]:
     """Detections with masks in any form; the first that is wrong is named."""
     found: list[Detection] = []
     for place, raw in enumerate(content):
         try:
-            found.append(_detection(raw, images))
+            found.append(_detection(raw, images, find))
         except UserError as error:
             raise UserError(error.problem, file=path, record=f"detection {place}", remedy=error.remedy) from None
         except (KeyError, TypeError, ValueError) as error:
@@ -156,10 +169,11 @@ def _one_by_one(content: list[Any], images: dict[int, ImageRecord], path: str | 
     return found
 
 
-def _detection(raw: dict[str, Any], images: dict[int, ImageRecord]) -> Detection:
-    image = images.get(raw["image_id"])
-    if image is None:
+def _detection(raw: dict[str, Any], images: dict[int, ImageRecord], find: Find) -> Detection:
+    identity = find(raw["image_id"])
+    if identity is None:
         raise UserError(f"image {raw['image_id']} is not in the data set", remedy="Give the data it was predicted for")
+    image = images[identity]
     amodal, visible = (
         None if raw.get(key) is None else rle.from_json(raw[key], (image.height, image.width))[0]
         for key in ("segmentation", "visible_mask")
@@ -170,7 +184,7 @@ def _detection(raw: dict[str, Any], images: dict[int, ImageRecord]) -> Detection
         box = (left, top, left + width, top + height)
     order = raw.get("depth_order")
     order = None if order is None else int(order)
-    return Detection(raw["image_id"], raw["category_id"], float(raw["score"]), box, amodal, visible, order)
+    return Detection(image.id, raw["category_id"], float(raw["score"]), box, amodal, visible, order)
 
 
 def write(detections: Sequence[Detection], path: str | Path) -> None:
