@@ -7,6 +7,7 @@ are (`amodal bench table1 --recipe eth80_small` makes the same ones). Writes `re
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -62,9 +63,8 @@ def score_run(job: runs.Job) -> list[dict[str, Any]]:
     loaded = checkpoint.load(job.folder / run_folder.CHECKPOINT)
     source = job.config.data.val
     assert source is not None
-    loaded.model.coarse = True
     began = perf_counter()
-    predicted = predict(loaded.model, open_source(source), reading=Reading(workers=1))
+    predicted = predict(partial(loaded.model.detect, coarse=True), open_source(source), reading=Reading(workers=1))
     seconds = round(perf_counter() - began, 1)
     training = read_json(job.folder / run_folder.METRICS)
     return [

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from torch import Tensor
 
 import amodal
 from amodal.bench.about import about
@@ -31,7 +30,6 @@ from amodal.inference.int8 import to_int8
 from amodal.inference.onnx import OnnxModel
 from amodal.inference.predictor import Model, Predictor
 from amodal.inference.result import Result
-from amodal.instances import Prediction
 from amodal.models import checkpoint
 from amodal.training import recipes
 from benchmarks.speed.harness import centre, compare
@@ -127,22 +125,9 @@ def predict_all(model: Model, pictures: Sequence[np.ndarray], score: float) -> N
 
 def ap(model: Model, samples: SampleSet) -> float | None:
     """Amodal AP in percent."""
-
-    def predictions(images: list[Tensor]) -> list[Prediction]:
-        return [as_prediction(result) for result in Predictor(model).predict(images, score_threshold=0)]
-
-    report, _ = evaluate(predictions, samples)
+    report, _ = evaluate(Predictor(model).detect, samples)
     assert report.amodal is not None
     return None if report.amodal.ap is None else round(100 * report.amodal.ap, 2)
-
-
-def as_prediction(result: Result) -> Prediction:
-    return {
-        "boxes": torch.from_numpy(result.boxes),
-        "labels": torch.from_numpy(result.labels),
-        "scores": torch.from_numpy(result.scores),
-        "amodal_masks": torch.from_numpy(result.masks),
-    }
 
 
 def agreement(expected: Sequence[Result], found: Sequence[Result]) -> float | None:

@@ -1,4 +1,4 @@
-"""Does a change of the code change a number? What models answer and learn, recorded before and compared to the bit after.
+"""Does a change of the code change a number? What models answer and learn is recorded, and compared to the bit.
 
     python -m benchmarks.same_numbers --record before.npz     # at the commit before the change
     python -m benchmarks.same_numbers --compare before.npz    # after it: lists what differs, status 1 if anything does
@@ -90,7 +90,9 @@ def differences(before: dict[str, np.ndarray], now: dict[str, np.ndarray]) -> It
             yield f"{name}: shape {before[name].shape} before, {now[name].shape} now"
         elif before[name].tobytes() != now[name].tobytes():
             is_number = now[name].dtype.kind in "fiu"
-            largest = np.abs(before[name].astype(float) - now[name].astype(float)).max() if is_number else "not a number"
+            largest = (
+                np.abs(before[name].astype(float) - now[name].astype(float)).max() if is_number else "not a number"
+            )
             yield f"{name}: differs (largest difference {largest})"
 
 
@@ -169,7 +171,12 @@ def small(method: Any, switches: dict[str, Any]) -> ModelConfig:
     """Few channels; every candidate passes, so that random weights find objects."""
     config = recipes.demo(Path()).model
     detector = replace(
-        config.detector, min_size=(96,), proposals_training=50, proposals_inference=30, box_width=16, score_threshold=0.01
+        config.detector,
+        min_size=(96,),
+        proposals_training=50,
+        proposals_inference=30,
+        box_width=16,
+        score_threshold=0.01,
     )
     return replace(
         config,

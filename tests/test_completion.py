@@ -7,6 +7,7 @@ import numpy as np
 import photographs
 import pytest
 import torch
+from amodal.inference.found import paste
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,6 @@ from amodal.completion.samples import CropBatches, chosen, roughened, sample
 from amodal.completion.training import MODEL, train_completer
 from amodal.errors import UserError
 from amodal.inference.completer import Completer, crops_of, gated
-from amodal.inference.found import paste
 from amodal.inference.predictor import Predictor
 from amodal.synthesis.composition import scene_rng
 

@@ -12,14 +12,15 @@ from PIL import Image
 from small_models import small_model, with_method
 from torch import Tensor
 
-from amodal import masks, rle
+from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
+from amodal.boxed_masks import BoxedMasks
 from amodal.commands.evaluate import Running, Written
 from amodal.commands.evaluate import evaluate as evaluate_command
 from amodal.data import coco
 from amodal.data.dataset import Sample
 from amodal.errors import UserError
-from amodal.evaluation.evaluator import Reading, as_detections, encode_in_boxes, evaluate, predict
+from amodal.evaluation.evaluator import Reading, as_detections, evaluate, predict
 from amodal.evaluation.report import Report
 from amodal.instances import Prediction, Target
 from amodal.models.checkpoint import Checkpoint, save
@@ -53,7 +54,7 @@ def squares(index: int) -> Target:
 
 
 def knowing(images: list[Tensor]) -> list[Prediction]:
-    """The truth, as a prediction; its coarse amodal masks are the visible ones."""
+    """The truth, as a prediction."""
     answers: list[Prediction] = []
     for image in images:
         target = squares(round(float(image[0, 0, 0]) * 25.5))
@@ -64,16 +65,25 @@ def knowing(images: list[Tensor]) -> list[Prediction]:
                 "scores": torch.tensor([0.9, 0.5]),
                 "amodal_masks": target["amodal_masks"],
                 "visible_masks": target["visible_masks"],
-                "coarse_amodal_masks": target["visible_masks"],
-                "coarse_visible_masks": target["visible_masks"],
                 "amodal_probabilities": torch.full((2, 4, 4), 0.75),
             }
         )
     return answers
 
 
-def test_a_model_that_knows_the_truth_is_perfect() -> None:
-    report, detections = evaluate(knowing, Squares(), reading=Reading(batch_size=2))
+def boxed(images: list[Tensor]) -> list[BoxedMasks]:
+    """The same with small masks over the boxes; the coarse amodal masks are the visible ones."""
+    whole, left = np.ones((2, 4, 4), np.float32), np.ones((2, 4, 4), np.float32)
+    left[1, :, 2:] = 0
+    return [
+        BoxedMasks(*(one[key].numpy() for key in ("boxes", "labels", "scores")), whole, left, left, left)
+        for one in knowing(images)
+    ]
+
+
+@pytest.mark.parametrize("model", [knowing, boxed])
+def test_a_model_that_knows_the_truth_is_perfect(model) -> None:
+    report, detections = evaluate(model, Squares(), reading=Reading(batch_size=2))
     assert report.amodal and report.visible and report.invisible and report.box
     assert (report.amodal.ap, report.visible.ap, report.invisible.ap, report.box.ap) == (1, 1, 1, 1)
     assert (report.counts.images, report.counts.instances, report.counts.occluded) == (5, 10, 5)
@@ -82,41 +92,24 @@ def test_a_model_that_knows_the_truth_is_perfect() -> None:
 
 
 def test_coarse_masks_are_scored_apart() -> None:
-    report, _ = evaluate(knowing, Squares(), masks="coarse")
+    report, _ = evaluate(boxed, Squares(), masks="coarse")
     # The front square (unoccluded) is found; the back one's coarse mask is its visible half, IoU 0.5: AP50 only.
     assert report.amodal and report.amodal.by_category == {"front": 1.0, "back": pytest.approx(0.1)}
     assert report.ap_occluded() == pytest.approx(0.1)
 
 
 def test_a_model_without_coarse_masks_is_refused_them() -> None:
-    def plain(images: list[Tensor]) -> list[Prediction]:
-        return [{k: v for k, v in p.items() if "coarse" not in k} for p in knowing(images)]  # type: ignore[misc]
-
     with pytest.raises(UserError, match="no coarse masks"):
-        evaluate(plain, Squares(), masks="coarse")
+        evaluate(knowing, Squares(), masks="coarse")
 
 
-def test_prediction_to_detections() -> None:
-    [found] = [as_detections(p, 3, Squares().categories)["refined"] for p in knowing([torch.zeros(3, 16, 24)])]
+def test_answers_to_detections() -> None:
+    found = as_detections(boxed([torch.zeros(3, 16, 24)])[0], ImageRecord(3, "", 16, 24), Squares().categories)
     assert [(d.image_id, d.category_id, d.box) for d in found] == [(3, 4, (8, 4, 16, 12)), (3, 7, (4, 4, 12, 12))]
     assert found[1].amodal and found[1].visible
     assert rle.areas([found[1].amodal, found[1].visible]).tolist() == [64, 32]
-
-
-def test_masks_that_are_known_to_lie_in_their_boxes_are_read_there_only() -> None:
-    torch.manual_seed(0)
-    boxes = torch.tensor([[-4.0, 3.2, 9.1, 30.0], [5.5, 2.5, 15.0, 7.0], [30.0, 0.0, 40.0, 5.0]])
-    found = masks.paste(torch.rand(3, 7, 7), boxes, (16, 24))
-    assert encode_in_boxes(found, boxes) == rle.encode(found.numpy())
-    prediction: Prediction = {
-        "boxes": boxes,
-        "labels": torch.tensor([1, 2, 2]),
-        "scores": torch.tensor([0.9, 0.8, 0.7]),
-        "amodal_masks": found,
-        "visible_masks": found,
-    }
-    everywhere, there = (as_detections(prediction, 1, Squares().categories, in_boxes=known) for known in (False, True))
-    assert everywhere == there
+    pasted, small = (predict(model, Squares()).detections["refined"] for model in (knowing, boxed))
+    assert pasted == small
 
 
 def test_hidden_pixels_are_counted_over_all_images() -> None:

@@ -1,5 +1,6 @@
 """What makes inference fast changes no number: pooling, masks on demand, chunks, channels last."""
 
+import numpy as np
 import pytest
 import torch
 from small_models import scene, small_model, with_method
@@ -8,7 +9,7 @@ from torchvision.ops import roi_align
 from amodal.models.align import align
 from amodal.models.losses import own_class
 from amodal.models.mask_head import CHUNK, MaskHead
-from amodal.models.refinement import Refinement, Remembered, Whole
+from amodal.models.refinement import CachedRows, EagerRows, Refinement
 from amodal.models.regions import RegionPooler, Regions, RegionTruth
 from amodal.models.vrsp import GUIDES, VRSP
 
@@ -62,7 +63,7 @@ def test_masks_on_demand_are_those_of_training(attention, switches):
     features, labels = torch.rand(7, 8, 14, 14), torch.tensor([1, 2, 3, 1, 2, 3, 1])
     with torch.no_grad():
         passes = branch.passes(features, labels)
-        for keep in (Remembered, Whole):
+        for keep in (CachedRows, EagerRows):
             masks = Refinement(branch, lambda which: features[which], labels, keep).masks
             for name, rows in masks.items():
                 expected = own_class(getattr(passes, name).logits, labels)
@@ -76,7 +77,7 @@ def test_rows_are_computed_once_and_only_where_asked():
         asked.extend(which.tolist())
         return which.float() ** 2
 
-    rows = Remembered(squares, 6)
+    rows = CachedRows(squares, 6)
     assert rows(torch.tensor([4, 1])).tolist() == [16, 1]
     assert rows(torch.tensor([1, 2, 4])).tolist() == [1, 4, 16]
     assert rows(torch.tensor([], dtype=torch.int64)).tolist() == []
@@ -87,30 +88,24 @@ def test_coarse_masks_are_made_when_they_are_wanted_and_change_nothing():
     model = small_model(with_method("vrsp")).eval()
     image, _ = scene()
     with torch.no_grad():
-        (without,) = model([image])
-        model.coarse = True
-        (with_them,) = model([image])
-    more = with_them.keys() - without.keys()
-    assert more >= {"coarse_amodal_masks", "coarse_visible_masks"}
-    assert all(name.startswith("coarse") for name in more)
-    assert all(torch.equal(without[name], with_them[name]) for name in without)
+        (without,), (with_them,) = (model.detect([image], coarse=coarse) for coarse in (False, True))
+    assert without.coarse is None
+    assert with_them.coarse is not None
+    assert not np.array_equal(with_them.coarse.amodal, with_them.amodal)
+    for name in ("boxes", "labels", "scores", "amodal", "visible"):
+        assert np.array_equal(getattr(without, name), getattr(with_them, name))
 
 
 @pytest.mark.parametrize("method", ["vrsp", "orcnn"])
 def test_a_least_score_only_leaves_out_what_is_below(method):
     model = small_model(with_method(method)).eval()
     with torch.no_grad():
-        batch, _ = model.resize([scene()[0]])
-        features = model.backbone(batch.tensors)
-        proposals, _ = model.propose(batch, features)
-        (candidates,) = model.boxes.candidates(features, proposals, batch.image_sizes)
-        everything, scores, _ = model.choose(features, candidates)
-        least = float(scores[3])
-        regions, found, masks = model.choose(features, candidates, least)
-    assert masks.amodal is not None
-    assert len(found) == len(masks.amodal) == int((scores >= least).sum())
-    torch.testing.assert_close(regions.boxes, everything.boxes[: len(found)])
-    torch.testing.assert_close(found, scores[: len(found)])
+        (everything,) = model.detect([scene()[0]])
+        least = float(everything.scores[3])
+        (found,) = model.detect([scene()[0]], score_threshold=least)
+    assert len(found) == len(found.amodal) == int((everything.scores >= least).sum())
+    np.testing.assert_allclose(found.boxes, everything.boxes[: len(found)], rtol=1e-5)
+    np.testing.assert_allclose(found.scores, everything.scores[: len(found)], rtol=1e-5)
 
 
 @pytest.mark.parametrize("method", ["mask_rcnn", "orcnn", "vrsp"])

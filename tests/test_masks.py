@@ -1,8 +1,20 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from amodal import masks
+from amodal import masks, rle
+from amodal.boxed_masks import BoxedMasks
+
+
+def paste(probabilities: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    number = len(boxes)
+    found = BoxedMasks(
+        boxes.numpy(), np.ones(number, np.int64), np.ones(number, np.float32), probabilities.numpy(), None
+    )
+    return torch.from_numpy(found.pasted(size)[0])
 
 
 def mask(*rows: str) -> torch.Tensor:
@@ -35,7 +47,7 @@ def test_no_masks_at_all():
     assert masks.boxes(none).shape == (0, 4)
     assert masks.occlusion_rates(none, none).shape == (0,)
     assert masks.crop(none, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), 7).shape == (0, 7, 7)
-    assert masks.paste(torch.zeros(0, 7, 7), torch.zeros(0, 4), (3, 4)).shape == (0, 3, 4)
+    assert paste(torch.zeros(0, 7, 7), torch.zeros(0, 4), (3, 4)).shape == (0, 3, 4)
 
 
 def test_ious():
@@ -48,7 +60,7 @@ def test_a_crop_over_whole_pixels_is_the_pixels_and_paste_is_its_inverse():
     box = torch.tensor([[4.0, 2.0, 8.0, 6.0]])
     crop = masks.crop(picture, box, torch.tensor([0]), 4)
     assert torch.equal(crop[0], torch.cat([L, EMPTY[:1]]))
-    assert torch.equal(masks.paste(crop.float(), box, (12, 12)), picture)
+    assert torch.equal(paste(crop.float(), box, (12, 12)), picture)
 
 
 def test_each_region_is_cropped_from_its_owner():
@@ -68,17 +80,22 @@ def test_paste_equals_sampling_the_whole_image(box):
     y = (torch.arange(size[0]) + 0.5 - top) / (bottom - top) * 2 - 1
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None]
     dense = F.grid_sample(probabilities[None], grid, align_corners=False)[0] > 0.5
-    assert torch.equal(masks.paste(probabilities, torch.tensor([box]), size), dense)
+    assert torch.equal(paste(probabilities, torch.tensor([box]), size), dense)
 
 
-def test_paste_stays_within_a_mask():
-    torch.manual_seed(0)
-    probabilities, within = torch.rand(2, 7, 7), torch.rand(2, 20, 24) > 0.5
-    boxes = torch.tensor([[3.3, 2.1, 17.8, 14.9], [-5.5, -2.0, 8.25, 30.0]])
-    free = masks.paste(probabilities, boxes, (20, 24))
-    assert torch.equal(masks.paste(probabilities, boxes, (20, 24), within=within), free & within)
+def test_a_visible_mask_stays_within_its_amodal_one_and_run_lengths_are_those_of_the_pasted_masks():
+    rng = np.random.default_rng(0)
+    boxes = np.array([[3.3, 2.1, 17.8, 14.9], [-5.5, -2.0, 8.25, 30.0], [30.0, 0, 40, 10]], np.float32)
+    amodal, visible = rng.random((2, 3, 7, 7), dtype=np.float32)
+    both = BoxedMasks(boxes, np.ones(3, np.int64), np.ones(3, np.float32), amodal, visible)
+    alone = replace(both, amodal=None)
+    whole, seen = both.pasted((20, 24))
+    assert (seen == (whole & alone.pasted((20, 24))[1])).all()
+    assert (alone.pasted((20, 24))[1] & ~whole).any()
+    assert both.encoded((20, 24)) == (rle.encode(whole), rle.encode(seen))
+    assert alone.encoded((20, 24))[0] is alone.pasted((20, 24))[0] is None
 
 
 def test_a_box_outside_the_image_pastes_nothing():
-    pasted = masks.paste(torch.ones(2, 4, 4), torch.tensor([[30.0, 0, 40, 10], [5, 5, 5, 9]]), (10, 10))
+    pasted = paste(torch.ones(2, 4, 4), torch.tensor([[30.0, 0, 40, 10], [5, 5, 5, 9]]), (10, 10))
     assert not pasted.any()

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from small_models import NUM_CLASSES, SMALL, scene, small_model, small_prior, with_method
 
 from amodal.annotations import Category
+from amodal.boxed_masks import Prompts
 from amodal.errors import UserError
 from amodal.models import checkpoint
 from amodal.models.config import BackboneConfig, MaskConfig
@@ -111,12 +113,11 @@ def test_completing_given_boxes(name):
     image, target = scene(num_objects=2)
     nothing = {"boxes": target["boxes"][:0], "labels": target["labels"][:0]}
     with torch.no_grad():
-        found, empty = model.complete(
-            [image, image], [target["boxes"], nothing["boxes"]], [target["labels"], nothing["labels"]]
-        )
-    torch.testing.assert_close(found["boxes"], target["boxes"])
-    assert found["labels"].tolist() == target["labels"].tolist()
-    assert len(empty["boxes"]) == 0
+        prompts = [Prompts(each["boxes"].numpy(), each["labels"].numpy()) for each in (target, nothing)]
+        found, empty = model.complete([image, image], prompts)
+    np.testing.assert_allclose(found.boxes, target["boxes"].numpy(), rtol=1e-5)
+    assert found.labels.tolist() == target["labels"].tolist()
+    assert len(empty) == 0
 
 
 def test_a_switched_off_part_has_no_weights():

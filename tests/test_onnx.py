@@ -56,10 +56,8 @@ def test_it_answers_as_pytorch_does(config, tmp_path):
 @torch.inference_mode()
 def best_candidate(model: AmodalRCNN, picture: np.ndarray) -> float:
     """The highest class score in a picture, before any re-scoring."""
-    batch, _ = model.resize([torch.from_numpy(picture).permute(2, 0, 1).float() / 255])
-    features = model.backbone(batch.tensors)
-    proposals, _ = model.propose(batch, features)
-    return float(model.boxes.candidates(features, proposals, batch.image_sizes)[0].scores[0])
+    ((_, candidates),) = model.candidates([torch.from_numpy(picture).permute(2, 0, 1).float() / 255])
+    return float(candidates.scores[0])
 
 
 @pytest.mark.parametrize("method", ["vrsp", "sln", "mask_rcnn"])
@@ -80,14 +78,14 @@ def test_any_number_of_objects_and_none(method, tmp_path):
 
 
 def test_it_leaves_out_what_scores_too_little_and_other_programs_need_not_ask(tmp_path):
-    """`least_score` is an input with a default."""
+    """`score_threshold` is an input with a default."""
     import onnxruntime
 
     export_onnx(small_model(SMALL).eval(), CATEGORIES, tmp_path / "m.onnx")
     predictor, picture = amodal.load(tmp_path / "m.onnx", device="cpu"), noise(50, 70)
     everything = predictor.predict(picture, score_threshold=0)
     least = float(everything.scores[3])
-    (found,) = predictor.model.find([picture], least)
+    (found,) = predictor.model.detect([picture], score_threshold=least)
     assert found.scores.tolist() == everything.scores[:4].tolist()
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     pixels = picture.transpose(2, 0, 1).astype(np.float32) / 255

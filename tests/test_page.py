@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from amodal.annotations import Category
+from amodal.boxed_masks import BoxedMasks
 from amodal.demo import session as session_module
 from amodal.demo.peeling import cut_out, peel
 from amodal.demo.session import Session, open_picture
 from amodal.errors import UserError
-from amodal.inference.found import Found
 from amodal.inference.predictor import Predictor
 from amodal.inference.render import Style
 
@@ -29,16 +29,16 @@ class TwoBars:
 
     categories = (Category(3, "post"), Category(8, "rail / beam"))
 
-    def find(self, images, least_score=0.0):
+    def detect(self, images, *, score_threshold=0.0, coarse=False):
         return [self._found(*image.shape[:2]) for image in images]
 
-    def _found(self, height: int, width: int) -> Found:
+    def _found(self, height: int, width: int) -> BoxedMasks:
         scale = np.array([width / WIDTH, height / HEIGHT] * 2, np.float32)
         boxes = np.array([[30, 10, 50, 50], [10, 20, 70, 40], [0, 0, 8, 8]], np.float32) * scale
         amodal = np.ones((3, 28, 28), np.float32)
         visible = amodal.copy()
         visible[1, :, 9:19] = 0
-        return Found(boxes, np.array([1, 2, 1]), np.array([0.9, 0.6, 0.2], np.float32), amodal, visible)
+        return BoxedMasks(boxes, np.array([1, 2, 1]), np.array([0.9, 0.6, 0.2], np.float32), amodal, visible)
 
     def complete(self, image, prompts):
         raise NotImplementedError

@@ -10,12 +10,12 @@ from small_models import SMALL, small_model, with_method
 
 import amodal
 from amodal.annotations import Category
+from amodal.boxed_masks import Prompts
 from amodal.errors import UserError
-from amodal.inference import eager
 from amodal.inference.eager import TorchModel
 from amodal.inference.pixels import as_pixels
-from amodal.inference.predictor import Predictor, Prompts
-from amodal.models import checkpoint
+from amodal.inference.predictor import Predictor
+from amodal.models import checkpoint, prompting
 
 CATEGORIES = [Category(4, "cup"), Category(5, "pear"), Category(9, "cow")]
 
@@ -169,7 +169,7 @@ def test_given_visible_masks_are_kept_and_completed(predictor, picture):
 
 
 def test_only_given_occluders_hide(predictor, picture, monkeypatch):
-    monkeypatch.setattr(eager, "GROWTH", 1.0)  # random weights claim nothing in a box that is hardly grown
+    monkeypatch.setattr(prompting, "GROWTH", 1.0)  # random weights claim nothing in a box that is hardly grown
     seen = np.zeros((2, 50, 70), dtype=bool)
     seen[0, 10:30, 10:30] = True
     seen[1, 10:30, 30:60] = True

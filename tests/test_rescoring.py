@@ -2,7 +2,8 @@ import pytest
 import torch
 from torchvision.ops import batched_nms
 
-from amodal.models.rescoring import Candidates, Wanted, fuse_scores, suppress, suppress_rescored
+from amodal.models.rescoring import Candidates, SuppressionLimits, suppress, suppress_rescored
+from amodal.models.semantics import PAPER, REFERENCE
 
 
 def crowd(seed: int, number: int) -> tuple[Candidates, torch.Tensor]:
@@ -31,9 +32,9 @@ class Corrections:
         return [lambda which, number=number: stage(number, which) for number in range(len(self.asked))]
 
 
-def brute_force(candidates: Candidates, scores: torch.Tensor, wanted: Wanted) -> list[int]:
-    kept = batched_nms(candidates.boxes, scores, candidates.labels, wanted.iou)
-    return kept[scores[kept] >= wanted.least][: wanted.limit].tolist()
+def brute_force(candidates: Candidates, scores: torch.Tensor, limits: SuppressionLimits) -> list[int]:
+    kept = batched_nms(candidates.boxes, scores, candidates.labels, limits.iou_threshold)
+    return kept[scores[kept] >= limits.score_threshold][: limits.max_detections].tolist()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -43,9 +44,9 @@ def brute_force(candidates: Candidates, scores: torch.Tensor, wanted: Wanted) ->
 def test_bounded_rescoring_equals_rescoring_everything(seed, num_stages, least, number, limit, step):
     candidates, factors = crowd(seed, number)
     corrections = Corrections(candidates.scores, factors[:num_stages])
-    wanted = Wanted(0.5, limit, least)
-    kept, scores = suppress_rescored(candidates, corrections.stages(), wanted, step)
-    assert kept.tolist() == brute_force(candidates, corrections.products[-1], wanted)
+    limits = SuppressionLimits(0.5, limit, least)
+    kept, scores = suppress_rescored(candidates, corrections.stages(), limits, step)
+    assert kept.tolist() == brute_force(candidates, corrections.products[-1], limits)
     torch.testing.assert_close(scores, corrections.products[-1, kept])
     for number_asked, earlier in zip(corrections.asked[1:], corrections.asked, strict=False):
         assert set(number_asked) <= set(earlier)
@@ -55,16 +56,16 @@ def test_bounded_rescoring_equals_rescoring_everything(seed, num_stages, least, 
 def test_a_later_stage_is_asked_less():
     candidates, _ = crowd(0, 300)
     corrections = Corrections(candidates.scores, torch.tensor([[0.9], [0.9]]).expand(2, 300))
-    suppress_rescored(candidates, corrections.stages(), Wanted(0.5, 100), 1)
+    suppress_rescored(candidates, corrections.stages(), SuppressionLimits(0.5, 100), 1)
     first, second = map(len, corrections.asked)
     assert second < first < 300
 
 
-@pytest.mark.parametrize("wanted", [Wanted(0.5, 5), Wanted(0.5, 100, 0.8)])
-def test_it_looks_at_few_candidates_where_few_are_wanted(wanted):
+@pytest.mark.parametrize("limits", [SuppressionLimits(0.5, 5), SuppressionLimits(0.5, 100, 0.8)])
+def test_it_looks_at_few_candidates_where_few_are_limits(limits):
     candidates, _ = crowd(0, 300)
     corrections = Corrections(candidates.scores, torch.full((1, 300), 0.9))
-    suppress_rescored(candidates, corrections.stages(), wanted)
+    suppress_rescored(candidates, corrections.stages(), limits)
     assert len(corrections.asked[0]) < 100
 
 
@@ -73,17 +74,17 @@ def test_only_whom_nothing_else_can_put_out_is_asked():
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 9, 10], [50, 50, 60, 60]])
     candidates = Candidates(boxes, torch.ones(4, dtype=torch.int64), torch.tensor([0.9, 0.8, 0.7, 0.1]))
     corrections = Corrections(candidates.scores, torch.ones(1, 4))
-    kept, _ = suppress_rescored(candidates, corrections.stages(), Wanted(0.5, 10), 1)
+    kept, _ = suppress_rescored(candidates, corrections.stages(), SuppressionLimits(0.5, 10), 1)
     assert kept.tolist() == corrections.asked[0] == [0, 3]
 
 
 def test_no_candidates_and_no_corrections():
     nothing = Candidates(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0))
-    kept, scores = suppress_rescored(nothing, [lambda which: which.float()], Wanted(0.5, 10))
+    kept, scores = suppress_rescored(nothing, [lambda which: which.float()], SuppressionLimits(0.5, 10))
     assert len(kept) == len(scores) == len(suppress(nothing, 0.5)) == 0
     candidates, _ = crowd(0, 50)
-    kept, scores = suppress_rescored(candidates, [], Wanted(0.5, 7))
-    assert kept.tolist() == brute_force(candidates, candidates.scores, Wanted(0.5, 7))
+    kept, scores = suppress_rescored(candidates, [], SuppressionLimits(0.5, 7))
+    assert kept.tolist() == brute_force(candidates, candidates.scores, SuppressionLimits(0.5, 7))
     torch.testing.assert_close(scores, candidates.scores[kept])
 
 
@@ -92,12 +93,12 @@ def test_a_bad_shape_loses_its_place_to_the_box_that_it_overlaps():
     candidates = Candidates(boxes, torch.ones(2, dtype=torch.int64), torch.tensor([0.9, 0.8]))
     assert suppress(candidates, 0.5).tolist() == [0]
     corrections = Corrections(candidates.scores, torch.tensor([[0.5, 0.9]]))
-    kept, scores = suppress_rescored(candidates, corrections.stages(), Wanted(0.5, 10))
+    kept, scores = suppress_rescored(candidates, corrections.stages(), SuppressionLimits(0.5, 10))
     assert kept.tolist() == [1]
     torch.testing.assert_close(scores, torch.tensor([0.72]))
 
 
 def test_fused_scores():
     scores, factors = torch.tensor([0.5]), [torch.tensor([0.5]), torch.tensor([0.5])]
-    torch.testing.assert_close(fuse_scores(scores, factors, geometric=False), torch.tensor([0.125]))
-    torch.testing.assert_close(fuse_scores(scores, factors, geometric=True), torch.tensor([0.5]))
+    torch.testing.assert_close(PAPER.fuse(scores, factors), torch.tensor([0.125]))
+    torch.testing.assert_close(REFERENCE.fuse(scores, factors), torch.tensor([0.5]))

@@ -7,12 +7,12 @@ import pytest
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
+from amodal.boxed_masks import BoxedMasks
 from amodal.data import formats
 from amodal.errors import UserError
 from amodal.evaluation import results
 from amodal.inference.depth_order import covered_pixels, front_to_back
-from amodal.inference.found import Found, paste
-from amodal.inference.result import Result, from_annotations
+from amodal.inference.result import Result, from_annotations, from_boxed
 
 CATEGORIES = (Category(3, "cup"), Category(7, "pear"))
 
@@ -153,25 +153,12 @@ def test_front_to_back(covered, places):
     assert front_to_back(np.asarray(covered, dtype=np.int64)).tolist() == places
 
 
-def test_pasting_equals_the_models_own():
-    torch = pytest.importorskip("torch")
-    from amodal import masks
-
-    generator = np.random.default_rng(0)
-    probabilities = generator.random((60, 28, 28), dtype=np.float32)
-    corners = generator.uniform(-30, 90, (60, 2)).astype(np.float32)
-    boxes = np.hstack([corners, corners + generator.uniform(0, 70, (60, 2)).astype(np.float32)])
-    own = masks.paste(torch.from_numpy(probabilities), torch.from_numpy(boxes), (64, 80)).numpy()
-    assert (paste(probabilities, boxes, (64, 80)) != own).mean() < 1e-5  # a value at the very threshold may differ
-    assert own.any()
-
-
 def test_found_keeps_what_scores_enough_and_the_visible_within_the_amodal():
     ones, half = np.ones((2, 4, 4), np.float32), np.ones((2, 4, 4), np.float32)
     half[:, :, 2:] = 0
     boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 4]], np.float32)
-    found = Found(boxes, np.array([1, 2]), np.array([0.5, 0.4], np.float32), half, ones)
-    kept = found.result((4, 4), CATEGORIES, 0.5)
+    found = BoxedMasks(boxes, np.array([1, 2]), np.array([0.5, 0.4], np.float32), half, ones)
+    kept = from_boxed(found, (4, 4), CATEGORIES, 0.5)
     assert kept.names == ("cup",)
     assert kept.visible_masks is not None
     assert (kept.visible_masks[0] == mask("##..", "##..", "##..", "##..")).all()

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from amodal.annotations import Category
+from amodal.boxed_masks import BoxedMasks
 from amodal.commands.predict import How, predict
 from amodal.errors import UserError
 from amodal.inference import camera, predictor
 from amodal.inference.camera import Device, device, is_live, predict_camera
-from amodal.inference.found import Found
 from amodal.inference.predictor import Predictor
 from amodal.inference.render import Style
 from amodal.inference.result import Result
@@ -32,14 +32,14 @@ class Bright:
 
     categories = (Category(1, "square"),)
 
-    def find(self, images, least_score=0.0):
+    def detect(self, images, *, score_threshold=0.0, coarse=False):
         return [self._found(image) for image in images]
 
-    def _found(self, image: np.ndarray) -> Found:
+    def _found(self, image: np.ndarray) -> BoxedMasks:
         rows, columns = np.nonzero(image.mean(axis=2) > 128)
         boxes = np.array([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]], np.float32)
         full = np.ones((1, 28, 28), np.float32)
-        return Found(boxes, np.array([1]), np.array([0.9], np.float32), full, full)
+        return BoxedMasks(boxes, np.array([1]), np.array([0.9], np.float32), full, full)
 
     def complete(self, image, prompts):
         raise NotImplementedError
@@ -199,12 +199,12 @@ class Slow(Bright):
         self.seen: list[float] = []
         self.interrupt_after = interrupt_after
 
-    def find(self, images, least_score=0.0):
+    def detect(self, images, *, score_threshold=0.0, coarse=False):
         if len(self.seen) == self.interrupt_after:
             raise KeyboardInterrupt
         time.sleep(0.12)
         self.seen.append(float(images[0][:, :, 2].mean()))
-        return super().find(images)
+        return super().detect(images)
 
 
 def test_a_model_slower_than_the_camera_gets_its_newest_frames(tmp_path, monkeypatch):

@@ -12,9 +12,9 @@ from amodal.models.config import VRSPConfig
 from amodal.models.losses import mask_loss, own_class
 from amodal.models.mask_head import MaskHead
 from amodal.models.reclassification import Reclassifier
-from amodal.models.refinement import Refinement, Remembered, Whole
+from amodal.models.refinement import CachedRows, EagerRows, Refinement
 from amodal.models.regions import RegionPooler, RegionTruth
-from amodal.models.rescoring import fuse_scores, prior_factor
+from amodal.models.semantics import PAPER, REFERENCE
 from amodal.models.vrsp import VRSP
 from amodal.prior.autoencoder import MaskAutoencoder
 from amodal.prior.codebook import CodeBook
@@ -135,7 +135,7 @@ def test_reclassification_logits(golden, branch):
     torch.testing.assert_close(logits, golden["reclass_logits"], **CLOSE)
 
 
-@pytest.mark.parametrize("keep", [Remembered, Whole])
+@pytest.mark.parametrize("keep", [CachedRows, EagerRows])
 def test_the_masks_of_inference_are_those_of_training(golden, branch, keep):
     labels = golden["labels"] + 1
     with torch.no_grad():
@@ -145,7 +145,7 @@ def test_the_masks_of_inference_are_those_of_training(golden, branch, keep):
             torch.testing.assert_close(masks(torch.arange(len(labels))), expected, **CLOSE)
 
 
-@pytest.mark.parametrize("keep", [Remembered, Whole])
+@pytest.mark.parametrize("keep", [CachedRows, EagerRows])
 def test_distance_to_the_nearest_shape_and_the_final_score(golden, branch, keep):
     labels = golden["labels"] + 1
     refined = own_class(golden["refined_amodal_logits"], labels) > 0
@@ -160,11 +160,11 @@ def test_distance_to_the_nearest_shape_and_the_final_score(golden, branch, keep)
         factors = [factor(everything) for factor in refinement.factors()]
     if int(golden["ae_convs"]) == 2:  # the authors' KINS run re-scores by the prior alone
         factors = factors[1:]
-    scores = fuse_scores(golden["class_scores"], factors, geometric=True)
+    scores = REFERENCE.fuse(golden["class_scores"], factors)
     torch.testing.assert_close(scores, golden["rescored_reference"], **CLOSE)
 
 
 def test_the_prior_factor_is_one_at_no_distance_and_zero_beyond_alpha_minus_one():
     distances = torch.tensor([0.0, 1.0])
-    torch.testing.assert_close(prior_factor(distances, 2.0, logarithmic=True), torch.tensor([1.0, 0.0]))
-    torch.testing.assert_close(prior_factor(distances, 2.0, logarithmic=False), torch.tensor([1.0, 0.0]))
+    torch.testing.assert_close(REFERENCE.prior_factor(distances, 2.0), torch.tensor([1.0, 0.0]))
+    torch.testing.assert_close(PAPER.prior_factor(distances, 2.0), torch.tensor([1.0, 0.0]))

@@ -14,7 +14,7 @@ from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import POOLED_SIDE, all_regions
 from amodal.models.losses import attend
 from amodal.models.mask_head import MaskHead
-from amodal.models.refinement import Refinement, Whole
+from amodal.models.refinement import EagerRows, Refinement
 from amodal.models.regions import Regions
 from amodal.models.vrsp import VRSP
 from amodal.models.zoo import MASK_SIDE
@@ -66,7 +66,7 @@ def stages(model: AmodalRCNN, quick: bool) -> list[Stage]:
     proposals, _ = model.propose(sized, features)
     regions = some_regions(number, len(branch.prior.codebook.codes) if branch.prior else 1)
     box_features, pooled, labels = model.boxes.pool(features, regions), branch.pool(features, regions), regions.labels
-    refinement = Refinement(branch, lambda which: pooled[which], labels, Whole)
+    refinement = Refinement(branch, lambda which: pooled[which], labels, EagerRows)
     every = torch.arange(number)
     masks = {name: rows(every) for name, rows in refinement.masks.items()}
     attended = pooled * attend(masks["refined_visible"])
@@ -133,13 +133,13 @@ def stages(model: AmodalRCNN, quick: bool) -> list[Stage]:
         ),
         stage(
             f"second opinion on the class, {number} regions",
-            lambda: branch.second_opinion(flat, masks["refined_visible"], labels),
+            lambda: branch.reclassification_factor(flat, masks["refined_visible"], labels),
             branch.reclassifier,
             pooled,
         ),
         stage(
             f"distance to known shapes, {number} regions",
-            lambda: branch.likeness(masks["refined_amodal"], labels),
+            lambda: branch.prior_factor(masks["refined_amodal"], labels),
             None,
             masks["refined_amodal"],
         ),

@@ -16,10 +16,10 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.roi_heads import maskrcnn_inference
 
 from amodal.instances import Prediction
-from amodal.models.amodal_rcnn import STEP_CPU, AmodalRCNN, paste
+from amodal.models.amodal_rcnn import STEP_CPU, AmodalRCNN, Encoded, as_boxed, as_prediction
 from amodal.models.boxes import all_regions
 from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, ModelConfig
-from amodal.models.rescoring import Candidates, Wanted, suppress_rescored
+from amodal.models.rescoring import Candidates, SuppressionLimits, suppress_rescored
 from benchmarks.speed.harness import Row, compare
 from benchmarks.speed.rival import torchvision_mask_rcnn
 from benchmarks.speed.small import SURE, candidates_of, scenes, untrained
@@ -81,9 +81,9 @@ def measure(demo: AmodalRCNN, rival: MaskRCNN, quick: bool, told_rival: str) -> 
 def decide(model: AmodalRCNN, rival: MaskRCNN, image: Tensor) -> Decisions:
     """By the demo's model, and by the rival with its weights."""
     features, found, scale = candidates_of(model, image)
-    look = model.branch.look(features, all_regions([found.boxes], [found.labels]), found.scores)
+    lazy = model.branch.on_demand(features, all_regions([found.boxes], [found.labels]), found.scores)
     everything = torch.arange(len(found.scores))
-    bounds = torch.stack([correct(everything) for correct in look.corrections])
+    bounds = torch.stack([correct(everything) for correct in lazy.corrections])
     (theirs,) = rival([image])
     return Decisions(replace(found, boxes=found.boxes / scale), bounds, (theirs["boxes"], theirs["labels"]))
 
@@ -100,21 +100,21 @@ def predict(model: AmodalRCNN, image: Tensor, told: Decisions, least: float) -> 
     """`AmodalRCNN.forward` of one image with the decisions that it is told."""
     features, _, scale = candidates_of(model, image)
     candidates = replace(told.candidates, boxes=told.candidates.boxes * scale)
-    look = model.branch.look(features, all_regions([candidates.boxes], [candidates.labels]), candidates.scores)
+    lazy = model.branch.on_demand(features, all_regions([candidates.boxes], [candidates.labels]), candidates.scores)
 
     def told_after(stage: int) -> Callable[[Tensor], Tensor]:
         def correct(which: Tensor) -> Tensor:
-            look.corrections[stage](which)
+            lazy.corrections[stage](which)
             return told.bounds[stage, which]
 
         return correct
 
-    wanted = Wanted(model.boxes.config.nms_threshold, model.boxes.config.detections_per_image, least)
-    corrections = [told_after(stage) for stage in range(len(look.corrections))]
+    wanted = SuppressionLimits(model.boxes.config.nms_threshold, model.boxes.config.detections_per_image, least)
+    corrections = [told_after(stage) for stage in range(len(lazy.corrections))]
     kept, scores = suppress_rescored(candidates, corrections, wanted, STEP_CPU)
     regions = all_regions([candidates.boxes], [candidates.labels])[kept]
-    size = (image.shape[-2], image.shape[-1])
-    return paste(regions, scores, look.masks(kept, coarse=False), torch.tensor([scale, scale]), size)
+    encoded = Encoded(features, (0, 0), torch.tensor([scale, scale]))
+    return as_prediction(as_boxed(regions, scores, lazy.masks(kept, coarse=False), encoded), image)
 
 
 def rival_predicts(rival: MaskRCNN, image: Tensor, told: Decisions) -> Any:

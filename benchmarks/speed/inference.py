@@ -16,7 +16,7 @@ from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import all_regions
 from amodal.models.losses import own_class
 from amodal.models.regions import STRIDES
-from amodal.models.rescoring import Candidates, Wanted, suppress, suppress_rescored
+from amodal.models.rescoring import Candidates, SuppressionLimits, suppress, suppress_rescored
 from amodal.models.vrsp import VRSP
 from amodal.models.zoo import MASK_SIDE
 from benchmarks.speed import full_size
@@ -104,7 +104,10 @@ def all_passes(model: AmodalRCNN, image: Tensor) -> tuple[Candidates, Tensor, Te
     pooled = plainly_pooled(features, regions.boxes)
     passes = branch.passes(pooled, regions.labels)
     amodal, visible = (own_class(p.logits, regions.labels) for p in (passes.refined_amodal, passes.refined_visible))
-    factors = branch.second_opinion(pooled, visible, regions.labels), branch.likeness(amodal, regions.labels)
+    factors = (
+        branch.reclassification_factor(pooled, visible, regions.labels),
+        branch.prior_factor(amodal, regions.labels),
+    )
     return _detections(model, candidates, branch.rescored(candidates.scores, factors), amodal, visible)
 
 
@@ -147,16 +150,16 @@ def looks(model: AmodalRCNN, images: list[Tensor], least: float) -> dict[str, An
     config, counts = model.boxes.config, []
     for image in images:
         features, candidates, _ = candidates_of(model, image)
-        look = model.branch.look(features, all_regions([candidates.boxes], [candidates.labels]), candidates.scores)
-        asked = [0] * len(look.corrections)
+        lazy = model.branch.on_demand(features, all_regions([candidates.boxes], [candidates.labels]), candidates.scores)
+        asked = [0] * len(lazy.corrections)
 
-        def counted(stage: int, which: Tensor, look: Any = look, asked: list[int] = asked) -> Tensor:
+        def counted(stage: int, which: Tensor, lazy: Any = lazy, asked: list[int] = asked) -> Tensor:
             asked[stage] += len(which)
-            return look.corrections[stage](which)
+            return lazy.corrections[stage](which)
 
         corrections = [lambda which, s=stage, c=counted: c(s, which) for stage in range(len(asked))]
-        wanted = Wanted(config.nms_threshold, config.detections_per_image, least)
-        bounded = Candidates(candidates.boxes, candidates.labels, look.bounds)
+        wanted = SuppressionLimits(config.nms_threshold, config.detections_per_image, least)
+        bounded = Candidates(candidates.boxes, candidates.labels, lazy.bounds)
         kept, _ = suppress_rescored(bounded, corrections, wanted)
         counts.append([len(candidates.scores), *asked, len(kept)])
     names = ("candidates", "looked_at_for_their_class", "looked_at_for_their_shape", "detections")

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from amodal import masks, rle
-from amodal.evaluation.evaluator import encode_in_boxes
+from amodal.boxed_masks import BoxedMasks
 from benchmarks.speed.harness import Curve, Measured, Stage, best, compare
 
 TITLE = "Masks into images and run lengths"
@@ -39,7 +39,21 @@ class Regions:
 
     def encoded(self) -> list[rle.Rle]:
         """This package's way, as in `amodal evaluate`."""
-        return encode_in_boxes(masks.paste(self.probabilities, self.boxes, self.size), self.boxes)
+        amodal, _ = self.boxed().encoded(self.size)
+        assert amodal is not None
+        return amodal
+
+    def boxed(self) -> BoxedMasks:
+        """As a model gives them."""
+        number = len(self.boxes)
+        boxes, masks = self.boxes.numpy(), self.probabilities.numpy()
+        return BoxedMasks(boxes, np.ones(number, np.int64), np.ones(number, np.float32), masks, None)
+
+    def pasted(self) -> np.ndarray:
+        """Bool (R, H, W)."""
+        amodal, _ = self.boxed().pasted(self.size)
+        assert amodal is not None
+        return amodal
 
     def encoded_as_usual(self) -> list[rle.Rle]:
         """As torchvision's reference scripts do it."""
@@ -64,10 +78,9 @@ def differing_pixels(given: Regions) -> int:
     """Pixels where pasting in boxes differs from the definition evaluated in double precision over whole images."""
     count = 0
     height, width = given.size
-    for mask, box in zip(given.probabilities.double(), given.boxes.double(), strict=True):
+    for mask, box, own in zip(given.probabilities.double(), given.boxes.double(), given.pasted(), strict=True):
         across, down = (weights(box[axis], box[axis + 2], length) for axis, length in ((0, width), (1, height)))
-        own = masks.paste(mask[None].float(), box[None].float(), given.size)[0]
-        count += int((own != (down @ mask @ across.T > 0.5)).sum())
+        count += int((own != (down @ mask @ across.T > 0.5).numpy()).sum())
     return count
 
 
@@ -82,7 +95,7 @@ def measure(quick: bool) -> Measured:
     size, count, repetitions = ((48, 64), 4, 2) if quick else (SIZE, OBJECTS, 5)
     given = regions(count, size)
     timing = compare(given.encoded, given.encoded_as_usual, repetitions=repetitions)
-    pasted = masks.paste(given.probabilities, given.boxes, size).numpy()
+    pasted = given.pasted()
     theirs = paste_masks_in_image(given.probabilities[:, None], given.boxes, size)[:, 0] > 0.5
     in_columns = [np.array(mask[:, :, None], dtype=np.uint8, order="F") for mask in pasted]
 
@@ -97,11 +110,10 @@ def measure(quick: bool) -> Measured:
         timing.row(f"Masks pasted and run-length encoded, {name}", RIVAL, 5, **equal, iou_with_rival=overlap),
         encoding.row(f"Run lengths alone, of whole masks, {name}", "pycocotools encode, of masks in its order"),
     ]
-    pasting = best(lambda: masks.paste(given.probabilities, given.boxes, size))
-    whole = torch.from_numpy(pasted)
+    pasting, placed = best(given.pasted), list(given.boxed().placed(size))
 
     def encode() -> list[rle.Rle]:
-        return encode_in_boxes(whole, given.boxes)
+        return [rle.from_crop(one.amodal, one.left, one.top, size) for one in placed if one.amodal is not None]
 
     read = 4.0 * given.probabilities.numel()
     stages = [

@@ -63,11 +63,8 @@ def scenes(count: int, side: int | None = None) -> list[Tensor]:
 
 def candidates_of(model: AmodalRCNN, image: Tensor) -> tuple[dict[str, Tensor], Candidates, float]:
     """The pyramid, the candidates in resized pixels, and how many of these a pixel of the image has a side."""
-    batch, _ = model.resize([image])
-    features = model.backbone(batch.tensors)
-    proposals, _ = model.propose(batch, features)
-    (candidates,) = model.boxes.candidates(features, proposals, batch.image_sizes)
-    return features, candidates, batch.image_sizes[0][1] / image.shape[-1]
+    ((encoded, candidates),) = model.candidates([image])
+    return encoded.features, candidates, encoded.size[1] / image.shape[-1]
 
 
 @torch.inference_mode()

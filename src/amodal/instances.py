@@ -46,10 +46,7 @@ class Prediction(TypedDict):
     scores: Float[Tensor, " N"]
     amodal_masks: NotRequired[Bool[Tensor, "N H W"]]
     visible_masks: NotRequired[Bool[Tensor, "N H W"]]
-    coarse_amodal_masks: NotRequired[Bool[Tensor, "N H W"]]
-    coarse_visible_masks: NotRequired[Bool[Tensor, "N H W"]]
     amodal_probabilities: NotRequired[Float[Tensor, "N S S"]]
-    coarse_amodal_probabilities: NotRequired[Float[Tensor, "N S S"]]
 
 
 def select(target: Target, keep: Tensor) -> Target:

@@ -1,9 +1,9 @@
-"""Pure functions of masks: area, box, occlusion rate, IoU; crop to a region and paste into an image.
+"""Pure functions of masks: area, box, occlusion rate, IoU; crop to a region.
 
-A mask here is a bool tensor (N, H, W); a box is xyxy in pixels, where pixel i covers [i, i + 1).
+A mask here is a bool tensor (N, H, W); a box is xyxy in pixels, where pixel i covers [i, i + 1). The way back, from
+regions into an image, is `amodal.boxed_masks`.
 """
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -74,72 +74,3 @@ def crop(
     regions = torch.cat([owners[:, None].to(boxes), boxes], 1)
     cells = roi_align(masks[:, None].to(boxes.dtype), regions, side, aligned=True)
     return cells[:, 0] >= 0.5
-
-
-def paste(
-    probabilities: Float[Tensor, "R S S"],
-    boxes: Float[Tensor, "R 4"],
-    size: tuple[int, int],
-    threshold: float = 0.5,
-    within: Bool[Tensor, "R H W"] | None = None,
-) -> Bool[Tensor, "R H W"]:
-    """Region masks stretched over their boxes in an image of `size` (H, W), bilinear, on where > `threshold`.
-
-    Only the pixels inside each box are computed. Bilinear interpolation over an axis-aligned box is separable, so a
-    mask is two small matrix products: (h, S) @ (S, S) @ (S, w).
-
-    Args:
-        probabilities: One mask for each box.
-        boxes: xyxy in pixels.
-        size: Height and width of the image.
-        threshold: Exclusive.
-        within: Pixels that are not on here stay off, as a visible mask's do outside its amodal mask.
-    """
-    image_masks = _cleared((len(probabilities), *size), probabilities.device)
-    reached = pixel_boxes(boxes, size).tolist()
-    for index, (mask, box, (left, top, right, bottom)) in enumerate(zip(probabilities, boxes, reached, strict=True)):
-        if right <= left or bottom <= top:
-            continue
-        place = image_masks[index, top:bottom, left:right]
-        torch.gt(stretch(mask, box, (left, top, right, bottom)), threshold, out=place)
-        if within is not None:
-            place &= within[index, top:bottom, left:right]
-    return image_masks
-
-
-def stretch(
-    probabilities: Float[Tensor, "S S"], box: Float[Tensor, "4"], reached: tuple[int, int, int, int]
-) -> Float[Tensor, "h w"]:
-    """One region's mask at the pixels that its box reaches (`pixel_boxes`), bilinear."""
-    left, top, right, bottom = reached
-    across = _interpolation(box[0], box[2], left, right, probabilities.shape[-1])
-    down = _interpolation(box[1], box[3], top, bottom, probabilities.shape[-1])
-    return down @ probabilities @ across.T
-
-
-def pixel_boxes(boxes: Float[Tensor, "R 4"], size: tuple[int, int]) -> Int64[Tensor, "R 4"]:
-    """The pixels that boxes reach in an image of `size` (H, W): xyxy rounded outwards. None where right <= left.
-
-    >>> pixel_boxes(torch.tensor([[-3.0, 1.5, 2.5, 9.0]]), (8, 8))
-    tensor([[0, 1, 3, 8]])
-    """
-    x, y = boxes[:, 0::2].clamp(0, size[1]), boxes[:, 1::2].clamp(0, size[0])
-    return torch.stack([x[:, 0].floor(), y[:, 0].floor(), x[:, 1].ceil(), y[:, 1].ceil()], 1).long()
-
-
-def _cleared(shape: tuple[int, int, int], device: torch.device) -> Bool[Tensor, "R H W"]:
-    """All off. On a CPU NumPy takes zeroed memory from the system, page by page as it is touched: most never is."""
-    if device.type == "cpu":
-        return torch.from_numpy(np.zeros(shape, dtype=bool))
-    return torch.zeros(shape, dtype=torch.bool, device=device)
-
-
-def _interpolation(low: Tensor, high: Tensor, start: int, stop: int, side: int) -> Float[Tensor, "P S"]:
-    """Weights that take `side` cells over [low, high) to the pixel centres start + 0.5 ... stop - 0.5.
-
-    Beyond the outermost cell centres the mask falls linearly to zero within one cell, as zero-padded sampling has it.
-    """
-    centres = torch.arange(start, stop, device=low.device, dtype=low.dtype) + 0.5
-    places = (centres - low) / (high - low).clamp(min=1e-6) * side - 0.5
-    cells = torch.arange(side, device=low.device, dtype=low.dtype)
-    return (1 - (places[:, None] - cells).abs()).clamp(min=0)

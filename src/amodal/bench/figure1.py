@@ -18,6 +18,7 @@ from amodal import masks
 from amodal.bench.silhouettes import silhouettes
 from amodal.bench.subjects import Subject
 from amodal.bench.trained import Trained
+from amodal.boxed_masks import Prompts
 from amodal.errors import UserError
 from amodal.inference.render import Style, draw
 from amodal.inference.result import Result
@@ -29,14 +30,14 @@ def completions(model: Trained, subject: Subject) -> Bool[np.ndarray, "M H W"]:
     """What the model takes the target's hidden part to be, behind each occluder: its mask beyond the visible part."""
     device = next(model.model.parameters()).device
     images = [torch.from_numpy(image.copy()).to(device).permute(2, 0, 1).float() / 255 for image in subject.images]
-    box = masks.boxes(torch.from_numpy(subject.amodal)[None]).to(device)
-    labels = torch.tensor([subject.label], device=device)
-    predictions = model.model.complete(images, [box] * len(images), [labels] * len(images))
+    box = masks.boxes(torch.from_numpy(subject.amodal)[None]).numpy()
+    prompts = Prompts(box, np.array([subject.label]))
     found = []
-    for prediction in predictions:
-        if "amodal_masks" not in prediction:
+    for answer in model.model.complete(images, [prompts] * len(images)):
+        amodal, _ = answer.pasted((subject.amodal.shape[0], subject.amodal.shape[1]))
+        if amodal is None:
             raise UserError(f"{model.label} predicts visible masks only", remedy="Name models with amodal masks")
-        found.append(prediction["amodal_masks"][0].cpu().numpy())
+        found.append(amodal[0])
     return np.stack(found) & ~(subject.amodal & ~subject.hidden)
 
 

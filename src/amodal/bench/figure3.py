@@ -18,6 +18,7 @@ from torchvision.ops import batched_nms, box_iou
 from amodal import masks
 from amodal.bench.silhouettes import silhouettes
 from amodal.bench.trained import Trained, pixels_of
+from amodal.boxed_masks import BoxedMasks
 from amodal.data.dataset import Sample
 from amodal.errors import UserError
 from amodal.inference.render import Style, draw
@@ -25,7 +26,6 @@ from amodal.inference.result import Result
 from amodal.inference.sheet import Tile, contact_sheet
 from amodal.models.boxes import all_regions
 from amodal.models.rescoring import Candidates
-from amodal.models.vrsp import VRSP
 
 CHUNK = 128
 """Candidates that get their masks at a time."""
@@ -97,6 +97,13 @@ class _Scored:
     boxes: Float[Tensor, "N 4"]
     masks: Float[Tensor, "N S S"]
 
+    def pasted(self, index: int, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+        """One candidate's mask in an image of `size` (height, width)."""
+        box, mask = (one[index : index + 1].cpu().numpy() for one in (self.boxes, self.masks))
+        amodal, _ = BoxedMasks(box, np.ones(1, np.int64), np.ones(1, np.float32), mask, None).pasted(size)
+        assert amodal is not None
+        return amodal[0]
+
 
 @torch.inference_mode()
 def turns(trained: Trained, sample: Sample, least_score: float = 0.3) -> list[Turn]:
@@ -120,7 +127,7 @@ def turns(trained: Trained, sample: Sample, least_score: float = 0.3) -> list[Tu
     target, size = sample["target"], (pixels.shape[1], pixels.shape[2])
 
     def candidate(index: int) -> Candidate:
-        mask = masks.paste(scored.masks[index : index + 1], scored.boxes[index : index + 1], size)[0].cpu()
+        mask = torch.from_numpy(scored.pasted(index, size))
         own = target["amodal_masks"][target["labels"] == candidates.labels[index].cpu()]
         return Candidate(
             scored.boxes[index].cpu().numpy(),
@@ -146,33 +153,21 @@ def in_order(found: Sequence[Turn]) -> list[Turn]:
 
 def _score(trained: Trained, image: Float[Tensor, "3 H W"]) -> _Scored:
     """All candidates of an image above the score threshold, each with its own mask and factors."""
-    model, branch = trained.model, trained.model.branch
-    if not isinstance(branch, VRSP) or not branch.rescores:
+    branch = trained.model.branch
+    if not branch.rescores:
         raise UserError(f"{trained.label} does not re-score its candidates", remedy="Name a VRSP model")
-    batch, _ = model.resize([image])
-    features = model.backbone(batch.tensors)
-    proposals, _ = model.propose(batch, features)
-    candidates = model.boxes.candidates(features, proposals, batch.image_sizes)[0]
+    ((encoded, candidates),) = trained.model.candidates([image])
     regions = all_regions([candidates.boxes], [candidates.labels])
-    parts = [branch.predict(features, regions[start : start + CHUNK]) for start in range(0, len(regions), CHUNK)]
-    names = [
-        name
-        for name, is_on in (
-            ("reclassification", branch.reclassifier is not None),
-            ("prior", branch.config.prior_rescoring),
-        )
-        if is_on
-    ]
+    starts = range(0, len(regions), CHUNK)
+    parts = [branch.predict(encoded.features, regions[start : start + CHUNK]) for start in starts]
     empty = image.new_zeros(0)
-    factors = tuple(torch.cat([empty, *(part.factors[i] for part in parts)]) for i in range(len(names)))
-    (height, width), own = batch.image_sizes[0], (image.shape[1], image.shape[2])
-    scale = candidates.boxes.new_tensor([width / own[1], height / own[0]]).repeat(2)
+    factors = tuple(torch.cat([empty, *(part.factors[i] for part in parts)]) for i in range(len(branch.factor_names)))
     found = [part.amodal for part in parts if part.amodal is not None]
     return _Scored(
         candidates,
-        dict(zip(names, factors, strict=True)),
+        dict(zip(branch.factor_names, factors, strict=True)),
         branch.rescored(candidates.scores, factors),
-        candidates.boxes / scale,
+        candidates.boxes / encoded.scale.repeat(2),
         torch.cat(found).float() if found else image.new_zeros((0, 1, 1)),
     )
 

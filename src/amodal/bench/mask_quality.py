@@ -15,9 +15,10 @@ from tqdm import tqdm
 
 from amodal import masks
 from amodal.bench.trained import Trained
+from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.data.dataset import Sample
 from amodal.evaluation.bootstrap import draws, interval
-from amodal.instances import Prediction, Target
+from amodal.instances import Target
 
 OCCLUDED = 0.15
 """From this occlusion rate on an object counts as occluded."""
@@ -54,27 +55,26 @@ def measure(
         coarse: Measure the first masks of a method that refines.
     """
     device = next(model.model.parameters()).device
-    model.model.coarse = coarse
     found, places = [], []
     for place in tqdm(range(count), desc=model.label, unit="image"):
         sample = samples[place]
         target = sample["target"]
         image = sample["image"].to(device).float() / 255
-        (prediction,) = model.model.complete([image], [target["boxes"].to(device)], [target["labels"].to(device)])
-        found.append(_of_image(prediction, target, "coarse_" if coarse else ""))
+        prompts = Prompts(target["boxes"].numpy(), target["labels"].numpy())
+        (answer,) = model.model.complete([image], [prompts], coarse=coarse)
+        found.append(_of_image(answer.coarse if coarse else answer, target))
         places += [place] * len(target["labels"])
     values = {name: torch.cat([one[name] for one in found]).double().numpy() for name in found[0]}
     return Quality(**values), np.array(places)
 
 
-def _of_image(prediction: Prediction, target: Target, prefix: str) -> dict[str, Tensor]:
+def _of_image(answer: BoxedMasks | None, target: Target) -> dict[str, Tensor]:
     amodal, visible = target["amodal_masks"], target["visible_masks"]
     hidden = amodal & ~visible
     rate = hidden.flatten(1).sum(1) / amodal.flatten(1).sum(1).clamp(min=1)
+    pasted = (None, None) if answer is None else answer.pasted((amodal.shape[1], amodal.shape[2]))
     found = {
-        name: prediction[f"{prefix}{name}_masks"].cpu()  # type: ignore[literal-required]
-        for name in ("amodal", "visible")
-        if f"{prefix}{name}_masks" in prediction
+        name: torch.from_numpy(own) for name, own in zip(("amodal", "visible"), pasted, strict=True) if own is not None
     }
     nothing = torch.full((len(amodal),), torch.nan)
     whole = masks.ious(found["amodal"], amodal) if "amodal" in found else nothing

@@ -32,7 +32,7 @@ from amodal.files import read_json, replacing, write_json
 from amodal.models import checkpoint, zoo
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.config import ModelConfig
-from amodal.models.vrsp import VRSP
+from amodal.prior.shape_prior import ShapePrior
 from amodal.settings import differences, to_json
 from amodal.training import loop, run_folder
 from amodal.training.config import TrainConfig, ValidationConfig, with_seed
@@ -140,9 +140,8 @@ def evaluate(job: Job, name: str, model: ModelConfig, device: torch.device) -> N
         truth = replace(found, annotations=[a for a in found.annotations if source.keep_stuff or not a.is_stuff])
         stated = stated_visible_ratios(found.source) if found.source and len(source.annotations) == 1 else None
     reading = Reading(workers=job.config.workers, device=device)
-    predicted = predict(
-        load_as(job.folder / run_folder.CHECKPOINT, model, device), samples, truth=truth, reading=reading
-    )
+    answer = load_as(job.folder / run_folder.CHECKPOINT, model, device).detect
+    predicted = predict(answer, samples, truth=truth, reading=reading)
     report = score(predicted.truth, predicted.detections["refined"], stated_ratios=stated)
     content = {"report": report.to_json(), "seconds": round(perf_counter() - began, 1)}
     write_json(_evaluation_path(job.folder, name), content, indent=1)
@@ -153,7 +152,7 @@ def load_as(path: Path, config: ModelConfig, device: torch.device) -> AmodalRCNN
     loaded = checkpoint.load(path, device)
     if loaded.config == config:
         return loaded.model
-    prior = loaded.model.branch.prior if isinstance(loaded.model.branch, VRSP) else None
+    prior = next((part for part in loaded.model.modules() if isinstance(part, ShapePrior)), None)
     model = zoo.build(config, len(loaded.categories), prior, pretrained=False)
     model.load_state_dict(loaded.model.state_dict())
     return model.to(device).eval()

@@ -14,6 +14,7 @@ from amodal.bench.variants import SWITCHES, TABLES
 from amodal.data.dataset import Sample
 from amodal.errors import UserError
 from amodal.inference.eager import TorchModel
+from amodal.inference.predictor import Predictor
 from amodal.inference.result import Result
 from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
@@ -37,8 +38,7 @@ class Trained:
 
     def find(self, pixels: UInt8[np.ndarray, "H W 3"], score_threshold: float) -> Result:
         """The objects that it sees in an image, best first."""
-        found = TorchModel(self.model, self.categories).find([pixels], score_threshold)[0]
-        return found.result((pixels.shape[0], pixels.shape[1]), self.categories, score_threshold)
+        return Predictor(TorchModel(self.model, self.categories)).predict(pixels, score_threshold=score_threshold)
 
 
 def load(names: Sequence[str], runs: Path, seed: int, device: torch.device) -> list[Trained]:

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -140,8 +141,8 @@ def _predicted(
         samples = AnnotatedImages(truth, keep_stuff=scored.keep_stuff)
         known = _in_order_of(loaded.categories, samples.categories, checkpoint)
         reading = Reading(running.batch_size, running.workers, device)
-        loaded.model.coarse = running.masks == "coarse"
-        found = predict(loaded.model, samples, truth=truth, known=known, reading=reading, with_hidden=True)
+        answer = partial(loaded.model.detect, coarse=running.masks == "coarse")
+        found = predict(answer, samples, truth=truth, known=known, reading=reading, with_hidden=True)
         if running.masks not in found.detections:
             raise UserError(f"predicts no {running.masks} masks", file=checkpoint, remedy="Only VRSP has coarse ones")
         if not processes.is_lead():

@@ -119,6 +119,33 @@ class Detections(Sequence[Detection]):
         return isinstance(other, Sequence) and list(self) == list(other)
 
 
+def of_image(
+    image_id: int,
+    category_ids: Sequence[int],
+    scores: np.ndarray,
+    boxes: np.ndarray,
+    masks: tuple[Sequence[Rle] | None, Sequence[Rle] | None],
+    depth_orders: Sequence[int | None] | None = None,
+) -> list[Detection]:
+    """One image's detections, in the order given.
+
+    Args:
+        image_id: The image's id in the annotations.
+        category_ids: Ids in the annotations, not labels.
+        scores: (N,).
+        boxes: Amodal boxes, xyxy in pixels (N, 4).
+        masks: Amodal and visible ones; None for those that the system does not predict.
+        depth_orders: Places from the front, where they are known.
+    """
+    amodal, visible = ([None] * len(scores) if own is None else own for own in masks)
+    orders = depth_orders or [None] * len(scores)
+    columns = zip(category_ids, scores.tolist(), boxes.tolist(), amodal, visible, orders, strict=True)
+    return [
+        Detection(image_id, category_id, score, tuple(box), own_amodal, own_visible, order)
+        for category_id, score, box, own_amodal, own_visible, order in columns
+    ]
+
+
 def by_image(image_ids: np.ndarray, wanted: np.ndarray) -> Iterator[np.ndarray]:
     """Where each of the `wanted` image ids (ascending) stands among `image_ids`: its places, ascending, for each."""
     order = np.argsort(image_ids, kind="stable")

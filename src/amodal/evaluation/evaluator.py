@@ -1,40 +1,36 @@
 """A model over a data set, over all processes -> Report and detections.
 
-Any callable from images to predictions is judged by the same code: a torch model, an exported one, a wrapper around
-somebody else's. Masks become run lengths image by image, so that memory holds one batch of them.
+Any callable from images to answers is judged by the same code: `AmodalRCNN.detect`, `Predictor.detect` of an exported
+model, a wrapper around somebody else's. Masks become run lengths image by image: memory holds one batch of them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from amodal import processes, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
+from amodal.boxed_masks import BoxedMasks
 from amodal.data.dataset import Sample, SampleSet
 from amodal.errors import UserError
 from amodal.evaluation.calibration import Bins
+from amodal.evaluation.detections import of_image
 from amodal.evaluation.hidden_pixels import hidden_pixels
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.instances import Prediction, Target
-from amodal.masks import pixel_boxes
-from amodal.models.amodal_rcnn import AmodalRCNN
 
-Model = Callable[[list[Float[Tensor, "3 H W"]]], list[Prediction]]
-"""Images with values in [0, 1] to predictions in the same images' pixels. A model must be in evaluation mode."""
+Model = Callable[[list[Float[Tensor, "3 H W"]]], Sequence[BoxedMasks | Prediction]]
+"""Images with values in [0, 1] to answers in the same images' pixels. A model must be in evaluation mode."""
 Masks = Literal["refined", "coarse"]
 """A method's final masks, or those before its shape prior, where it predicts both."""
-
-
-PROBABILITIES: dict[Masks, Literal["amodal_probabilities", "coarse_amodal_probabilities"]] = {
-    "refined": "amodal_probabilities", "coarse": "coarse_amodal_probabilities",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,18 +110,16 @@ def predict(
     annotations: list[Annotation] = []
     detections: dict[Masks, list[Detection]] = {}
     hidden: list[tuple[int, Masks, Bins]] = []
-    in_boxes = isinstance(model, AmodalRCNN)  # whose masks are pasted into them
-    for sample, prediction in _predictions(model, samples, reading or Reading()):
-        image_id = sample["image_id"]
-        objects = truth.by_image.get(image_id, []) if truth else _annotations(sample, samples.categories)
+    for sample, answer in _answers(model, samples, reading or Reading()):
+        image = _image_record(sample)
+        objects = truth.by_image.get(image.id, []) if truth else _annotations(sample, samples.categories)
         if truth is None:
-            images.append(_image_record(sample))
+            images.append(image)
             annotations += objects
-        for kind, found in as_detections(prediction, image_id, known or samples.categories, in_boxes=in_boxes).items():
+        for kind, (found, probabilities) in _by_masks(answer, image, known or samples.categories).items():
             detections.setdefault(kind, []).extend(found)
-            probabilities = prediction.get(PROBABILITIES[kind])
             if with_hidden and probabilities is not None:
-                hidden.append((image_id, kind, hidden_pixels(found, probabilities, objects)))
+                hidden.append((image.id, kind, hidden_pixels(found, probabilities, objects)))
     parts = processes.gather((images, annotations, detections, hidden))
     if truth is None:
         found_images = sorted((i for part in parts for i in part[0]), key=lambda image: image.id)
@@ -147,8 +141,24 @@ def _summed(hidden: list[tuple[int, Masks, Bins]]) -> dict[Masks, Bins]:
     return total
 
 
-def _predictions(model: Model, samples: SampleSet, reading: Reading) -> Iterator[tuple[Sample, Prediction]]:
-    """This process's share of the samples, each with its prediction."""
+def _by_masks(
+    answer: BoxedMasks | Prediction, image: ImageRecord, categories: Sequence[Category]
+) -> dict[Masks, tuple[list[Detection], np.ndarray | None]]:
+    """The detections of each kind of masks in the answer, and the probabilities (N, S, S) of their amodal masks."""
+    if not isinstance(answer, BoxedMasks):
+        probabilities = answer.get("amodal_probabilities")
+        own = None if probabilities is None else probabilities.float().cpu().numpy()
+        return {"refined": (_of_prediction(answer, image, categories), own)}
+    kinds: dict[Masks, BoxedMasks | None] = {"refined": answer, "coarse": answer.coarse}
+    return {
+        kind: (as_detections(found, image, categories), found.amodal)
+        for kind, found in kinds.items()
+        if found is not None
+    }
+
+
+def _answers(model: Model, samples: SampleSet, reading: Reading) -> Iterator[tuple[Sample, BoxedMasks | Prediction]]:
+    """This process's share of the samples, each with the model's answer."""
     share = range(processes.rank(), len(samples), processes.world_size())
     loader = DataLoader(
         _Readable(samples),
@@ -183,56 +193,26 @@ def _chunks(indices: Sequence[int], size: int) -> list[list[int]]:
     return [list(indices[start : start + size]) for start in range(0, len(indices), size)]
 
 
-def as_detections(
-    prediction: Prediction, image_id: int, categories: Sequence[Category], *, in_boxes: bool = False
-) -> dict[Masks, list[Detection]]:
-    """One image's prediction as detections, best first; also with its coarse masks if it has them.
+def as_detections(answer: BoxedMasks, image: ImageRecord, categories: Sequence[Category]) -> list[Detection]:
+    """What a model found in one image as detections, best first.
 
     Args:
-        prediction: In the image's own pixels.
-        image_id: The image's.
+        answer: In the image's own pixels.
+        image: Its id and size.
         categories: Label l stands for `categories[l - 1]`.
-        in_boxes: No mask leaves its box: then only the boxes are looked at.
     """
-
-    def encoded_masks(key: str) -> list[rle.Rle] | None:
-        found = prediction.get(key)
-        if not isinstance(found, Tensor):
-            return None
-        return encode_in_boxes(found, prediction["boxes"]) if in_boxes else rle.encode(found.cpu().numpy())
-
-    encoded: dict[Masks, tuple[list[rle.Rle] | None, list[rle.Rle] | None]] = {
-        "refined": (encoded_masks("amodal_masks"), encoded_masks("visible_masks"))
-    }
-    if "coarse_amodal_masks" in prediction or "coarse_visible_masks" in prediction:
-        encoded["coarse"] = (encoded_masks("coarse_amodal_masks"), encoded_masks("coarse_visible_masks"))
-    scores, labels = prediction["scores"].tolist(), prediction["labels"].tolist()
-    boxes = prediction["boxes"].tolist()
-    return {
-        kind: [
-            Detection(
-                image_id,
-                categories[label - 1].id,
-                confidence,
-                (left, top, right, bottom),
-                amodal=amodal[place] if amodal else None,
-                visible=visible[place] if visible else None,
-            )
-            for place, (label, confidence, (left, top, right, bottom)) in enumerate(
-                zip(labels, scores, boxes, strict=True)
-            )
-        ]
-        for kind, (amodal, visible) in encoded.items()
-    }
+    ids = [categories[label - 1].id for label in answer.labels.tolist()]
+    masks = answer.encoded((image.height, image.width))
+    return of_image(image.id, ids, answer.scores, answer.boxes, masks)
 
 
-def encode_in_boxes(masks: Bool[Tensor, "N H W"], boxes: Float[Tensor, "N 4"]) -> list[rle.Rle]:
-    """Masks as run lengths, of which only the pixels that each one's box reaches are read."""
-    size = (masks.shape[1], masks.shape[2])
-    return [
-        rle.from_crop(mask[top:bottom, left:right].cpu().numpy(), left, top, size)
-        for mask, (left, top, right, bottom) in zip(masks, pixel_boxes(boxes, size).tolist(), strict=True)
-    ]
+def _of_prediction(prediction: Prediction, image: ImageRecord, categories: Sequence[Category]) -> list[Detection]:
+    """The same of masks that are pasted already."""
+    ids = [categories[label - 1].id for label in prediction["labels"].tolist()]
+    given = (prediction.get("amodal_masks"), prediction.get("visible_masks"))
+    amodal, visible = (None if masks is None else rle.encode(masks.cpu().numpy()) for masks in given)
+    scores, boxes = (prediction[key].cpu().numpy() for key in ("scores", "boxes"))
+    return of_image(image.id, ids, scores, boxes, (amodal, visible))
 
 
 def _image_record(sample: Sample) -> ImageRecord:

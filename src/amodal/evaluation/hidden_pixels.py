@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+import numpy as np
+from jaxtyping import Bool, Float32
 
-from amodal import masks, rle
+from amodal import rle
 from amodal.annotations import Annotation, Detection
+from amodal.boxed_masks import pixel_boxes, stretch
 from amodal.evaluation.calibration import Bins
 from amodal.evaluation.pairs import LEAST_SCORE, assign_image
 
 
 def hidden_pixels(
-    found: Sequence[Detection], probabilities: Float[Tensor, "N S S"], objects: Sequence[Annotation]
+    found: Sequence[Detection], probabilities: Float32[np.ndarray, "N S S"], objects: Sequence[Annotation]
 ) -> Bins:
     """The amodal probabilities of one image's detections at the pixels where their objects are not seen.
 
@@ -30,22 +30,24 @@ def hidden_pixels(
     bins = Bins.of([], [])
     for pair in assign_image(0, objects, [d for d in found if d.score >= LEAST_SCORE]).pairs:
         if pair.detection and pair.detection.box:
-            box = torch.tensor(pair.detection.box)
-            own = probabilities[place[id(pair.detection)]].float().cpu()
-            whole, seen = rle.decode([pair.truth.amodal, pair.truth.visible], _size(pair.truth))
-            bins += _bins(own, box, torch.from_numpy(whole), torch.from_numpy(seen))
+            box = np.array(pair.detection.box, dtype=np.float32)
+            own = probabilities[place[id(pair.detection)]]
+            bins += _bins(own, box, *rle.decode([pair.truth.amodal, pair.truth.visible], _size(pair.truth)))
     return bins
 
 
 def _bins(
-    probabilities: Float[Tensor, "S S"], box: Float[Tensor, "4"], amodal: Bool[Tensor, "H W"], seen: Bool[Tensor, "H W"]
+    probabilities: Float32[np.ndarray, "S S"],
+    box: Float32[np.ndarray, "4"],
+    amodal: Bool[np.ndarray, "H W"],
+    visible: Bool[np.ndarray, "H W"],
 ) -> Bins:
-    left, top, right, bottom = masks.pixel_boxes(box[None], (amodal.shape[0], amodal.shape[1]))[0].tolist()
+    left, top, right, bottom = pixel_boxes(box[None], (amodal.shape[0], amodal.shape[1]))[0].tolist()
     if right <= left or bottom <= top:
         return Bins.of([], [])
-    stretched = masks.stretch(probabilities, box, (left, top, right, bottom))
-    unseen = ~seen[top:bottom, left:right]
-    return Bins.of(stretched[unseen].numpy(), amodal[top:bottom, left:right][unseen].numpy())
+    stretched = stretch(probabilities, box, (left, top, right, bottom))
+    unseen = ~visible[top:bottom, left:right]
+    return Bins.of(stretched[unseen], amodal[top:bottom, left:right][unseen])
 
 
 def _size(instance: Annotation) -> tuple[int, int]:

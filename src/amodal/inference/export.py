@@ -8,7 +8,7 @@ model itself need not know of the export.
 import copy
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +22,11 @@ from torchvision.ops import nms, remove_small_boxes, roi_align
 from amodal.annotations import Category
 from amodal.files import replacing
 from amodal.inference.int8 import onnx_package
-from amodal.inference.onnx import INPUT, KIND, LEAST_SCORE
+from amodal.inference.onnx import INPUT, KIND, SCORE_THRESHOLD
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import SMALLEST_SIDE
-from amodal.models.regions import STRIDES, RegionMasks, RegionPooler, Regions
-from amodal.models.vrsp import VRSP
+from amodal.models.branch import RegionMasks
+from amodal.models.regions import STRIDES, RegionPooler, Regions
 from amodal.prior.shape_prior import ShapePrior
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def export_onnx(model: AmodalRCNN, categories: Sequence[Category], path: str | P
 
     The graph takes `image`, float32 (3, H, W), RGB in [0, 1], and gives `boxes` (N, 4) in its pixels, `labels` (N,),
     `scores` (N,), and `amodal` and `visible` (N, S, S), probabilities over the boxes, of what the model predicts.
-    `least_score` is a second input that may be left out: no work is done for objects that score less.
+    `score_threshold` is a second input that may be left out: no work is done for objects that score less.
 
     Args:
         model: In evaluation mode, on any device.
@@ -64,14 +64,14 @@ def export_onnx(model: AmodalRCNN, categories: Sequence[Category], path: str | P
             traceable,
             (example, torch.tensor(0.0)),
             str(temporary),
-            input_names=[INPUT, LEAST_SCORE],
+            input_names=[INPUT, SCORE_THRESHOLD],
             output_names=names,
             dynamic_axes={INPUT: {1: "height", 2: "width"}, **{name: {0: "objects"} for name in names}},
             opset_version=OPSET,
             dynamo=False,
         )
         graph = onnx.load(temporary)
-        _set_constants(graph, {"threshold": model.boxes.config.score_threshold, LEAST_SCORE: 0.0})
+        _set_constants(graph, {"threshold": model.boxes.config.score_threshold, SCORE_THRESHOLD: 0.0})
         about = {"kind": KIND, "categories": json.dumps([asdict(category) for category in categories])}
         onnx.helper.set_model_props(graph, about)
         onnx.save(graph, temporary)
@@ -85,17 +85,16 @@ class Traceable(nn.Module):
         self.model = copy.deepcopy(model).cpu()
         # Everything passes while tracing, so that no step is recorded for no objects; `_set_constants` mends it.
         self.register_buffer("threshold", torch.tensor(-1.0))
-        self.model.boxes.pool = TraceablePooler(self.model.boxes.pool)  # type: ignore[assignment]
-        branch = self.model.branch
-        branch.pool = TraceablePooler(branch.pool)  # type: ignore[attr-defined]
-        if isinstance(branch, VRSP) and branch.prior is not None:
-            branch.prior = TraceablePrior(branch.prior, branch.config.num_shapes)  # type: ignore[assignment]
+        for part in list(self.model.modules()):
+            for name, child in part.named_children():
+                if type(child) in REPLACED:
+                    setattr(part, name, REPLACED[type(child)](child))
 
     threshold: Tensor
 
-    def forward(self, image: Float[Tensor, "3 H W"], least_score: Float[Tensor, ""]) -> tuple[Tensor, ...]:
+    def forward(self, image: Float[Tensor, "3 H W"], score_threshold: Float[Tensor, ""]) -> tuple[Tensor, ...]:
         """Boxes, labels, scores, and the masks that `mask_names` names."""
-        regions, scores, masks, scale = self.detect(image, least_score)
+        regions, scores, masks, scale = self.detect(image, score_threshold)
         found = [mask for mask in (masks.amodal, masks.visible) if mask is not None]
         return (regions.boxes / scale, regions.labels, scores, *found)
 
@@ -105,8 +104,8 @@ class Traceable(nn.Module):
         masks = self.detect(image, torch.tensor(0.0))[2]
         return [name for name in ("amodal", "visible") if getattr(masks, name) is not None]
 
-    def detect(self, image: Tensor, least_score: Tensor) -> tuple[Regions, Tensor, RegionMasks, Tensor]:
-        """As `AmodalRCNN.detect` and `choose` for one image: regions, scores, masks, resized over own size as xyxy."""
+    def detect(self, image: Tensor, score_threshold: Tensor) -> tuple[Regions, Tensor, RegionMasks, Tensor]:
+        """As `AmodalRCNN.detect` for one image: regions, scores, masks, resized over own size as xyxy."""
         model, config = self.model, self.model.boxes.config
         batch, _ = model.resize([image])
         features = model.backbone(batch.tensors)
@@ -114,7 +113,7 @@ class Traceable(nn.Module):
         size = _size(batch.image_sizes[0])
         regions, scores = self.candidates(features, proposals[0], size)
         bounds = model.branch.rescored(scores, ())  # what a score can become at most
-        regions, scores = _at(torch.where(bounds >= least_score)[0], regions, scores)
+        regions, scores = _at(torch.where(bounds >= score_threshold)[0], regions, scores)
         if not model.branch.rescores:
             kept = suppressed(regions, scores, size, config.nms_threshold)[: config.detections_per_image]
             regions, scores = _at(kept, regions, scores)
@@ -124,7 +123,7 @@ class Traceable(nn.Module):
             masks = model.branch.predict(features, regions)
             scores = model.branch.rescored(scores, masks.factors)
             kept = suppressed(regions, scores, size, config.nms_threshold)
-            kept = kept[scores[kept] >= least_score][: config.detections_per_image]
+            kept = kept[scores[kept] >= score_threshold][: config.detections_per_image]
             amodal, visible = (None if mask is None else mask[kept] for mask in (masks.amodal, masks.visible))
             masks = RegionMasks(amodal, visible)
             regions, scores = _at(kept, regions, scores)
@@ -174,19 +173,16 @@ class TraceablePrior(nn.Module):
     does, a bit for each cell.
     """
 
-    def __init__(self, prior: ShapePrior, most: int) -> None:
+    def __init__(self, prior: ShapePrior) -> None:
         super().__init__()
         self.autoencoder = prior.autoencoder
         classes = range(prior.num_classes)
         shapes = torch.cat([prior.shapes(index).cpu() for index in classes])
         owners = torch.cat([torch.full((int(prior.codebook.counts[index]),), index) for index in classes])
         codes = torch.cat([prior.codebook.codes[index, : prior.codebook.counts[index]].cpu() for index in classes])
-        spare = max(0, most - len(owners))  # as many codes as are asked for, if only to find them wanting
-        codes = nn.functional.pad(codes, (0, 0, 0, spare))
         self.register_buffer("directions", -2 * codes.T)
         self.register_buffer("lengths", codes.square().sum(1))
-        self.register_buffer("owners", nn.functional.pad(owners, (0, spare), value=-1))
-        shapes = nn.functional.pad(shapes, (0, 0, 0, 0, 0, spare))
+        self.register_buffer("owners", owners)
         self.register_buffer("averages", nn.functional.avg_pool2d(shapes, 2))
         self.register_buffer("bits", torch.from_numpy(np.packbits(shapes.flatten(1).numpy() > 0.5, axis=1)))
         self.register_buffer("places", 2 ** torch.arange(7, -1, -1, dtype=torch.int32))
@@ -204,7 +200,11 @@ class TraceablePrior(nn.Module):
     ) -> tuple[Int64[Tensor, "R {k}"], Bool[Tensor, "R {k} 1 1"]]:
         """Places of the k nearest codes of each region's class in the tables, and whether there are that many."""
         ranking = embeddings @ self.directions + self.lengths + (self.owners != classes[:, None]).float() * FAR
+        most = len(self.owners)
+        if k > most:  # as many codes as are asked for, if only to find them wanting
+            ranking = nn.functional.pad(ranking, (0, k - most), value=FAR)
         ranked, indices = ranking.topk(k, largest=False)
+        indices = indices.clamp(max=most - 1) if k > most else indices
         return indices, (ranked < FAR / 2)[:, :, None, None]
 
     def lookup(
@@ -228,6 +228,10 @@ class TraceablePrior(nn.Module):
         if self.fewest == 0:
             nearest = torch.where(is_known[:, 0], nearest, self.autoencoder.decode(embeddings)[:, 0] > 0.5)
         return (masks ^ nearest).float().mean((1, 2))
+
+
+REPLACED: dict[type[nn.Module], Callable[..., nn.Module]] = {RegionPooler: TraceablePooler, ShapePrior: TraceablePrior}
+"""Parts that rely on what tracing forgets, wherever in a model they stand, and what computes the same."""
 
 
 def suppressed(

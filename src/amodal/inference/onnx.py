@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from amodal.annotations import Category
+from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.errors import UserError
 from amodal.files import require_file
-from amodal.inference.found import Found
-from amodal.inference.predictor import Pixels, Prompts
+from amodal.inference.predictor import Pixels
 
 KIND = "amodal exported model"
-INPUT, LEAST_SCORE = "image", "least_score"
+INPUT, SCORE_THRESHOLD = "image", "score_threshold"
+OLD_SCORE_THRESHOLD = "least_score"
+"""What files of earlier versions call it."""
 REMEDY = "Give a file that `amodal export` wrote"
 
 
@@ -48,21 +50,26 @@ class OnnxModel:
             raise UserError("is an ONNX model, but none of this toolkit", file=path, remedy=REMEDY)
         self.categories = [Category(**category) for category in json.loads(about["categories"])]
         self._outputs = [output.name for output in self.session.get_outputs()]
+        optional = {one.name for one in self.session.get_overridable_initializers()}
+        self._threshold = SCORE_THRESHOLD if SCORE_THRESHOLD in optional else OLD_SCORE_THRESHOLD
 
-    def find(self, images: Sequence[Pixels], least_score: float = 0.0) -> list[Found]:
-        """The objects of each image that score at least so much, best first."""
-        return [self._find(image, least_score) for image in images]
+    def detect(
+        self, images: Sequence[Pixels], *, score_threshold: float = 0.0, coarse: bool = False
+    ) -> list[BoxedMasks]:
+        """The objects of each image that score at least so much, best first; without coarse masks, even if asked."""
+        del coarse
+        return [self._detect(image, score_threshold) for image in images]
 
-    def complete(self, image: Pixels, prompts: Prompts) -> Found:
+    def complete(self, image: Pixels, prompts: Prompts) -> BoxedMasks:
         """Not possible: the graph begins with the detector."""
         raise UserError("an exported model finds its own objects", remedy="Complete given ones with the checkpoint")
 
-    def _find(self, image: Pixels, least_score: float) -> Found:
+    def _detect(self, image: Pixels, score_threshold: float) -> BoxedMasks:
         pixels = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
-        given = {INPUT: pixels, LEAST_SCORE: np.array(least_score, np.float32)}
+        given = {INPUT: pixels, self._threshold: np.array(score_threshold, np.float32)}
         values = [np.asarray(value) for value in self.session.run(None, given)]
         outputs = dict(zip(self._outputs, values, strict=True))
-        return Found(
+        return BoxedMasks(
             outputs["boxes"], outputs["labels"], outputs["scores"], outputs.get("amodal"), outputs.get("visible")
         )
 

@@ -1,46 +1,28 @@
 """From a model file to answers: `amodal.load("model.safetensors").predict("photograph.jpg")`. No torch here."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, overload
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Float32, UInt8
 
 from amodal.annotations import Category
+from amodal.boxed_masks import BoxedMasks, BoxKind, Prompts
 from amodal.completion import config as completion_config
 from amodal.errors import UserError
-from amodal.inference.found import Found
 from amodal.inference.pixels import as_pixels
-from amodal.inference.result import Result
+from amodal.inference.result import Result, from_boxed
 
 if TYPE_CHECKING:
     from amodal.inference.pixels import ImageLike
 
 Pixels = UInt8[np.ndarray, "H W 3"]
-BoxKind = Literal["visible", "amodal"]
 Occluders = Literal["anything", "given"]
 PACKAGED = Path(__file__).parents[1] / "weights"
 """Models that come with the package: `NAME.safetensors` is loaded as "NAME"."""
-
-
-@dataclass(frozen=True)
-class Prompts:
-    """Objects of one image that someone else has found.
-
-    Attributes:
-        boxes: xyxy in pixels of the image.
-        labels: From 1; None lets the model name them.
-        visible: The seen parts, where they are known.
-        box_kind: What the boxes surround: the seen parts, as ordinary detectors give them, or the whole objects.
-    """
-
-    boxes: Float32[np.ndarray, "N 4"]
-    labels: Int64[np.ndarray, " N"] | None
-    visible: Bool[np.ndarray, "N H W"] | None
-    box_kind: BoxKind
 
 
 class Model(Protocol):
@@ -51,11 +33,16 @@ class Model(Protocol):
         """Label l stands for `categories[l - 1]`."""
         ...
 
-    def find(self, images: Sequence[Pixels], least_score: float = 0.0) -> list[Found]:
-        """The objects of each image, best score first; those that score less may be left out."""
+    def detect(
+        self, images: Sequence[Pixels], *, score_threshold: float = 0.0, coarse: bool = False
+    ) -> list[BoxedMasks]:
+        """The objects of each image, best score first; those that score less may be left out.
+
+        With `coarse` also the coarse masks of a method that refines them; without any for all others.
+        """
         ...
 
-    def complete(self, image: Pixels, prompts: Prompts) -> Found:
+    def complete(self, image: Pixels, prompts: Prompts) -> BoxedMasks:
         """The objects at the prompts, in their order. Raises UserError if the model cannot be prompted."""
         ...
 
@@ -109,8 +96,17 @@ class Predictor:
         """As `predict` for a list, one result after the other: no more than a batch is held in memory."""
         remaining = iter(images)
         while batch := [as_pixels(image) for image in islice(remaining, batch_size)]:
-            for pixels, found in zip(batch, self.model.find(batch, score_threshold), strict=True):
-                yield found.result(pixels.shape[:2], self.categories, score_threshold)
+            for pixels, found in zip(batch, self.model.detect(batch, score_threshold=score_threshold), strict=True):
+                yield from_boxed(found, (pixels.shape[0], pixels.shape[1]), self.categories, score_threshold)
+
+    def detect(self, images: "Sequence[ImageLike]", *, coarse: bool = False) -> list[BoxedMasks]:
+        """All objects of each image with their small masks, not yet pasted: what evaluation takes.
+
+        Args:
+            images: In any form that `predict` takes; the model sees them at one time.
+            coarse: Also give the coarse masks of a method that refines them.
+        """
+        return self.model.detect([as_pixels(image) for image in images], coarse=coarse)
 
     def complete(
         self,
@@ -144,7 +140,8 @@ class Predictor:
         prompts = Prompts(_checked_boxes(boxes, masks), self._labels(labels), masks, box_kind)
         if prompts.labels is not None and len(prompts.labels) != len(prompts.boxes):
             raise UserError(f"{len(prompts.boxes)} objects, {len(prompts.labels)} labels")
-        result = self.model.complete(pixels, prompts).result(pixels.shape[:2], self.categories)
+        found = self.model.complete(pixels, prompts)
+        result = from_boxed(found, (pixels.shape[0], pixels.shape[1]), self.categories)
         if masks is None or result.amodal_masks is None:
             return result
         whole = result.amodal_masks

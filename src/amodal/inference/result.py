@@ -11,7 +11,9 @@ from PIL import Image
 
 from amodal import rle
 from amodal.annotations import Annotation, Category, Detection, ImageRecord
+from amodal.boxed_masks import BoxedMasks
 from amodal.errors import UserError
+from amodal.evaluation.detections import of_image
 from amodal.inference.depth_order import covered_pixels, front_to_back
 from amodal.inference.pixels import as_pixels
 
@@ -116,20 +118,13 @@ class Result:
 
     def to_detections(self, image_id: int) -> list[Detection]:
         """The objects with run-length masks and the data set's category ids, as evaluation takes them."""
-        return [
-            Detection(
-                image_id,
-                annotation.category_id,
-                float(score),
-                (float(left), float(top), float(right), float(bottom)),
-                amodal=None if self.amodal_masks is None else annotation.amodal,
-                visible=None if self.visible_masks is None else annotation.visible,
-                depth_order=annotation.depth_order,
-            )
-            for annotation, score, (left, top, right, bottom) in zip(
-                self.to_annotations(image_id), self.scores, self.boxes, strict=True
-            )
-        ]
+        found = self.to_annotations(image_id)
+        masks = (
+            None if self.amodal_masks is None else [annotation.amodal for annotation in found],
+            None if self.visible_masks is None else [annotation.visible for annotation in found],
+        )
+        ids, orders = [annotation.category_id for annotation in found], [annotation.depth_order for annotation in found]
+        return of_image(image_id, ids, self.scores, self.boxes, masks, orders)
 
     def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
         """COCO result dicts, ready for JSON: amodal `segmentation` and xywh `bbox`, and the `visible_mask`."""
@@ -187,6 +182,14 @@ class Result:
         from amodal.inference.render import Style, draw
 
         return draw(as_pixels(image), self, style or Style())
+
+
+def from_boxed(
+    found: BoxedMasks, size: tuple[int, int], categories: Sequence[Category], score_threshold: float = 0.0
+) -> Result:
+    """What a model found in an image of `size` (height, width), as far as it scores at least the threshold."""
+    sure = found.at(found.scores >= score_threshold)
+    return Result(sure.boxes, sure.labels, sure.scores, tuple(categories), *sure.pasted(size))
 
 
 def from_annotations(

@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.models.losses import mask_loss
-from amodal.models.regions import BatchTruth, Look, RegionMasks, RegionPooler, Regions, look_at
+from amodal.models.regions import BatchTruth, RegionPooler, Regions
 
 QUERIES = ("visible", "occluder", "amodal", "invisible")
 """The last one takes part in the attention, while its mask comes from two others."""
@@ -82,10 +83,8 @@ class Decoder(nn.Module):
         return self.norms[3](self.norms[2](found + self.inner(found)))
 
 
-class AISFormer(nn.Module):
+class AISFormer(MaskBranch):
     """Region features (R, C, 14, 14) -> four masks of logits at twice the side."""
-
-    rescores = False
 
     def __init__(self, pool: RegionPooler, in_channels: int, width: int) -> None:
         super().__init__()
@@ -137,11 +136,3 @@ class AISFormer(nn.Module):
         """Amodal and visible masks."""
         logits = self(self.pool(features, regions))
         return RegionMasks(amodal=logits["amodal"].sigmoid(), visible=logits["visible"].sigmoid())
-
-    def look(self, features: dict[str, Tensor], regions: Regions, scores: Tensor) -> Look:
-        """Masks on demand."""
-        return look_at(self.predict, features, regions, scores)
-
-    def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-        """The class scores as they are."""
-        return scores

@@ -1,5 +1,9 @@
 """READ FIRST. Image -> features -> proposals -> boxes and classes -> the masks of one method."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -7,16 +11,31 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from amodal import masks
+from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.instances import Prediction, Target
 from amodal.models.boxes import BoxStage, all_regions
-from amodal.models.config import DetectorConfig
-from amodal.models.regions import BatchTruth, MaskBranch, RegionMasks, Regions
-from amodal.models.rescoring import Candidates, Wanted, suppress_rescored
+from amodal.models.branch import MaskBranch, RegionMasks
+from amodal.models.prompting import cropped, grown, named
+from amodal.models.regions import BatchTruth, Regions
+from amodal.models.rescoring import Candidates, SuppressionLimits, suppress_rescored
 
-MASK_FIELDS = ("amodal", "visible", "coarse_amodal", "coarse_visible")
 STEP_CPU, STEP_GPU = 16, 128
 """Candidates whose masks are looked at in one go: few on a CPU, which is busy with them; many fill a GPU."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One image after the backbone.
+
+    Attributes:
+        features: The pyramid's levels, each (1, C, h, w).
+        size: Height and width of the resized image.
+        scale: Resized over own size, (x, y).
+    """
+
+    features: dict[str, Tensor]
+    size: tuple[int, int]
+    scale: Float[Tensor, " 2"]
 
 
 class AmodalRCNN(nn.Module):
@@ -36,8 +55,6 @@ class AmodalRCNN(nn.Module):
         super().__init__()
         self.resize, self.backbone, self.propose, self.boxes = resize, backbone, propose, boxes
         self.branch = branch
-        self.coarse = False
-        """Whether predictions hold the coarse masks too, of a method that has them."""
 
     def forward(
         self, images: list[Float[Tensor, "3 _ _"]], targets: list[Target] | None = None
@@ -49,86 +66,115 @@ class AmodalRCNN(nn.Module):
             targets: One for each image, in training.
 
         Returns:
-            In training the losses by name, each a scalar to be summed. Otherwise a Prediction for each image, boxes
-            and masks in the image's own pixels, best score first.
+            In training the losses by name, each a scalar to be summed. Otherwise what `detect` finds as a Prediction
+            for each image, masks in the image's own pixels.
         """
-        batch, sized = self.resize(images, None if targets is None else [_boxes_only(t) for t in targets])
-        features = self.backbone(batch.tensors)
-        proposals, losses = self.propose(batch, features, sized)
         if not self.training:
-            return self.detect(images, batch, features, proposals)
+            return [as_prediction(*each) for each in zip(self.detect(images), images, strict=True)]
         if targets is None:
             raise ValueError("training needs targets")
+        batch, sized = self.resize(images, [_boxes_only(target) for target in targets])
+        features = self.backbone(batch.tensors)
+        proposals, losses = self.propose(batch, features, sized)
         regions, box_losses = self.boxes.losses(features, proposals, sized)
         truth = BatchTruth(targets, _scales(images, batch))
         return losses | box_losses | self.branch.losses(features, regions, truth)
 
     def detect(
-        self, images: list[Tensor], batch: ImageList, features: dict[str, Tensor], proposals: list[Tensor]
-    ) -> list[Prediction]:
-        """Candidates, suppression (with re-scoring where the branch has it), masks, back to the images' pixels."""
-        candidates = self.boxes.candidates(features, proposals, batch.image_sizes)
-        predictions = []
-        for index, (image, scale) in enumerate(zip(images, _scales(images, batch), strict=True)):
-            own = {level: maps[index : index + 1] for level, maps in features.items()}
-            regions, scores, found = self.choose(own, candidates[index])
-            predictions.append(paste(regions, scores, found, scale, (image.shape[-2], image.shape[-1])))
-        return predictions
-
-    def choose(
-        self, features: dict[str, Tensor], candidates: Candidates, least: float = 0.0
-    ) -> tuple[Regions, Tensor, RegionMasks]:
-        """One image's detections that score at least `least`: regions, final scores, masks."""
-        config: DetectorConfig = self.boxes.config
-        regions = all_regions([candidates.boxes], [candidates.labels])
-        look = self.branch.look(features, regions, candidates.scores)
-        bounded = Candidates(candidates.boxes, candidates.labels, look.bounds)
-        wanted = Wanted(config.nms_threshold, config.detections_per_image, least)
-        step = STEP_CPU if candidates.boxes.device.type == "cpu" else STEP_GPU
-        kept, scores = suppress_rescored(bounded, look.corrections, wanted, step)
-        return regions[kept], scores, look.masks(kept, coarse=self.coarse)
-
-    def complete(self, images: list[Tensor], boxes: list[Tensor], labels: list[Tensor]) -> list[Prediction]:
-        """Masks of objects that someone else has found: the mask branch alone, no detector.
+        self, images: list[Float[Tensor, "3 _ _"]], *, score_threshold: float = 0.0, coarse: bool = False
+    ) -> list[BoxedMasks]:
+        """The objects of each image: candidates, suppression (with re-scoring where the branch has it), masks.
 
         Args:
-            images: RGB in [0, 1].
-            boxes: Amodal boxes of each image, (N, 4) xyxy in its own pixels.
-            labels: Their classes, (N,) from 1.
+            images: RGB in [0, 1], any sizes.
+            score_threshold: Objects that score less are left out, and little work is done for them.
+            coarse: Also give the coarse masks of a branch that refines them.
+        """
+        return [
+            as_boxed(*self.choose(encoded.features, candidates, score_threshold, coarse=coarse), encoded)
+            for encoded, candidates in self.candidates(images)
+        ]
+
+    def complete(
+        self, images: list[Float[Tensor, "3 _ _"]], prompts: Sequence[Prompts], *, coarse: bool = False
+    ) -> list[BoxedMasks]:
+        """Masks of objects that someone else has found, in their order: the mask branch, and no detector.
+
+        Args:
+            images: RGB in [0, 1], any sizes.
+            prompts: One for each image.
+            coarse: Also give the coarse masks of a branch that refines them; not where visible masks are given.
 
         Returns:
-            A Prediction for each image in the order of its boxes, scores as the branch's own factors have them.
+            Scores are the branch's own factors of 1, or of the class's probability where the model named the object.
         """
+        encoded = self.encode(images)[2]
+        return [self._complete(*each, coarse=coarse) for each in zip(encoded, prompts, strict=True)]
+
+    def encode(self, images: list[Tensor]) -> tuple[ImageList, dict[str, Tensor], list[Encoded]]:
+        """The resized batch, its features, and each image's share of them."""
         batch, _ = self.resize(images)
         features = self.backbone(batch.tensors)
-        predictions = []
-        for index, (image, scale) in enumerate(zip(images, _scales(images, batch), strict=True)):
-            own = {level: maps[index : index + 1] for level, maps in features.items()}
-            regions = all_regions([boxes[index] * scale.repeat(2)], [labels[index]])
-            everything = torch.arange(len(regions), device=image.device)
-            look = self.branch.look(own, regions, torch.ones(len(regions), device=image.device))
-            scores = look.bounds
-            for correct in look.corrections:
-                scores = correct(everything)
-            found = look.masks(everything, coarse=self.coarse)
-            predictions.append(paste(regions, scores, found, scale, (image.shape[-2], image.shape[-1])))
-        return predictions
+        own = [{level: maps[i : i + 1] for level, maps in features.items()} for i in range(len(images))]
+        parts = zip(own, batch.image_sizes, _scales(images, batch), strict=True)
+        return batch, features, [Encoded(*part) for part in parts]
+
+    def candidates(self, images: list[Tensor]) -> list[tuple[Encoded, Candidates]]:
+        """Each image with its boxes before suppression, in resized pixels, best first."""
+        batch, features, encoded = self.encode(images)
+        proposals, _ = self.propose(batch, features)
+        return list(zip(encoded, self.boxes.candidates(features, proposals, batch.image_sizes), strict=True))
+
+    def choose(
+        self, features: dict[str, Tensor], candidates: Candidates, score_threshold: float = 0.0, *, coarse: bool = False
+    ) -> tuple[Regions, Tensor, RegionMasks]:
+        """One image's detections, best first: regions, final scores, masks."""
+        config = self.boxes.config
+        regions = all_regions([candidates.boxes], [candidates.labels])
+        lazy = self.branch.on_demand(features, regions, candidates.scores)
+        bounded = Candidates(candidates.boxes, candidates.labels, lazy.bounds)
+        limits = SuppressionLimits(config.nms_threshold, config.detections_per_image, score_threshold)
+        step = STEP_CPU if candidates.boxes.device.type == "cpu" else STEP_GPU
+        kept, scores = suppress_rescored(bounded, lazy.corrections, limits, step)
+        return regions[kept], scores, lazy.masks(kept, coarse=coarse)
+
+    def _complete(self, image: Encoded, prompts: Prompts, *, coarse: bool) -> BoxedMasks:
+        features, scale = image.features, image.scale.repeat(2)
+        boxes = torch.from_numpy(prompts.boxes).to(scale.device) * scale
+        if prompts.labels is None:
+            labels, scores = named(self.boxes, features, boxes)
+        else:
+            labels, scores = torch.from_numpy(prompts.labels).to(boxes.device), torch.ones_like(boxes[:, 0])
+        if prompts.box_kind == "visible":
+            boxes = grown(self.boxes, features, boxes, labels, image.size)
+        regions = all_regions([boxes], [labels])
+        if prompts.visible is not None:
+            found = self.branch.complete(features, regions, cropped(prompts.visible, boxes / scale))
+            return as_boxed(regions, self.branch.rescored(scores, found.factors), found, image)
+        lazy, everything = self.branch.on_demand(features, regions, scores), torch.arange(len(regions)).to(labels)
+        for correct in lazy.corrections:
+            scores = correct(everything)
+        return as_boxed(regions, scores, lazy.masks(everything, coarse=coarse), image)
 
 
-def paste(
-    regions: Regions, scores: Tensor, found: RegionMasks, scale: Float[Tensor, " 2"], size: tuple[int, int]
-) -> Prediction:
-    """Detections of one image in its own pixels; visible masks are kept within the amodal ones."""
-    boxes = regions.boxes / scale.repeat(2)
-    pasted: dict[str, Tensor] = {}
-    for name in MASK_FIELDS:  # amodal masks before the visible ones that they hold
-        probabilities = getattr(found, name)
-        if probabilities is not None:
-            within = pasted.get(f"{name.replace('visible', 'amodal')}_masks")
-            pasted[f"{name}_masks"] = masks.paste(probabilities.float(), boxes, size, within=within)
-            if name.endswith("amodal"):
-                pasted[f"{name}_probabilities"] = probabilities
-    return {"boxes": boxes, "labels": regions.labels, "scores": scores, **pasted}  # type: ignore[typeddict-item]
+def as_boxed(regions: Regions, scores: Tensor, found: RegionMasks, image: Encoded) -> BoxedMasks:
+    """One image's objects in its own pixels, off the device."""
+
+    def array(values: Tensor) -> np.ndarray:
+        return values.detach().float().cpu().numpy()
+
+    masks = (found.amodal, found.visible, found.coarse_amodal, found.coarse_visible)
+    boxes, labels = array(regions.boxes / image.scale.repeat(2)), regions.labels.cpu().numpy()
+    return BoxedMasks(boxes, labels, array(scores), *(None if mask is None else array(mask) for mask in masks))
+
+
+def as_prediction(found: BoxedMasks, image: Tensor) -> Prediction:
+    """The objects as torchvision's models answer, on the image's device."""
+    amodal, visible = found.pasted((image.shape[-2], image.shape[-1]))
+    fields = {"boxes": found.boxes, "labels": found.labels, "scores": found.scores}
+    masks = {"amodal_masks": amodal, "visible_masks": visible, "amodal_probabilities": found.amodal}
+    fields |= {name: value for name, value in masks.items() if value is not None}
+    return {name: torch.from_numpy(value).to(image.device) for name, value in fields.items()}  # type: ignore[return-value]
 
 
 def _boxes_only(target: Target) -> dict[str, Tensor]:

@@ -11,8 +11,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.models.losses import mask_loss
-from amodal.models.regions import BatchTruth, Look, RegionMasks, RegionPooler, Regions, look_at
+from amodal.models.regions import BatchTruth, RegionPooler, Regions
 
 WEIGHTS = {"amodal": 1.0, "boundary": 0.5, "occluder": 0.25, "occluder_boundary": 0.5}
 """Of the four losses, as the authors' code has them."""
@@ -60,10 +61,8 @@ class Layer(nn.Module):
         return features, mask, boundary
 
 
-class BCNet(nn.Module):
+class BCNet(MaskBranch):
     """Region features -> masks and boundaries of the occluder, then of the object."""
-
-    rescores = False
 
     def __init__(self, pool: RegionPooler, in_channels: int, width: int) -> None:
         super().__init__()
@@ -101,14 +100,6 @@ class BCNet(nn.Module):
         logits = self(self.pool(features, regions))
         amodal = logits["amodal"].sigmoid()
         return RegionMasks(amodal=amodal, visible=amodal * (1 - logits["occluder"].sigmoid()))
-
-    def look(self, features: dict[str, Tensor], regions: Regions, scores: Tensor) -> Look:
-        """Masks on demand."""
-        return look_at(self.predict, features, regions, scores)
-
-    def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-        """The class scores as they are."""
-        return scores
 
 
 def boundaries(masks: Bool[Tensor, "R S S"]) -> Bool[Tensor, "R S S"]:

@@ -2,17 +2,16 @@
 
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.models.losses import mask_loss, own_class
 from amodal.models.mask_head import MaskHead
-from amodal.models.regions import BatchTruth, Look, RegionMasks, RegionPooler, Regions, look_at
+from amodal.models.regions import BatchTruth, RegionPooler, Regions
 
 
-class MaskRCNN(nn.Module):
+class MaskRCNN(MaskBranch):
     """One mask head on region features."""
-
-    rescores = False
 
     def __init__(self, pool: RegionPooler, head: MaskHead, truth: Literal["amodal", "visible"]) -> None:
         super().__init__()
@@ -28,11 +27,3 @@ class MaskRCNN(nn.Module):
         """The one kind of mask that the head learnt."""
         probabilities = self.head.own_class(self.pool(features, regions), regions.labels).sigmoid()
         return RegionMasks(amodal=probabilities) if self.truth == "amodal" else RegionMasks(visible=probabilities)
-
-    def look(self, features: dict[str, Tensor], regions: Regions, scores: Tensor) -> Look:
-        """Masks on demand."""
-        return look_at(self.predict, features, regions, scores)
-
-    def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-        """The class scores as they are."""
-        return scores

@@ -1,11 +1,12 @@
 """ORCNN (Follmann et al., WACV 2019): amodal and visible heads; the invisible mask is their difference."""
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.models.losses import mask_loss, own_class
 from amodal.models.mask_head import MaskHead
-from amodal.models.regions import BatchTruth, Look, RegionMasks, RegionPooler, Regions, look_at
+from amodal.models.regions import BatchTruth, RegionPooler, Regions
 
 
 def invisible_logits(amodal: Float[Tensor, "R S S"], visible: Float[Tensor, "R S S"]) -> Float[Tensor, "R S S"]:
@@ -13,10 +14,8 @@ def invisible_logits(amodal: Float[Tensor, "R S S"], visible: Float[Tensor, "R S
     return amodal - visible.relu()
 
 
-class ORCNN(nn.Module):
+class ORCNN(MaskBranch):
     """Two heads on the same region features, tied by the loss of the mask that neither predicts."""
-
-    rescores = False
 
     def __init__(self, pool: RegionPooler, amodal_head: MaskHead, visible_head: MaskHead) -> None:
         super().__init__()
@@ -40,11 +39,3 @@ class ORCNN(nn.Module):
         pooled, labels = self.pool(features, regions), regions.labels
         amodal, visible = (head.own_class(pooled, labels) for head in (self.amodal_head, self.visible_head))
         return RegionMasks(amodal=amodal.sigmoid(), visible=visible.sigmoid())
-
-    def look(self, features: dict[str, Tensor], regions: Regions, scores: Tensor) -> Look:
-        """Masks on demand."""
-        return look_at(self.predict, features, regions, scores)
-
-    def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-        """The class scores as they are."""
-        return scores

@@ -1,21 +1,19 @@
-"""VRSP at inference: each mask only where it is asked for, in the order in which one guides the other.
+"""What makes VRSP's inference fast: each mask only where it is asked for. No number comes from here.
 
 Final scores are bounded by what is known of them (`amodal.models.rescoring`), so most candidates are dropped after two
-of the four passes through the heads, or before any.
+of the four passes through the heads, or before any. Which mask guides which stands in `VRSP.figure`.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from amodal.models.losses import attend
+from amodal.models.branch import RegionMasks
 from amodal.models.mask_head import MaskHead
-from amodal.models.regions import RegionMasks
 
 if TYPE_CHECKING:
     from amodal.models.vrsp import VRSP
@@ -25,7 +23,7 @@ Rows = Callable[[Indices], Tensor]
 """A tensor's rows at the given indices."""
 
 
-class Remembered:
+class CachedRows:
     """Rows of a tensor, each computed when it is first asked for."""
 
     def __init__(self, compute: Rows, number: int) -> None:
@@ -46,7 +44,7 @@ class Remembered:
         return self.values[which]
 
 
-class Whole:
+class EagerRows:
     """All rows of a tensor, computed once: a graph without conditions, as an export needs it."""
 
     def __init__(self, compute: Rows, _number: int) -> None:
@@ -61,30 +59,27 @@ class Whole:
 
 
 class Refinement:
-    """The paper's figure 2 for some regions, as masks that know what they follow from.
+    """The masks of some regions, and the factors of their scores, as functions of indices.
 
-    `masks` has the four of them by name: functions from indices of regions to own-class logits (M, 28, 28).
+    `masks` has the four masks of `VRSP.figure` by name, own-class logits (M, 28, 28).
 
     Args:
-        branch: The heads, the prior and the switches.
+        branch: The method.
         pooled: Region features (M, C, 14, 14) at indices.
         labels: From 1.
         keep: How results are kept.
     """
 
     def __init__(
-        self, branch: "VRSP", pooled: Rows, labels: Int64[Tensor, " R"], keep: type[Remembered] | type[Whole]
+        self, branch: "VRSP", pooled: Rows, labels: Int64[Tensor, " R"], keep: type[CachedRows] | type[EagerRows]
     ) -> None:
         self.branch, self.labels = branch, labels
         # Kept with the channels last, as convolutions on a CPU are fastest.
         self._pooled = keep(lambda which: pooled(which).permute(0, 2, 3, 1), len(labels))
-        computed: dict[str, Rows] = {
-            "coarse_amodal": partial(self._coarse, branch.amodal_head),
-            "coarse_visible": partial(self._coarse, branch.visible_head),
-            "refined_visible": self._refined_visible,
-            "refined_amodal": self._refined_amodal,
+        figure = branch.figure(self.features, lambda name, which: self.masks[name](which), self._shapes)
+        self.masks = {
+            name: keep(self._own_class(head, attended), len(labels)) for name, (head, attended) in figure.items()
         }
-        self.masks = {name: keep(compute, len(labels)) for name, compute in computed.items()}
 
     def features(self, which: Indices) -> Float[Tensor, "M C 14 14"]:
         """Region features."""
@@ -92,12 +87,8 @@ class Refinement:
 
     def factors(self) -> list[Rows]:
         """The corrections of the class score that are switched on: functions from indices to factors (M,)."""
-        found: list[Rows] = []
-        if self.branch.has_second_opinion:
-            found.append(self._second_opinion)
-        if self.branch.config.prior_rescoring:
-            found.append(self._likeness)
-        return found
+        known = {"reclassification": self._reclassification_factor, "prior": self._prior_factor}
+        return [known[name] for name in self.branch.factor_names]
 
     def probabilities(self, which: Indices, *, coarse: bool) -> RegionMasks:
         """The refined masks, and the coarse ones if they are wanted."""
@@ -110,22 +101,17 @@ class Refinement:
             return refined
         return replace(refined, coarse_amodal=found("coarse_amodal"), coarse_visible=found("coarse_visible"))
 
-    def _coarse(self, head: MaskHead, which: Indices) -> Tensor:
-        return head.own_class(self.features(which), self.labels[which])
+    def _shapes(self, which: Indices) -> Tensor:
+        shapes = self.branch.known_shapes(self.masks["coarse_amodal"](which), self.labels[which])
+        assert shapes is not None  # asked for where they are fused
+        return shapes
 
-    def _refined_visible(self, which: Indices) -> Tensor:
-        guide = self.masks[self.branch.guides[0]](which)
-        return self.branch.visible_head.own_class(self.features(which) * attend(guide), self.labels[which])
+    def _own_class(self, head: MaskHead, attended: Rows) -> Rows:
+        return lambda which: head.own_class(attended(which), self.labels[which])
 
-    def _refined_amodal(self, which: Indices) -> Tensor:
-        branch, labels = self.branch, self.labels[which]
-        shapes = branch.known_shapes(self.masks["coarse_amodal"](which), labels) if branch.fuse is not None else None
-        attention = attend(self.masks[branch.guides[1]](which))
-        return branch.amodal_head.own_class(branch.fused(self.features(which), attention, shapes), labels)
+    def _reclassification_factor(self, which: Indices) -> Float[Tensor, " M"]:
+        visible = self.masks["refined_visible"](which)
+        return self.branch.reclassification_factor(self.features(which), visible, self.labels[which])
 
-    def _second_opinion(self, which: Indices) -> Float[Tensor, " M"]:
-        seen = self.masks["refined_visible"](which)
-        return self.branch.second_opinion(self.features(which), seen, self.labels[which])
-
-    def _likeness(self, which: Indices) -> Float[Tensor, " M"]:
-        return self.branch.likeness(self.masks["refined_amodal"](which), self.labels[which])
+    def _prior_factor(self, which: Indices) -> Float[Tensor, " M"]:
+        return self.branch.prior_factor(self.masks["refined_amodal"](which), self.labels[which])

@@ -1,8 +1,7 @@
 """Regions: which boxes the mask branch works on, their features, and their share of the truth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -119,75 +118,3 @@ class BatchTruth:
             several = seen.sum(0, keepdim=True) > seen.long()  # a pixel is another's where someone else has it
             others.append({**target, "visible_masks": several})
         return BatchTruth(others, self.scales).crop(regions, side).visible
-
-
-@dataclass(frozen=True)
-class RegionMasks:
-    """What a mask branch says of regions: probabilities over each region's box.
-
-    Attributes:
-        amodal: The whole object; None for a branch that learns visible masks only.
-        visible: The seen part; None for a branch that learns amodal masks only.
-        coarse_amodal: The first guess of a branch that refines.
-        coarse_visible: Likewise.
-        factors: Corrections of the class score in [0, 1], where the branch has any.
-    """
-
-    amodal: Float[Tensor, "R S S"] | None = None
-    visible: Float[Tensor, "R S S"] | None = None
-    coarse_amodal: Float[Tensor, "R S S"] | None = None
-    coarse_visible: Float[Tensor, "R S S"] | None = None
-    factors: tuple[Float[Tensor, " R"], ...] = ()
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a mask branch says of candidates, once it is asked.
-
-    Attributes:
-        bounds: The most that the final scores can become.
-        corrections: Stages of the final score, as `amodal.models.rescoring.suppress_rescored` takes them.
-        masks: Masks of the candidates at some indices; `coarse` says whether with the first guesses.
-    """
-
-    bounds: Float[Tensor, " R"]
-    corrections: Sequence[Callable[[Int64[Tensor, " M"]], Float[Tensor, " M"]]]
-    masks: Callable[..., RegionMasks]
-
-
-def look_at(
-    predict: Callable[[dict[str, Tensor], Regions], RegionMasks],
-    features: dict[str, Tensor],
-    regions: Regions,
-    scores: Float[Tensor, " R"],
-) -> Look:
-    """The look of a branch that leaves scores as they are."""
-
-    def masks(which: Int64[Tensor, " M"], *, coarse: bool) -> RegionMasks:
-        del coarse  # it has none
-        return predict(features, regions[which])
-
-    return Look(scores, (), masks)
-
-
-class MaskBranch(Protocol):
-    """What stands on the detector. The methods of the field differ only here."""
-
-    rescores: bool
-    """Whether class scores are corrected by each candidate's own mask before suppression."""
-
-    def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
-        """Losses of the positive regions of a batch; every weight of the branch takes part."""
-        ...
-
-    def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
-        """Masks of regions whose classes are given."""
-        ...
-
-    def look(self, features: dict[str, Tensor], regions: Regions, scores: Float[Tensor, " R"]) -> Look:
-        """Masks and final scores of candidates on demand."""
-        ...
-
-    def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-        """Final scores from class scores and a prediction's factors. Without factors: the most they can become."""
-        ...

@@ -15,9 +15,10 @@ from torchvision.ops import roi_align
 
 from amodal import masks
 from amodal.instances import Target
+from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.models.config import SLNConfig
 from amodal.models.losses import mask_loss
-from amodal.models.regions import STRIDES, BatchTruth, Look, RegionMasks, RegionPooler, Regions, look_at
+from amodal.models.regions import STRIDES, BatchTruth, RegionPooler, Regions
 
 SIDE = 16
 """Cells across a region's features; level maps have twice as many."""
@@ -76,10 +77,8 @@ UNIONS: dict[str, Callable[[Tensor], Tensor]] = {
 """Amodal logits (R, S, S) from the levels' (R, L, S, S), as `SLNConfig.union` names them."""
 
 
-class SLN(nn.Module):
+class SLN(MaskBranch):
     """Level maps of each region, with the image's overlap map as context."""
-
-    rescores = False
 
     def __init__(self, pool: RegionPooler, in_channels: int, width: int, config: SLNConfig) -> None:
         super().__init__()
@@ -108,14 +107,6 @@ class SLN(nn.Module):
         context, _ = self.overlap(features["0"])
         logits = self.head(self._pool(features, context, regions))
         return RegionMasks(amodal=self.union(logits).sigmoid(), visible=logits[:, 0].sigmoid())
-
-    def look(self, features: dict[str, Tensor], regions: Regions, scores: Tensor) -> Look:
-        """Masks on demand."""
-        return look_at(self.predict, features, regions, scores)
-
-    def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-        """The class scores as they are."""
-        return scores
 
     def _pool(self, features: dict[str, Tensor], context: Tensor, regions: Regions) -> Tensor:
         boxes = torch.cat([regions.images[:, None].to(regions.boxes), regions.boxes], 1)

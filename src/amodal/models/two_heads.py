@@ -3,17 +3,16 @@
 The plainest method that predicts both masks: what ORCNN and VRSP add is measured against it.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.models.losses import mask_loss, own_class
 from amodal.models.mask_head import MaskHead
-from amodal.models.regions import BatchTruth, Look, RegionMasks, RegionPooler, Regions, look_at
+from amodal.models.regions import BatchTruth, RegionPooler, Regions
 
 
-class TwoHeads(nn.Module):
+class TwoHeads(MaskBranch):
     """Two heads, a loss each."""
-
-    rescores = False
 
     def __init__(self, pool: RegionPooler, amodal_head: MaskHead, visible_head: MaskHead) -> None:
         super().__init__()
@@ -33,11 +32,3 @@ class TwoHeads(nn.Module):
         pooled, labels = self.pool(features, regions), regions.labels
         amodal, visible = (head.own_class(pooled, labels) for head in (self.amodal_head, self.visible_head))
         return RegionMasks(amodal=amodal.sigmoid(), visible=visible.sigmoid())
-
-    def look(self, features: dict[str, Tensor], regions: Regions, scores: Tensor) -> Look:
-        """Masks on demand."""
-        return look_at(self.predict, features, regions, scores)
-
-    def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-        """The class scores as they are."""
-        return scores

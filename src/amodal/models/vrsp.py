@@ -1,13 +1,14 @@
 """VRSP, the method of this project: amodal masks from the visible region and a shape prior.
 
 Xiao et al., "Amodal Segmentation Based on Visible Region Segmentation and Shape Prior", AAAI 2021. Two mask heads are
-used twice: on the region's features for coarse masks, then on the features that the other mask lets through.
-Where the paper and its authors' code differ, `semantics` chooses. Here are the parts and their training;
-`amodal.models.refinement` puts the same parts together for inference.
+used twice: on the region's features for coarse masks, then on the features that the other mask lets through
+(`VRSP.figure`). Where the paper and its authors' code differ, `amodal.models.semantics` has both. At inference,
+`amodal.models.refinement` computes each mask only where it is asked for.
 """
 
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -15,18 +16,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from amodal import masks
+from amodal.models.branch import LazyMasks, MaskBranch, RegionMasks
 from amodal.models.config import VRSPConfig
 from amodal.models.layout import quick_layout
-from amodal.models.losses import attend, mask_loss, matching_loss, own_class
+from amodal.models.losses import attend, mask_loss, own_class
 from amodal.models.mask_head import HeadOutput, MaskHead
 from amodal.models.reclassification import Reclassifier, reclassification_loss
-from amodal.models.refinement import Refinement, Remembered, Rows, Whole
-from amodal.models.regions import BatchTruth, Look, RegionMasks, RegionPooler, Regions, RegionTruth
-from amodal.models.rescoring import fuse_scores, prior_factor
+from amodal.models.refinement import CachedRows, EagerRows, Indices, Refinement, Rows
+from amodal.models.regions import BatchTruth, RegionPooler, Regions, RegionTruth
+from amodal.models.semantics import SEMANTICS
+from amodal.models.vrsp_losses import Passes, head_matching, refined_losses
 from amodal.prior.shape_prior import ShapePrior
 
-MATCHING_WEIGHTS = (0.01, 0.05)
-"""Feature matching's weights of the last convolution and of the deconvolution (paper, lambda_4 and lambda_5)."""
 GUIDES = {
     "self": ("coarse_visible", "coarse_amodal"),
     "visible": ("coarse_visible", "refined_visible"),
@@ -36,18 +37,7 @@ GUIDES = {
 """Which masks guide the refined visible and the refined amodal one (paper, Table 3)."""
 
 
-@dataclass(frozen=True)
-class Passes:
-    """Every pass through the two heads. `shapes` is what the prior knows of the coarse masks, averaged to 14 x 14."""
-
-    coarse_amodal: HeadOutput
-    coarse_visible: HeadOutput
-    refined_amodal: HeadOutput
-    refined_visible: HeadOutput
-    shapes: Float[Tensor, "R k 14 14"] | None
-
-
-class VRSP(nn.Module):
+class VRSP(MaskBranch):
     """Coarse masks, visible by amodal attention, amodal by visible attention and shape prior.
 
     Args:
@@ -72,11 +62,13 @@ class VRSP(nn.Module):
         self.amodal_head, self.visible_head = heads
         self.fuse = fusion(heads[0].in_channels, config.num_shapes) if config.prior_refinement else None
         self.guides = GUIDES[config.attention]
-        self.follows_code = config.semantics == "reference"
-        self.has_guided_pass = self.follows_code if config.guided_pass is None else config.guided_pass
-        self.matching_target = config.matching_target or ("guided" if self.follows_code else "refined")
-        self.has_second_opinion = reclassifier is not None and config.reclassification_rescoring
-        self.rescores = config.prior_rescoring or self.has_second_opinion
+        self.semantics = SEMANTICS[config.semantics]
+        guided = self.semantics.true_masks_guide
+        self.has_guided_pass = guided if config.guided_pass is None else config.guided_pass
+        self.matching_target = config.matching_target or ("guided" if guided else "refined")
+        reclassifies = reclassifier is not None and config.reclassification_rescoring
+        switched = (("reclassification", reclassifies), ("prior", config.prior_rescoring))
+        self.factor_names = tuple(name for name, is_on in switched if is_on)
 
     def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
         """The paper's equation 6 without the detector's terms, over the positive regions."""
@@ -88,14 +80,14 @@ class VRSP(nn.Module):
 
     def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
         """Refined masks, and the factors of the score."""
-        refinement = Refinement(self, lambda which: self.pool(features, regions[which]), regions.labels, Whole)
+        refinement = Refinement(self, lambda which: self.pool(features, regions[which]), regions.labels, EagerRows)
         everything = torch.arange(regions.labels.shape[0], device=regions.boxes.device)
         factors = tuple(factor(everything) for factor in refinement.factors())
         return replace(refinement.probabilities(everything, coarse=False), factors=factors)
 
-    def look(self, features: dict[str, Tensor], regions: Regions, scores: Float[Tensor, " R"]) -> Look:
-        """Masks and factors of candidates on demand: the second opinion on the class comes first, then the shape."""
-        refinement = Refinement(self, lambda which: self.pool(features, regions[which]), regions.labels, Remembered)
+    def on_demand(self, features: dict[str, Tensor], regions: Regions, scores: Float[Tensor, " R"]) -> LazyMasks:
+        """Masks and factors of candidates on demand: re-classification comes first, then the shape prior."""
+        refinement = Refinement(self, lambda which: self.pool(features, regions[which]), regions.labels, CachedRows)
         stages = refinement.factors()
         known = scores.new_ones((len(stages), len(scores)))
 
@@ -104,7 +96,7 @@ class VRSP(nn.Module):
             return self.rescored(scores[which], tuple(known[:, which]))
 
         corrections = [partial(corrected, stage, factor) for stage, factor in enumerate(stages)]
-        return Look(self.rescored(scores, ()), corrections, refinement.probabilities)
+        return LazyMasks(self.rescored(scores, ()), corrections, refinement.probabilities)
 
     def complete(self, features: dict[str, Tensor], regions: Regions, visible: Bool[Tensor, "R 28 28"]) -> RegionMasks:
         """As `predict`, where the visible masks are known: they guide the amodal head in place of its own guess."""
@@ -116,17 +108,47 @@ class VRSP(nn.Module):
         amodal = self.amodal_head.own_class(self.fused(pooled, attention, shapes), regions.labels)
         return RegionMasks(amodal=amodal.sigmoid(), visible=visible.to(pooled.dtype))
 
+    def figure(
+        self, features: Rows, mask: Callable[[str, Indices], Tensor], shapes: Rows
+    ) -> dict[str, tuple[MaskHead, Rows]]:
+        """The paper's figure 2, left to right: which head makes each mask, and from what.
+
+        Args:
+            features: Region features (M, C, 14, 14) at indices of regions.
+            mask: Own-class logits (M, 28, 28) of a mask that stands further left, by its name and indices.
+            shapes: What `known_shapes` finds for the coarse amodal mask, at indices.
+        """
+        guide_of_visible, guide_of_amodal = self.guides
+
+        def through_amodal(which: Indices) -> Tensor:
+            return features(which) * attend(mask(guide_of_visible, which))
+
+        def through_visible(which: Indices) -> Tensor:
+            known = None if self.fuse is None else shapes(which)
+            return self.fused(features(which), attend(mask(guide_of_amodal, which)), known)
+
+        return {
+            "coarse_amodal": (self.amodal_head, features),
+            "coarse_visible": (self.visible_head, features),
+            "refined_visible": (self.visible_head, through_amodal),
+            "refined_amodal": (self.amodal_head, through_visible),
+        }
+
     def passes(self, features: Float[Tensor, "R C 14 14"], labels: Int64[Tensor, " R"]) -> Passes:
-        """The paper's figure 2, left to right."""
-        found = {"coarse_amodal": self.amodal_head(features), "coarse_visible": self.visible_head(features)}
+        """Figure 2 for training: every class's logits, the inner features, the known shapes."""
+        everything = torch.arange(labels.shape[0], device=labels.device)
+        found: dict[str, HeadOutput] = {}
 
-        def guided(index: int) -> Tensor:
-            return attend(own_class(found[self.guides[index]].logits, labels))
+        def mask(name: str, _: Indices) -> Tensor:
+            return own_class(found[name].logits, labels)
 
-        found["refined_visible"] = self.visible_head(features * guided(0))
-        shapes = self.known_shapes(own_class(found["coarse_amodal"].logits, labels), labels)
-        found["refined_amodal"] = self.amodal_head(self.fused(features, guided(1), shapes))
-        return Passes(**found, shapes=shapes)
+        @cache
+        def shapes() -> Tensor | None:
+            return self.known_shapes(mask("coarse_amodal", everything), labels)
+
+        for name, (head, attended) in self.figure(lambda _: features, mask, lambda _: shapes()).items():
+            found[name] = head(attended(everything))
+        return Passes(**found, shapes=shapes())
 
     def known_shapes(
         self, coarse: Float[Tensor, "R 28 28"], labels: Int64[Tensor, " R"]
@@ -139,7 +161,7 @@ class VRSP(nn.Module):
         """
         if self.fuse is None or self.prior is None:
             return None
-        query = coarse.detach() if self.follows_code else coarse.detach().sigmoid()
+        query = self.semantics.look_up(coarse.detach())
         return F.avg_pool2d(self.prior.lookup(query, labels - 1, self.config.num_shapes), 2)
 
     def fused(self, features: Tensor, attention: Tensor, shapes: Tensor | None) -> Float[Tensor, "R C 14 14"]:
@@ -152,29 +174,25 @@ class VRSP(nn.Module):
             shapes = shapes.contiguous(memory_format=torch.channels_last)  # or the result would lose that layout
         return self.fuse(torch.cat([attended, shapes], 1))
 
-    def second_opinion(self, features: Tensor, seen: Tensor, labels: Tensor) -> Float[Tensor, " R"]:
-        """The score's factor from the class of the visible region; `seen` are the visible masks' logits."""
+    def reclassification_factor(self, features: Tensor, visible: Tensor, labels: Tensor) -> Float[Tensor, " R"]:
+        """The score's factor from the class of the visible region; `visible` are the visible masks' logits."""
         assert self.reclassifier is not None
-        logits = self.reclassifier(features * self.visible_gate(seen))
+        logits = self.reclassifier(features * self.visible_gate(visible))
         own = logits.float().softmax(1)[torch.arange(labels.shape[0], device=labels.device), labels - 1]
-        return 0.4 * own + 0.6 if self.follows_code else own
+        return self.semantics.reclassification_factor(own)
 
-    def likeness(self, amodal: Float[Tensor, "R 28 28"], labels: Int64[Tensor, " R"]) -> Float[Tensor, " R"]:
+    def prior_factor(self, amodal: Float[Tensor, "R 28 28"], labels: Int64[Tensor, " R"]) -> Float[Tensor, " R"]:
         """The score's factor from the distance of the amodal mask, given as logits, to the nearest known shape."""
         assert self.prior is not None
-        distances = self.prior.distance(amodal > 0, labels - 1)
-        return prior_factor(distances, self.config.alpha, logarithmic=self.follows_code)
+        return self.semantics.prior_factor(self.prior.distance(amodal > 0, labels - 1), self.config.alpha)
 
-    def rescored(self, scores: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
+    def rescored(self, scores: Float[Tensor, " R"], factors: tuple[Tensor, ...]) -> Float[Tensor, " R"]:
         """The final score, or without factors the most it can become: as if every factor were 1."""
-        count = self.has_second_opinion + self.config.prior_rescoring
-        given = list(factors) or [torch.ones_like(scores)] * count
-        return fuse_scores(scores, given, geometric=self.follows_code)
+        return self.semantics.fuse(scores, factors or [torch.ones_like(scores)] * len(self.factor_names))
 
-    def visible_gate(self, seen: Float[Tensor, "R 28 28"]) -> Float[Tensor, "R 1 14 14"]:
+    def visible_gate(self, visible: Float[Tensor, "R 28 28"]) -> Float[Tensor, "R 1 14 14"]:
         """What re-classification sees the features through: the refined visible mask, given as logits, detached."""
-        logits = seen.detach()[:, None]
-        return F.avg_pool2d(logits if self.follows_code else logits.sigmoid(), 2)
+        return F.avg_pool2d(self.semantics.look_up(visible.detach()[:, None]), 2)
 
     def region_losses(
         self, features: Tensor, labels: Tensor, truth: RegionTruth, small_truth: RegionTruth | None
@@ -202,12 +220,12 @@ class VRSP(nn.Module):
     ) -> Float[Tensor, ""]:
         """Equation 2 before lambda."""
         assert self.reclassifier is not None
-        seen = own_class(passes.refined_visible.logits, labels)
+        visible = own_class(passes.refined_visible.logits, labels)
         return reclassification_loss(
-            self.reclassifier(features * self.visible_gate(seen)),
+            self.reclassifier(features * self.visible_gate(visible)),
             self.reclassifier(features * F.avg_pool2d(truth.visible[:, None].to(features.dtype), 2)),
             labels,
-            masks.ious(seen > 0, truth.visible),
+            masks.ious(visible > 0, truth.visible),
         )
 
     def further_losses(
@@ -235,34 +253,6 @@ class VRSP(nn.Module):
             losses["loss_matching_amodal"] = head_matching(passes.coarse_amodal, targets[0])
             losses["loss_matching_visible"] = head_matching(passes.coarse_visible, targets[1])
         return losses
-
-
-def head_matching(coarse: HeadOutput, target: HeadOutput) -> Float[Tensor, ""]:
-    """Equation 3 for one head: how unlike its inner features are in two passes."""
-    return MATCHING_WEIGHTS[0] * matching_loss(coarse.convolved, target.convolved) + MATCHING_WEIGHTS[
-        1
-    ] * matching_loss(coarse.upsampled, target.upsampled)
-
-
-def refined_losses(
-    passes: Passes,
-    labels: Int64[Tensor, " R"],
-    truth: RegionTruth,
-    weights: tuple[Float[Tensor, "R ..."], Float[Tensor, "R ..."]],
-) -> dict[str, Float[Tensor, ""]]:
-    """Equation 1 and its amodal twin, weighted by region.
-
-    Args:
-        passes: All passes.
-        labels: From 1.
-        truth: At 28 x 28.
-        weights: IoU of the coarse amodal mask (for the visible loss) and of the coarse visible one (for the amodal).
-    """
-    of_amodal, of_visible = weights
-    return {
-        "loss_refined_amodal": mask_loss(own_class(passes.refined_amodal.logits, labels), truth.amodal, of_visible),
-        "loss_refined_visible": mask_loss(own_class(passes.refined_visible.logits, labels), truth.visible, of_amodal),
-    }
 
 
 def fusion(channels: int, num_shapes: int) -> nn.Conv2d:

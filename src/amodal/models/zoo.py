@@ -13,12 +13,13 @@ from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.backbones import build_backbone
 from amodal.models.bcnet import BCNet
 from amodal.models.boxes import BoxStage
+from amodal.models.branch import MaskBranch
 from amodal.models.config import DetectorConfig, ModelConfig
 from amodal.models.mask_head import MaskHead
 from amodal.models.mask_rcnn import MaskRCNN
 from amodal.models.orcnn import ORCNN
 from amodal.models.reclassification import Reclassifier
-from amodal.models.regions import MaskBranch, RegionPooler
+from amodal.models.regions import RegionPooler
 from amodal.models.sln import SIDE as SLN_SIDE
 from amodal.models.sln import SLN
 from amodal.models.two_heads import TwoHeads

@@ -1,6 +1,7 @@
 """What a run's model is worth so far: scores on validation samples, and pictures of some."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import torch
@@ -68,9 +69,9 @@ class Validation:
     def run(self, model: AmodalRCNN, step: int, journal: Journal | None) -> None:
         """Scores the model, in all processes together; leaves it in evaluation mode."""
         model.eval()
-        model.coarse = True
         count = self.config.images if self.config.images is not None and step < self.stop else len(self.samples)
-        predicted = predict(model, First(self.samples, count), reading=self.reading)
+        answer = partial(model.detect, coarse=True)
+        predicted = predict(answer, First(self.samples, count), reading=self.reading)
         if journal is None:
             return
         scores = main_scores(score(predicted.truth, predicted.detections["refined"]))

@@ -1,0 +1,82 @@
+"""Mask branches: what stands on the detector, and what the methods of the field differ in."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from amodal.models.regions import BatchTruth, Regions
+
+
+@dataclass(frozen=True)
+class RegionMasks:
+    """What a mask branch says of regions: probabilities over each region's box.
+
+    Attributes:
+        amodal: The whole object; None for a branch that learns visible masks only.
+        visible: The visible part; None for a branch that learns amodal masks only.
+        coarse_amodal: The first guess of a branch that refines.
+        coarse_visible: Likewise.
+        factors: Corrections of the class score in [0, 1], where the branch has any.
+    """
+
+    amodal: Float[Tensor, "R S S"] | None = None
+    visible: Float[Tensor, "R S S"] | None = None
+    coarse_amodal: Float[Tensor, "R S S"] | None = None
+    coarse_visible: Float[Tensor, "R S S"] | None = None
+    factors: tuple[Float[Tensor, " R"], ...] = ()
+
+
+@dataclass(frozen=True)
+class LazyMasks:
+    """Masks and final scores of candidates, computed where they are asked for.
+
+    Attributes:
+        bounds: The most that the final scores can become.
+        corrections: Stages of the final score, as `amodal.models.rescoring.suppress_rescored` takes them.
+        masks: Masks of the candidates at some indices; `coarse` says whether with the first guesses.
+    """
+
+    bounds: Float[Tensor, " R"]
+    corrections: Sequence[Callable[[Int64[Tensor, " M"]], Float[Tensor, " M"]]]
+    masks: Callable[..., RegionMasks]
+
+
+class MaskBranch(nn.Module):
+    """A method. It writes `losses` and `predict`; the rest is for methods whose masks correct the class scores."""
+
+    factor_names: tuple[str, ...] = ()
+    """The corrections of the class score by each region's own masks, in the order of `RegionMasks.factors`."""
+
+    @property
+    def rescores(self) -> bool:
+        """Whether class scores are corrected before suppression."""
+        return bool(self.factor_names)
+
+    def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
+        """Losses of the positive regions of a batch; every weight of the branch takes part."""
+        raise NotImplementedError
+
+    def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
+        """Masks of regions whose classes are given."""
+        raise NotImplementedError
+
+    def on_demand(self, features: dict[str, Tensor], regions: Regions, scores: Float[Tensor, " R"]) -> LazyMasks:
+        """Masks and final scores of candidates where they are asked for."""
+
+        def masks(which: Int64[Tensor, " M"], *, coarse: bool) -> RegionMasks:
+            del coarse  # there are none
+            return self.predict(features, regions[which])
+
+        return LazyMasks(scores, (), masks)
+
+    def rescored(self, scores: Float[Tensor, " R"], factors: tuple[Tensor, ...]) -> Float[Tensor, " R"]:
+        """Final scores from class scores and a prediction's factors. Without factors: the most they can become."""
+        del factors  # there are none
+        return scores
+
+    def complete(self, features: dict[str, Tensor], regions: Regions, visible: Bool[Tensor, "R 28 28"]) -> RegionMasks:
+        """As `predict`, where the visible masks are known. A method that cannot use them goes without."""
+        del visible
+        return self.predict(features, regions)
