@@ -18,7 +18,7 @@ import tyro
 from amodal.bench import runs, variants
 from amodal.bench.about import about
 from amodal.data.sources import open_source
-from amodal.evaluation.evaluator import Reading, predict
+from amodal.evaluation.evaluator import LoaderSettings, predict
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.files import read_json, write_json
@@ -64,7 +64,9 @@ def score_run(job: runs.Job) -> list[dict[str, Any]]:
     source = job.config.data.val
     assert source is not None
     began = perf_counter()
-    predicted = predict(partial(loaded.model.detect, coarse=True), open_source(source), reading=Reading(workers=1))
+    predicted = predict(
+        partial(loaded.model.detect, coarse=True), open_source(source), loading=LoaderSettings(workers=1)
+    )
     seconds = round(perf_counter() - began, 1)
     training = read_json(job.folder / run_folder.METRICS)
     return [

@@ -27,6 +27,7 @@ from amodal.files import write_json
 from amodal.inference.eager import TorchModel
 from amodal.inference.export import export_onnx
 from amodal.inference.int8 import to_int8
+from amodal.inference.model_files import model_file
 from amodal.inference.onnx import OnnxModel
 from amodal.inference.predictor import Model, Predictor
 from amodal.inference.result import Result
@@ -92,8 +93,7 @@ def main(settings: Settings) -> None:
 
 def write_files(eager: TorchModel, name: str, folder: Path) -> None:
     """The same weights in three files; the checkpoint in 32 bits, as training leaves it."""
-    path = amodal.inference.predictor.PACKAGED / f"{name}.safetensors"
-    checkpoint.save(folder / "model.safetensors", checkpoint.load(path if path.is_file() else name))
+    checkpoint.save(folder / "model.safetensors", checkpoint.load(model_file(name)))
     export_onnx(eager.model, eager.categories, folder / EXPORTS["ONNX"])
     to_int8(folder / EXPORTS["ONNX"], folder / EXPORTS["ONNX, 8 bits"])
 

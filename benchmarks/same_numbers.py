@@ -27,7 +27,7 @@ from amodal import masks
 from amodal.data.config import SceneSource
 from amodal.data.dataset import SampleSet
 from amodal.data.sources import open_source
-from amodal.evaluation.evaluator import Reading, predict
+from amodal.evaluation.evaluator import LoaderSettings, predict
 from amodal.evaluation.score import score
 from amodal.files import replacing
 from amodal.models import checkpoint, zoo
@@ -227,7 +227,7 @@ def fixed_detections() -> Numbers:
         return [{"boxes": masks.boxes(moved["amodal_masks"]), "labels": target["labels"], "scores": scores, **moved}]
 
     asked: list[int] = []
-    predicted = predict(shifted, samples, reading=Reading(batch_size=1))
+    predicted = predict(shifted, samples, loading=LoaderSettings(batch_size=1))
     yield from of_report("fixed", score(predicted.truth, predicted.detections["refined"]).to_json())
 
 

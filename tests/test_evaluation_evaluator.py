@@ -20,7 +20,7 @@ from amodal.commands.evaluate import evaluate as evaluate_command
 from amodal.data import coco
 from amodal.data.dataset import Sample
 from amodal.errors import UserError
-from amodal.evaluation.evaluator import Reading, as_detections, evaluate, predict
+from amodal.evaluation.evaluator import LoaderSettings, as_detections, evaluate, predict
 from amodal.evaluation.report import Report
 from amodal.instances import Prediction, Target
 from amodal.models.checkpoint import Checkpoint, save
@@ -57,7 +57,7 @@ def knowing(images: list[Tensor]) -> list[Prediction]:
     """The truth, as a prediction."""
     answers: list[Prediction] = []
     for image in images:
-        target = squares(round(float(image[0, 0, 0]) * 25.5))
+        target = squares(int(image[0, 0, 0]) // 10)
         answers.append(
             {
                 "boxes": target["boxes"],
@@ -83,7 +83,7 @@ def boxed(images: list[Tensor]) -> list[BoxedMasks]:
 
 @pytest.mark.parametrize("model", [knowing, boxed])
 def test_a_model_that_knows_the_truth_is_perfect(model) -> None:
-    report, detections = evaluate(model, Squares(), reading=Reading(batch_size=2))
+    report, detections = evaluate(model, Squares(), loading=LoaderSettings(batch_size=2))
     assert report.amodal and report.visible and report.invisible and report.box
     assert (report.amodal.ap, report.visible.ap, report.invisible.ap, report.box.ap) == (1, 1, 1, 1)
     assert (report.counts.images, report.counts.instances, report.counts.occluded) == (5, 10, 5)
@@ -123,8 +123,8 @@ def test_hidden_pixels_are_counted_over_all_images() -> None:
 
 
 def test_batches_and_workers_change_nothing() -> None:
-    one = predict(knowing, Squares(), reading=Reading(batch_size=1))
-    three = predict(knowing, Squares(), reading=Reading(batch_size=3, workers=1))
+    one = predict(knowing, Squares(), loading=LoaderSettings(batch_size=1))
+    three = predict(knowing, Squares(), loading=LoaderSettings(batch_size=3, workers=1))
     assert one == three
 
 
@@ -182,7 +182,7 @@ def test_a_checkpoint_is_evaluated_refined_and_coarse(tmp_path: Path, capsys: py
     assert numbers == [{1: 2, 2: 3, 3: 1}[number] for number in found]
 
     coco.write(AnnotationSet([image], objects, [*names[:2], Category(3, "fork")]), data)
-    with pytest.raises(UserError, match="knows 3 categories"):
+    with pytest.raises(UserError, match="the model knows no 'fork' and the data have no 'pear'"):
         evaluate_command((model, data), running=Running(device="cpu", workers=0))
     with pytest.raises(UserError, match="no such file"):
         evaluate_command((tmp_path / "none.safetensors", data), running=Running(device="cpu"))

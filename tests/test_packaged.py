@@ -6,7 +6,7 @@ import numpy as np
 from safetensors import safe_open
 
 import amodal
-from amodal.inference.predictor import PACKAGED
+from amodal.inference.model_files import PACKAGED
 from amodal.synthesis.backgrounds import open_backgrounds
 from amodal.synthesis.composition import compose, scene_rng
 from amodal.synthesis.config import SceneConfig

@@ -11,7 +11,7 @@ import pytest
 
 import amodal
 from amodal import cli
-from amodal.inference import predictor
+from amodal.inference import model_files
 from amodal.training import recipes
 
 PAGES = [page for page in documentation.PAGES if page.exists()]
@@ -35,7 +35,7 @@ def run(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     small = documentation.small_recipe(recipes.demo(Path()))
     monkeypatch.chdir(world)
     monkeypatch.setattr(recipes, "demo", lambda _: small)
-    monkeypatch.setattr(predictor, "PACKAGED", world / "runs" / "packaged")
+    monkeypatch.setattr(model_files, "PACKAGED", world / "runs" / "packaged")
     documentation.save_model(world / "runs" / "packaged" / "demo.safetensors")
     return world
 

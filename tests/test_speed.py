@@ -13,7 +13,7 @@ from benchmarks.speed.harness import Curve, Measured, Row, Stage, Timing
 from benchmarks.speed.rival import torchvision_mask_rcnn
 from documentation import DOCS
 
-from amodal.inference.predictor import PACKAGED
+from amodal.inference.model_files import PACKAGED
 from amodal.models import checkpoint
 
 RATIOS = Timing(ours=[1.0, 2.0, 4.0, 1.0], rivals=[2.0, 6.0, 4.0, 5.0])

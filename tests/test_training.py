@@ -245,7 +245,7 @@ def test_training_and_validation_must_list_the_same_categories(tmp_path: Path) -
         (tmp_path / "cut" / kind / "1").mkdir(parents=True)
         Image.fromarray(np.full((8, 8, 4), 255, np.uint8)).save(tmp_path / "cut" / kind / "1" / "1.png")
     data = DataConfig(SCENES, replace(SCENES, cutouts=str(tmp_path / "cut"), count=1))
-    with pytest.raises(UserError, match="list different categories"):
+    with pytest.raises(UserError, match=r"knows no|have no"):
         loop.train(replace(tiny_run(), data=data), tmp_path / "run", device_name="cpu")
 
 

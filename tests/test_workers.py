@@ -17,7 +17,7 @@ from amodal.data import formats
 from amodal.data.config import AugmentConfig, DataConfig, FileSource, SceneSource
 from amodal.data.loading import BatchPlan, StepBatches, batches
 from amodal.data.sources import open_source
-from amodal.evaluation.evaluator import Reading, predict
+from amodal.evaluation.evaluator import LoaderSettings, predict
 from amodal.synthesis.backgrounds import open_backgrounds
 from amodal.synthesis.config import SceneConfig
 from amodal.synthesis.cutouts import Recent, open_cutouts
@@ -104,7 +104,7 @@ def test_evaluation_reads_with_two_workers(place: Path, kind: str):
             for shape in shapes
         ]
 
-    alone, helped = (predict(nothing, samples, reading=Reading(2, workers)) for workers in (0, 2))
+    alone, helped = (predict(nothing, samples, loading=LoaderSettings(2, workers)) for workers in (0, 2))
     assert len(alone.truth.images) == len(samples)
     assert alone.truth.annotations == helped.truth.annotations
 

@@ -10,7 +10,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from amodal.inference.predictor import PACKAGED
+from amodal.inference.model_files import PACKAGED
 from amodal.models import checkpoint
 from amodal.models.vrsp import VRSP
 from amodal.prior import kmeans

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.detection.image_list import ImageList
 
-from amodal.inference.predictor import PACKAGED
+from amodal.inference.model_files import PACKAGED
 from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import POOLED_SIDE, all_regions

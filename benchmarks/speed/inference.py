@@ -10,7 +10,8 @@ from torchvision.ops import roi_align
 from torchvision.ops.poolers import LevelMapper
 
 from amodal.inference.eager import TorchModel
-from amodal.inference.predictor import PACKAGED, Predictor
+from amodal.inference.model_files import PACKAGED
+from amodal.inference.predictor import Predictor
 from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import all_regions

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from amodal import masks
-from amodal.inference.predictor import PACKAGED
+from amodal.inference.model_files import PACKAGED
 from amodal.instances import Target
 from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN

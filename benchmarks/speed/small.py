@@ -11,7 +11,7 @@ from amodal.data.config import SceneSource
 from amodal.data.dataset import SampleSet
 from amodal.data.loading import Batch
 from amodal.data.sources import open_source
-from amodal.inference.predictor import PACKAGED
+from amodal.inference.model_files import PACKAGED
 from amodal.models import checkpoint, zoo
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.config import ModelConfig

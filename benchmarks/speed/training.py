@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from amodal.inference.predictor import PACKAGED
+from amodal.inference.model_files import PACKAGED
 from amodal.instances import Target
 from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN

@@ -28,8 +28,7 @@ from amodal.inference.sheet import Tile, contact_sheet
 @torch.inference_mode()
 def completions(model: Trained, subject: Subject) -> Bool[np.ndarray, "M H W"]:
     """What the model takes the target's hidden part to be, behind each occluder: its mask beyond the visible part."""
-    device = next(model.model.parameters()).device
-    images = [torch.from_numpy(image.copy()).to(device).permute(2, 0, 1).float() / 255 for image in subject.images]
+    images = [torch.from_numpy(image.copy()).permute(2, 0, 1) for image in subject.images]
     box = masks.boxes(torch.from_numpy(subject.amodal)[None]).numpy()
     prompts = Prompts(box, np.array([subject.label]))
     found = []

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 from torchvision.ops import batched_nms, box_iou
@@ -118,7 +118,7 @@ def turns(trained: Trained, sample: Sample, least_score: float = 0.3) -> list[Tu
         UserError: The model does not re-score.
     """
     model = trained.model
-    pixels = sample["image"].to(next(model.parameters()).device).float() / 255
+    pixels = sample["image"]
     scored = _score(trained, pixels)
     candidates, iou = scored.candidates, model.boxes.config.nms_threshold
     by_class = batched_nms(candidates.boxes, candidates.scores, candidates.labels, iou)
@@ -151,7 +151,7 @@ def in_order(found: Sequence[Turn]) -> list[Turn]:
     return sorted(found, key=lambda turn: ("prior" not in turn.turned_by, -turn.change))
 
 
-def _score(trained: Trained, image: Float[Tensor, "3 H W"]) -> _Scored:
+def _score(trained: Trained, image: UInt8[Tensor, "3 H W"]) -> _Scored:
     """All candidates of an image above the score threshold, each with its own mask and factors."""
     branch = trained.model.branch
     if not branch.rescores:
@@ -160,7 +160,7 @@ def _score(trained: Trained, image: Float[Tensor, "3 H W"]) -> _Scored:
     regions = all_regions([candidates.boxes], [candidates.labels])
     starts = range(0, len(regions), CHUNK)
     parts = [branch.predict(encoded.features, regions[start : start + CHUNK]) for start in starts]
-    empty = image.new_zeros(0)
+    empty = candidates.scores.new_zeros(0)
     factors = tuple(torch.cat([empty, *(part.factors[i] for part in parts)]) for i in range(len(branch.factor_names)))
     found = [part.amodal for part in parts if part.amodal is not None]
     return _Scored(
@@ -168,7 +168,7 @@ def _score(trained: Trained, image: Float[Tensor, "3 H W"]) -> _Scored:
         dict(zip(branch.factor_names, factors, strict=True)),
         branch.rescored(candidates.scores, factors),
         candidates.boxes / encoded.scale.repeat(2),
-        torch.cat(found).float() if found else image.new_zeros((0, 1, 1)),
+        torch.cat(found).float() if found else candidates.scores.new_zeros((0, 1, 1)),
     )
 
 

@@ -54,14 +54,12 @@ def measure(
         count: How many of the samples.
         coarse: Measure the first masks of a method that refines.
     """
-    device = next(model.model.parameters()).device
     found, places = [], []
     for place in tqdm(range(count), desc=model.label, unit="image"):
         sample = samples[place]
         target = sample["target"]
-        image = sample["image"].to(device).float() / 255
         prompts = Prompts(target["boxes"].numpy(), target["labels"].numpy())
-        (answer,) = model.model.complete([image], [prompts], coarse=coarse)
+        (answer,) = model.model.complete([sample["image"]], [prompts], coarse=coarse)
         found.append(_of_image(answer.coarse if coarse else answer, target))
         places += [place] * len(target["labels"])
     values = {name: torch.cat([one[name] for one in found]).double().numpy() for name in found[0]}

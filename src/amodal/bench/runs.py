@@ -24,7 +24,7 @@ from amodal.data.config import FileSource
 from amodal.data.dataset import AnnotatedImages
 from amodal.data.sources import open_source
 from amodal.errors import UserError
-from amodal.evaluation.evaluator import Reading, predict
+from amodal.evaluation.evaluator import LoaderSettings, predict
 from amodal.evaluation.occlusion import stated_visible_ratios
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
@@ -139,9 +139,9 @@ def evaluate(job: Job, name: str, model: ModelConfig, device: torch.device) -> N
         found = samples.annotation_set
         truth = replace(found, annotations=[a for a in found.annotations if source.keep_stuff or not a.is_stuff])
         stated = stated_visible_ratios(found.source) if found.source and len(source.annotations) == 1 else None
-    reading = Reading(workers=job.config.workers, device=device)
+    loading = LoaderSettings(workers=job.config.workers)
     answer = load_as(job.folder / run_folder.CHECKPOINT, model, device).detect
-    predicted = predict(answer, samples, truth=truth, reading=reading)
+    predicted = predict(answer, samples, truth=truth, loading=loading)
     report = score(predicted.truth, predicted.detections["refined"], stated_ratios=stated)
     content = {"report": report.to_json(), "seconds": round(perf_counter() - began, 1)}
     write_json(_evaluation_path(job.folder, name), content, indent=1)

@@ -11,9 +11,11 @@ from jaxtyping import UInt8
 from amodal.annotations import Category
 from amodal.bench.runs import run_path
 from amodal.bench.variants import SWITCHES, TABLES
+from amodal.categories import in_order_of
 from amodal.data.dataset import Sample
 from amodal.errors import UserError
 from amodal.inference.eager import TorchModel
+from amodal.inference.model_files import checkpoint_file, is_model
 from amodal.inference.predictor import Predictor
 from amodal.inference.result import Result
 from amodal.models import checkpoint
@@ -42,13 +44,13 @@ class Trained:
 
 
 def load(names: Sequence[str], runs: Path, seed: int, device: torch.device) -> list[Trained]:
-    """The models of these names, from the bench's runs, or from files where a name is one.
+    """The models of these names, from the bench's runs, or whatever else `amodal.load` takes.
 
     Raises:
         UserError: A run is not there, a file is no model, or two models know different categories.
     """
     if not names:
-        raise UserError("no models named", remedy=f"Name some of {', '.join(LABELS)}, or model.safetensors files")
+        raise UserError("no models named", remedy=f"Name some of {', '.join(LABELS)}, or model files")
     models = [_load(name, runs, seed, device) for name in names]
     for one in models:
         if one.categories != models[0].categories:
@@ -60,8 +62,8 @@ def load(names: Sequence[str], runs: Path, seed: int, device: torch.device) -> l
 
 
 def _load(name: str, runs: Path, seed: int, device: torch.device) -> Trained:
-    if name.endswith(".safetensors"):
-        path = Path(name)
+    if is_model(name):
+        path = checkpoint_file(name)
         label = path.absolute().parent.name if path.name == run_folder.CHECKPOINT else path.stem
     else:
         if name not in LABELS and name not in SWITCHES:
@@ -77,13 +79,8 @@ def _load(name: str, runs: Path, seed: int, device: torch.device) -> Trained:
 
 def check_categories(models: Sequence[Trained], categories: Sequence[Category]) -> None:
     """Raises UserError unless the models know the data set's categories."""
-    known, asked = ([c.name for c in one] for one in (models[0].categories, categories))
-    if known != asked:
-        raise UserError(
-            f"the models know {len(known)} categories ({', '.join(known[:3])}, ...), the data has {len(asked)} "
-            f"({', '.join(asked[:3])}, ...)",
-            remedy="Name the recipe that they were trained with",
-        )
+    if in_order_of(models[0].categories, categories, file=models[0].label) != list(categories):
+        raise UserError("the models and the data list the categories in different orders", file=models[0].label)
 
 
 def pixels_of(sample: Sample) -> UInt8[np.ndarray, "H W 3"]:

@@ -54,7 +54,7 @@ def bench_figure1(
     IoU with the truth.
 
     Args:
-        models: Names of the bench's models, or model.safetensors files.
+        models: Names of the bench's models, or model files.
         count: Objects to measure on.
         occluders: Occluders of each.
         shown: How many of the objects are drawn.
@@ -88,7 +88,7 @@ def bench_figure3(
     """Figure 3 of the paper: pairs of overlapping candidates whose order in suppression re-scoring turned round.
 
     Args:
-        model: Name of one of the bench's VRSP models, or a model.safetensors file.
+        model: Name of one of the bench's VRSP models, or a model file.
         images: How many validation images to look through.
         least_score: Pairs whose old winner has a lower class score are left out.
         shown: How many pairs to draw: those that the shape prior turned alone first, largest change first.
@@ -127,7 +127,7 @@ def bench_figure4(
     """Figure 4 of the paper: image, truth, and each model's answer side by side.
 
     Args:
-        models: Names of the bench's models, or model.safetensors files.
+        models: Names of the bench's models, or model files.
         images: Which validation images, counted from 0.
         settings: Where models and data are.
     """
@@ -192,7 +192,7 @@ def bench_masks(
     the first model are taken in pairs, with 95 % intervals by a bootstrap over images.
 
     Args:
-        models: Names of the bench's models, or model.safetensors files; the others are compared to the first.
+        models: Names of the bench's models, or model files; the others are compared to the first.
         coarse: Those of them whose coarse masks are measured too.
         images: How many validation images; all by default.
         settings: Where models and data are. There is no picture.

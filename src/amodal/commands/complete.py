@@ -17,7 +17,7 @@ class How:
     images: Annotated[Path | None, READS] = None
     """Image folder, if it is not found near the annotations."""
     any_category: bool = False
-    """Also complete objects of categories that the model does not know, as whichever it likes best; they keep their
+    """Also complete objects of categories that the model does not know, as whichever scores highest; they keep their
     own category."""
     occluders: Literal["anything", "given"] = "anything"
     """What may hide an object: anything in its image, or only what is annotated there. The latter is sharper where

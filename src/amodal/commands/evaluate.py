@@ -1,4 +1,4 @@
-"""`amodal evaluate`: a checkpoint, or anybody's detections, scored on a data set."""
+"""`amodal evaluate`: a model, or anybody's detections, scored on a data set."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -11,9 +11,7 @@ import tyro
 from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from amodal.annotations import AnnotationSet, Category
+    from amodal.annotations import AnnotationSet
     from amodal.evaluation.calibration import Bins
     from amodal.evaluation.detections import Detections
 
@@ -23,7 +21,7 @@ class Scored:
     """What is scored."""
 
     predictions: Annotated[Path | None, READS] = None
-    """COCO results to score in place of a checkpoint."""
+    """COCO results to score in place of a model."""
     segmentation: Literal["amodal", "visible"] = "amodal"
     """Which mask the results' `segmentation` is."""
     images: Annotated[Path | None, READS] = None
@@ -34,10 +32,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class Running:
-    """How a checkpoint is run."""
+    """How a model is run."""
 
     masks: Literal["refined", "coarse"] = "refined"
-    """The checkpoint's final masks, or those before its shape prior."""
+    """The model's final masks, or those before its shape prior."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:1."""
     batch_size: Annotated[int, COUNT] = 4
@@ -55,28 +53,29 @@ class Written:
     html: Annotated[Path | None, WRITES] = None
     """The report as one web page: tables, charts and the worst failures."""
     detections: Annotated[Path | None, WRITES] = None
-    """The checkpoint's detections as COCO results."""
+    """The model's detections as COCO results."""
     overwrite: bool = False
     """Replace files that are there."""
 
 
 def evaluate(
-    sources: Annotated[tuple[Path, ...], tyro.conf.Positional, READS],
+    sources: Annotated[tuple[str, ...], tyro.conf.Positional, READS],
     scored: Annotated[Scored, tyro.conf.arg(name="")] = Scored(),
     running: Annotated[Running, tyro.conf.arg(name="")] = Running(),
     written: Annotated[Written, tyro.conf.arg(name="")] = Written(),
 ) -> None:
-    """Scores a checkpoint, or the detections of any system, on annotated images.
+    """Scores a model, or the detections of any system, on annotated images.
 
-    `amodal evaluate CHECKPOINT DATA` runs the model first. `amodal evaluate --predictions results.json DATA` scores
+    `amodal evaluate MODEL DATA` runs the model first. `amodal evaluate --predictions results.json DATA` scores
     COCO results: `segmentation` is the amodal mask, `visible_mask` the visible one, one object a detection. Boxes,
     amodal, visible and invisible masks are scored, and AP by occlusion rate in two modes: "vrsp" as the evaluator of
     the paper counts it, and "clean" by the true masks alone. For several GPUs: torchrun -m amodal.cli evaluate ...
 
     Args:
-        sources: CHECKPOINT and DATA, or only DATA with --predictions. DATA is annotations of any known format.
+        sources: MODEL and DATA, or only DATA with --predictions. MODEL is a checkpoint, an exported .onnx model,
+            hf://USER/MODEL, or demo, the model in the package; DATA is annotations of any known format.
         scored: What is scored.
-        running: How a checkpoint is run.
+        running: How a model is run.
         written: What is written.
     """
     from rich.console import Console
@@ -89,9 +88,9 @@ def evaluate(
     from amodal.files import write_json
 
     if len(sources) != (1 if scored.predictions else 2):
-        wanted = "DATA alone" if scored.predictions else "CHECKPOINT and DATA (or --predictions RESULTS and DATA)"
+        wanted = "DATA alone" if scored.predictions else "MODEL and DATA (or --predictions RESULTS and DATA)"
         raise UserError(f"{len(sources)} paths given", remedy=f"Give {wanted}")
-    truth = _truth(sources[-1], scored)
+    truth = _truth(Path(sources[-1]), scored)
     if scored.predictions:
         detections, hidden = results.read(scored.predictions, truth, segmentation=scored.segmentation), None
     else:
@@ -102,7 +101,7 @@ def evaluate(
     both = len(detections.kinds_of_masks) == 2
     stated = stated_visible_ratios(truth.source) if truth.source and both else None  # only vrsp's mode asks for them
     report = score(truth, detections, stated_ratios=stated)
-    about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": running.masks}
+    about = {"data": sources[-1], "scored": str(scored.predictions or sources[0]), "masks": running.masks}
     analysis = analyse(truth, detections, hidden) if "amodal" in detections.kinds_of_masks else None
     report = replace(report, analysis=analysis, about=about)
     Console().print(report.table())
@@ -126,43 +125,26 @@ def _truth(data: Path, scored: Scored) -> "AnnotationSet":
 
 
 def _predicted(
-    checkpoint: Path, truth: "AnnotationSet", scored: Scored, running: Running
+    model: str, truth: "AnnotationSet", scored: Scored, running: Running
 ) -> "tuple[Detections, Bins | None] | None":
-    """A checkpoint's detections, and its hidden pixels; None for all processes but the lead."""
+    """A model's detections, and its hidden pixels; None for all processes but the lead."""
     from amodal import processes
+    from amodal.categories import in_order_of
     from amodal.data.dataset import AnnotatedImages
     from amodal.errors import UserError
     from amodal.evaluation.detections import Detections
-    from amodal.evaluation.evaluator import Reading, predict
-    from amodal.models.checkpoint import load
+    from amodal.evaluation.evaluator import LoaderSettings, predict
+    from amodal.inference.predictor import load
 
     with processes.joined(running.device) as device:
-        loaded = load(checkpoint, device)
+        predictor = load(model, str(device))
         samples = AnnotatedImages(truth, keep_stuff=scored.keep_stuff)
-        known = _in_order_of(loaded.categories, samples.categories, checkpoint)
-        reading = Reading(running.batch_size, running.workers, device)
-        answer = partial(loaded.model.detect, coarse=running.masks == "coarse")
-        found = predict(answer, samples, truth=truth, known=known, reading=reading, with_hidden=True)
+        known = in_order_of(predictor.categories, samples.categories, file=model)
+        answer = partial(predictor.detect, coarse=running.masks == "coarse")
+        loading = LoaderSettings(running.batch_size, running.workers)
+        found = predict(answer, samples, truth=truth, known=known, loading=loading, with_hidden=True)
         if running.masks not in found.detections:
-            raise UserError(f"predicts no {running.masks} masks", file=checkpoint, remedy="Only VRSP has coarse ones")
+            raise UserError(f"predicts no {running.masks} masks", file=model, remedy="Only VRSP has coarse ones")
         if not processes.is_lead():
             return None
         return Detections.of(found.detections[running.masks]), found.hidden.get(running.masks)
-
-
-def _in_order_of(model: "Sequence[Category]", data: "list[Category]", checkpoint: Path) -> "list[Category]":
-    """The data's categories in the order of the model's labels, by their names."""
-    from amodal.errors import UserError
-
-    known, asked = ([category.name for category in categories] for categories in (model, data))
-    if known == asked:
-        return data
-    if sorted(known) != sorted(set(asked)):
-        raise UserError(
-            f"knows {len(known)} categories ({', '.join(known[:3])}, ...), the data has {len(asked)} "
-            f"({', '.join(asked[:3])}, ...)",
-            file=checkpoint,
-            remedy="Evaluate it on data with the categories that it was trained for",
-        )
-    by_name = {category.name: category for category in data}
-    return [by_name[name] for name in known]

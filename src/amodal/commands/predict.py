@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from amodal.inference.predictor import Predictor
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
-MODEL_SUFFIXES = (".safetensors", ".onnx")
 
 
 @dataclass(frozen=True)
@@ -92,22 +91,15 @@ def predict(
 def _model_and_sources(model: str | None, given: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """The model, which may stand first among the images, and the images."""
     from amodal.errors import UserError
+    from amodal.inference.model_files import is_model
 
-    is_first = bool(given) and _is_model(given[0])
+    is_first = bool(given) and is_model(given[0])
     if is_first and model is not None:
         raise UserError(f"two models given, {model} and {given[0]}", remedy="Give one")
     model, sources = (given[0], given[1:]) if is_first else (model or "demo", given)
     if not sources:
         raise UserError("no images given", remedy="amodal predict [MODEL] IMAGE_OR_FOLDER ...")
     return model, sources
-
-
-def _is_model(word: str) -> bool:
-    """Whether a word that stands where images stand means a model."""
-    from amodal.inference.predictor import PACKAGED
-
-    is_packaged = (PACKAGED / f"{word}.safetensors").is_file() and not Path(word).exists()
-    return word.startswith("hf://") or word.endswith(MODEL_SUFFIXES) or is_packaged
 
 
 def _cameras_and_files(sources: tuple[str, ...]) -> tuple[list[str], list[Path]]:

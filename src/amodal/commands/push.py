@@ -9,7 +9,7 @@ from amodal.commands.declared import READS
 
 
 def push(
-    checkpoint: Annotated[Path, tyro.conf.Positional, READS],
+    checkpoint: Annotated[str, tyro.conf.Positional, READS],
     repository: tyro.conf.Positional[str],
     *,
     report: Annotated[Path | None, READS] = None,
@@ -21,11 +21,12 @@ def push(
     with `hf auth login`, or set HF_TOKEN.
 
     Args:
-        checkpoint: A checkpoint that `amodal train` wrote.
+        checkpoint: A checkpoint that `amodal train` wrote, or the name of a model in the package.
         repository: USER/MODEL; made if it is not there.
         report: The JSON of `amodal evaluate --out`: its numbers are put on the card.
         private: Hide a new repository from others.
     """
     from amodal.inference.hub import push_to_hub
+    from amodal.inference.model_files import checkpoint_file
 
-    print(push_to_hub(checkpoint, repository, report=report, private=private))
+    print(push_to_hub(checkpoint_file(checkpoint), repository, report=report, private=private))

@@ -39,7 +39,8 @@ class Changes:
     prior: Annotated[Path | None, READS] = None
     """A shape prior made by `amodal prior fit`; otherwise a VRSP run fits its own."""
     start_from: Annotated[str | None, READS] = None
-    """A model.safetensors to start from, of which all that fits is taken; or `coco`, torchvision's detector."""
+    """A checkpoint, hf://USER/MODEL or demo to start from, of which all that fits is taken; or `coco`, torchvision's
+    detector."""
     validate_every: Annotated[int | None, FROM_ZERO] = None
     """Steps between validations; 0 validates only in the end."""
     checkpoint_every: Annotated[int | None, COUNT] = None
@@ -103,6 +104,7 @@ def own_data(own: DataSet) -> Any:
 
 def changed(config: Any, changes: Changes) -> Any:
     """The TrainConfig with the changes."""
+    from amodal.inference.model_files import checkpoint_file
     from amodal.training.config import with_iterations, with_seed
 
     if changes.iterations is not None:
@@ -110,12 +112,15 @@ def changed(config: Any, changes: Changes) -> Any:
     if changes.seed is not None:
         config = with_seed(config, changes.seed)
     prior = None if changes.prior is None else str(changes.prior)
+    start = changes.start_from
+    if start not in (None, "coco"):
+        start = str(checkpoint_file(start))
     return _replaced(
         config,
         optimiser=_replaced(config.optimiser, lr=changes.lr),
         prior=_replaced(config.prior, file=prior),
         validation=_replaced(config.validation, every=changes.validate_every),
-        start_from=changes.start_from,
+        start_from=start,
         batch_size=changes.batch_size,
         checkpoint_every=changes.checkpoint_every,
         workers=changes.workers,

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -27,19 +27,20 @@ from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.instances import Prediction, Target
 
-Model = Callable[[list[Float[Tensor, "3 H W"]]], Sequence[BoxedMasks | Prediction]]
-"""Images with values in [0, 1] to answers in the same images' pixels. A model must be in evaluation mode."""
+Model = Callable[[list[UInt8[Tensor, "3 H W"]]], Sequence[BoxedMasks | Prediction]]
+"""RGB images to answers in the same images' pixels. A model must be in evaluation mode."""
 Masks = Literal["refined", "coarse"]
 """A method's final masks, or those before its shape prior, where it predicts both."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How samples reach the model. Numbers of batches and workers change the speed, not the result."""
+class LoaderSettings:
+    """How samples reach the model: both change the speed, not the result."""
 
     batch_size: int = 4
+    """Images that the model sees at a time."""
     workers: int = 0
-    device: str | torch.device = "cpu"
+    """Processes that read images."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def evaluate(
     *,
     truth: AnnotationSet | None = None,
     masks: Masks = "refined",
-    reading: Reading | None = None,
+    loading: LoaderSettings | None = None,
 ) -> tuple[Report, list[Detection]]:
     """Scores a model on a data set. Every process gets the whole answer.
 
@@ -72,12 +73,12 @@ def evaluate(
         samples: Each is predicted once, whatever the number of processes.
         truth: The annotations, if there are any beyond the samples' targets: crowds are only there.
         masks: Which of the model's masks.
-        reading: Batches, workers, device.
+        loading: Batches and workers.
 
     Raises:
         UserError: The data set is empty or cannot be read, or the model predicts no such masks.
     """
-    predicted = predict(model, samples, truth=truth, reading=reading)
+    predicted = predict(model, samples, truth=truth, loading=loading)
     if masks not in predicted.detections:
         raise UserError(f"the model predicts no {masks} masks", remedy="Only VRSP has coarse ones")
     detections = predicted.detections[masks]
@@ -93,7 +94,7 @@ def predict(
     *,
     truth: AnnotationSet | None = None,
     known: Sequence[Category] | None = None,
-    reading: Reading | None = None,
+    loading: LoaderSettings | None = None,
     with_hidden: bool = False,
 ) -> Predicted:
     """Detections of every sample, gathered from all processes: for scoring them in more than one way.
@@ -103,14 +104,14 @@ def predict(
         samples: Each is predicted once, whatever the number of processes.
         truth: As for `evaluate`.
         known: The data's categories in the order of the model's labels, if that is another than the data's.
-        reading: Batches, workers, device.
+        loading: Batches and workers.
         with_hidden: Look at the probabilities of hidden pixels too.
     """
     images: list[ImageRecord] = []
     annotations: list[Annotation] = []
     detections: dict[Masks, list[Detection]] = {}
     hidden: list[tuple[int, Masks, Bins]] = []
-    for sample, answer in _answers(model, samples, reading or Reading()):
+    for sample, answer in _answers(model, samples, loading or LoaderSettings()):
         image = _image_record(sample)
         objects = truth.by_image.get(image.id, []) if truth else _annotations(sample, samples.categories)
         if truth is None:
@@ -157,13 +158,15 @@ def _by_masks(
     }
 
 
-def _answers(model: Model, samples: SampleSet, reading: Reading) -> Iterator[tuple[Sample, BoxedMasks | Prediction]]:
+def _answers(
+    model: Model, samples: SampleSet, loading: LoaderSettings
+) -> Iterator[tuple[Sample, BoxedMasks | Prediction]]:
     """This process's share of the samples, each with the model's answer."""
     share = range(processes.rank(), len(samples), processes.world_size())
     loader = DataLoader(
         _Readable(samples),
-        batch_sampler=_chunks(share, reading.batch_size),
-        num_workers=reading.workers,
+        batch_sampler=_chunks(share, loading.batch_size),
+        num_workers=loading.workers,
         collate_fn=list,
     )
     with torch.inference_mode(), tqdm(total=len(share), unit="image", disable=not processes.is_lead()) as progress:
@@ -171,8 +174,7 @@ def _answers(model: Model, samples: SampleSet, reading: Reading) -> Iterator[tup
             failed = next((item for item in batch if isinstance(item, UserError)), None)
             if failed:
                 raise failed
-            images = [sample["image"].to(reading.device).float() / 255 for sample in batch]
-            yield from zip(batch, model(images), strict=True)
+            yield from zip(batch, model([sample["image"] for sample in batch]), strict=True)
             progress.update(len(batch))
 
 

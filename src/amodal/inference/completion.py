@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
+from amodal.categories import key, labels_by_name, listed
 from amodal.errors import UserError
 from amodal.files import read_image
 from amodal.inference.predictor import Occluders, Predictor
@@ -55,16 +56,16 @@ def complete_annotations(
 
 def _labels(annotation_set: AnnotationSet, predictor: Predictor) -> dict[int, int]:
     """The model's label of each category id, by the category's name."""
-    known = {category.name.lower(): label for label, category in enumerate(predictor.categories, start=1)}
+    known = labels_by_name(predictor.categories)
     used = {annotation.category_id for annotation in annotation_set.annotations}
-    unknown = [c.name for c in annotation_set.categories if c.id in used and c.name.lower() not in known]
+    unknown = [c.name for c in annotation_set.categories if c.id in used and key(c.name) not in known]
     if unknown:
         raise UserError(
-            f"the model does not know {len(unknown)} of the categories ({', '.join(unknown[:3])})",
+            f"the model knows no {listed(unknown)}",
             file=annotation_set.source,
-            remedy="With --any-category it takes each object for the category that it likes best",
+            remedy="With --any-category it takes each object for its highest-scoring category",
         )
-    return {c.id: known[c.name.lower()] for c in annotation_set.categories if c.id in used}
+    return {c.id: known[key(c.name)] for c in annotation_set.categories if c.id in used}
 
 
 def _complete(

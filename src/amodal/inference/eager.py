@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Self
 
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from amodal import processes
@@ -32,14 +33,14 @@ class TorchModel:
         self, images: Sequence[Pixels], *, score_threshold: float = 0.0, coarse: bool = False
     ) -> list[BoxedMasks]:
         """The objects of each image that score at least so much, best first."""
-        tensors = [self._tensor(image) for image in images]
+        tensors = [_tensor(image) for image in images]
         return self.model.detect(tensors, score_threshold=score_threshold, coarse=coarse)
 
     @torch.inference_mode()
     def complete(self, image: Pixels, prompts: Prompts) -> BoxedMasks:
         """The objects at the prompts, in their order."""
-        return self.model.complete([self._tensor(image)], [prompts])[0]
+        return self.model.complete([_tensor(image)], [prompts])[0]
 
-    def _tensor(self, image: Pixels) -> Tensor:
-        device = next(self.model.parameters()).device
-        return torch.from_numpy(image.copy()).to(device).permute(2, 0, 1).float() / 255
+
+def _tensor(image: Pixels) -> UInt8[Tensor, "3 H W"]:
+    return torch.from_numpy(image.copy()).permute(2, 0, 1)

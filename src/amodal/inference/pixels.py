@@ -38,9 +38,9 @@ def as_pixels(image: "ImageLike") -> UInt8[np.ndarray, "H W 3"]:
     if torch is not None and isinstance(image, torch.Tensor):
         if image.ndim != 3:
             raise UserError(f"a tensor image is (channels, height, width), not {tuple(image.shape)}")
-        return _array_pixels(
-            image.detach().float().cpu().numpy().transpose(1, 2, 0), integer=not image.is_floating_point()
-        )
+        is_small = image.dtype == torch.uint8
+        array = (image if is_small else image.detach().float()).cpu().numpy().transpose(1, 2, 0)
+        return _array_pixels(array, integer=not image.is_floating_point())
     raise UserError(f"cannot take {type(image).__name__} as an image", remedy="Give a path, PIL image, array or tensor")
 
 

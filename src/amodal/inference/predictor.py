@@ -11,8 +11,10 @@ from jaxtyping import Float32, UInt8
 
 from amodal.annotations import Category
 from amodal.boxed_masks import BoxedMasks, BoxKind, Prompts
+from amodal.categories import key, labels_by_name
 from amodal.completion import config as completion_config
 from amodal.errors import UserError
+from amodal.inference.model_files import EXPORTED, model_file
 from amodal.inference.pixels import as_pixels
 from amodal.inference.result import Result, from_boxed
 
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 Pixels = UInt8[np.ndarray, "H W 3"]
 Occluders = Literal["anything", "given"]
-PACKAGED = Path(__file__).parents[1] / "weights"
-"""Models that come with the package: `NAME.safetensors` is loaded as "NAME"."""
 
 
 class Model(Protocol):
@@ -153,8 +153,8 @@ class Predictor:
     def _labels(self, labels: Sequence[int | str] | np.ndarray | None) -> np.ndarray | None:
         if labels is None:
             return None
-        label_of = {category.name: label for label, category in enumerate(self.categories, start=1)}
-        known = [label_of.get(label, 0) if isinstance(label, str) else int(label) for label in labels]
+        label_of = labels_by_name(self.categories)
+        known = [label_of.get(key(label), 0) if isinstance(label, str) else int(label) for label in labels]
         for label, given in zip(known, labels, strict=True):
             if not 1 <= label <= len(self.categories):
                 names = ", ".join(category.name for category in self.categories[:5])
@@ -173,13 +173,8 @@ def load(path: str | Path, device: str | None = None) -> Predictor:
     Raises:
         UserError: No such file, or no model in it, or no such device.
     """
-    if str(path).startswith("hf://"):
-        from amodal.inference.hub import download
-
-        path = download(str(path))
-    packaged = PACKAGED / f"{path}.safetensors"
-    path = packaged if packaged.is_file() else Path(path)
-    if path.suffix == ".onnx":
+    path = model_file(path)
+    if path.suffix == EXPORTED:
         from amodal.inference.onnx import OnnxModel
 
         return Predictor(OnnxModel(path, device))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
@@ -19,6 +19,7 @@ from amodal.models.prompting import cropped, grown, named
 from amodal.models.regions import BatchTruth, Regions
 from amodal.models.rescoring import Candidates, SuppressionLimits, suppress_rescored
 
+Image = Float[Tensor, "3 _ _"] | UInt8[Tensor, "3 _ _"]
 STEP_CPU, STEP_GPU = 16, 128
 """Candidates whose masks are looked at in one go: few on a CPU, which is busy with them; many fill a GPU."""
 
@@ -56,13 +57,11 @@ class AmodalRCNN(nn.Module):
         self.resize, self.backbone, self.propose, self.boxes = resize, backbone, propose, boxes
         self.branch = branch
 
-    def forward(
-        self, images: list[Float[Tensor, "3 _ _"]], targets: list[Target] | None = None
-    ) -> dict[str, Tensor] | list[Prediction]:
+    def forward(self, images: list[Image], targets: list[Target] | None = None) -> dict[str, Tensor] | list[Prediction]:
         """Losses in training, predictions otherwise.
 
         Args:
-            images: RGB in [0, 1], any sizes.
+            images: RGB in [0, 1], any sizes; uint8 does for predictions.
             targets: One for each image, in training.
 
         Returns:
@@ -80,13 +79,11 @@ class AmodalRCNN(nn.Module):
         truth = BatchTruth(targets, _scales(images, batch))
         return losses | box_losses | self.branch.losses(features, regions, truth)
 
-    def detect(
-        self, images: list[Float[Tensor, "3 _ _"]], *, score_threshold: float = 0.0, coarse: bool = False
-    ) -> list[BoxedMasks]:
+    def detect(self, images: list[Image], *, score_threshold: float = 0.0, coarse: bool = False) -> list[BoxedMasks]:
         """The objects of each image: candidates, suppression (with re-scoring where the branch has it), masks.
 
         Args:
-            images: RGB in [0, 1], any sizes.
+            images: RGB, any sizes: floats in [0, 1], or uint8.
             score_threshold: Objects that score less are left out, and little work is done for them.
             coarse: Also give the coarse masks of a branch that refines them.
         """
@@ -95,13 +92,11 @@ class AmodalRCNN(nn.Module):
             for encoded, candidates in self.candidates(images)
         ]
 
-    def complete(
-        self, images: list[Float[Tensor, "3 _ _"]], prompts: Sequence[Prompts], *, coarse: bool = False
-    ) -> list[BoxedMasks]:
+    def complete(self, images: list[Image], prompts: Sequence[Prompts], *, coarse: bool = False) -> list[BoxedMasks]:
         """Masks of objects that someone else has found, in their order: the mask branch, and no detector.
 
         Args:
-            images: RGB in [0, 1], any sizes.
+            images: RGB, any sizes: floats in [0, 1], or uint8.
             prompts: One for each image.
             coarse: Also give the coarse masks of a branch that refines them; not where visible masks are given.
 
@@ -113,7 +108,7 @@ class AmodalRCNN(nn.Module):
 
     def encode(self, images: list[Tensor]) -> tuple[ImageList, dict[str, Tensor], list[Encoded]]:
         """The resized batch, its features, and each image's share of them."""
-        batch, _ = self.resize(images)
+        batch, _ = self.resize([self._as_input(image) for image in images])
         features = self.backbone(batch.tensors)
         own = [{level: maps[i : i + 1] for level, maps in features.items()} for i in range(len(images))]
         parts = zip(own, batch.image_sizes, _scales(images, batch), strict=True)
@@ -137,6 +132,10 @@ class AmodalRCNN(nn.Module):
         step = STEP_CPU if candidates.boxes.device.type == "cpu" else STEP_GPU
         kept, scores = suppress_rescored(bounded, lazy.corrections, limits, step)
         return regions[kept], scores, lazy.masks(kept, coarse=coarse)
+
+    def _as_input(self, image: Tensor) -> Float[Tensor, "3 _ _"]:
+        image = image.to(next(self.parameters()).device)
+        return image if image.is_floating_point() else image.float() / 255
 
     def _complete(self, image: Encoded, prompts: Prompts, *, coarse: bool) -> BoxedMasks:
         features, scale = image.features, image.scale.repeat(2)

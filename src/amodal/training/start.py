@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
 
 from amodal.annotations import Category
+from amodal.categories import key
 from amodal.errors import UserError
 from amodal.models import checkpoint
 
@@ -50,9 +51,9 @@ def rename(detector: dict[str, Tensor], categories: Sequence[Category]) -> dict[
         for prefix, place in PLACES.items()
         if name.startswith(prefix)
     }
-    known = MaskRCNN_ResNet50_FPN_Weights.DEFAULT.meta["categories"]
+    known = [key(name) for name in MaskRCNN_ResNet50_FPN_Weights.DEFAULT.meta["categories"]]
     ordered = sorted(categories, key=lambda category: category.id)
-    rows = [0, *(known.index(category.name) for category in ordered if category.name in known)]
+    rows = [0, *(known.index(key(category.name)) for category in ordered if key(category.name) in known)]
     for name in [name for name in renamed if name.startswith("boxes.predictor.")]:
         values = renamed.pop(name).unflatten(0, (len(known), -1))
         if len(rows) == len(categories) + 1:

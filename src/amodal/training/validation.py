@@ -7,10 +7,10 @@ from typing import Self
 import torch
 
 from amodal.annotations import Category
+from amodal.categories import in_order_of
 from amodal.data.dataset import Sample, SampleSet
 from amodal.data.sources import open_source
-from amodal.errors import UserError
-from amodal.evaluation.evaluator import Reading, predict
+from amodal.evaluation.evaluator import LoaderSettings, predict
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.models.amodal_rcnn import AmodalRCNN
@@ -39,7 +39,9 @@ class Validation:
     samples: SampleSet
     config: ValidationConfig
     stop: int
-    reading: Reading
+    loading: LoaderSettings
+    known: list[Category]
+    """The samples' categories in the order of the model's labels."""
 
     @classmethod
     def open(cls, config: TrainConfig, categories: list[Category], device: torch.device) -> Self | None:
@@ -51,14 +53,9 @@ class Validation:
         if config.data.val is None:
             return None
         samples = open_source(config.data.val)
-        if samples.categories != categories:
-            raise UserError(
-                "training and validation data list different categories",
-                record=f"{[c.name for c in categories]} and {[c.name for c in samples.categories]}",
-                remedy="Give annotations of the same categories",
-            )
-        reading = Reading(workers=config.workers, device=device)
-        return cls(samples, config.validation, config.schedule.iterations, reading)
+        known = in_order_of(categories, samples.categories, file="validation data")
+        loading = LoaderSettings(workers=config.workers)
+        return cls(samples, config.validation, config.schedule.iterations, loading, known)
 
     def is_due(self, step: int) -> bool:
         """Whether to validate after `step` steps."""
@@ -71,7 +68,7 @@ class Validation:
         model.eval()
         count = self.config.images if self.config.images is not None and step < self.stop else len(self.samples)
         answer = partial(model.detect, coarse=True)
-        predicted = predict(answer, First(self.samples, count), reading=self.reading)
+        predicted = predict(answer, First(self.samples, count), known=self.known, loading=self.loading)
         if journal is None:
             return
         scores = main_scores(score(predicted.truth, predicted.detections["refined"]))
@@ -82,7 +79,7 @@ class Validation:
         for index in range(min(self.config.pictures, count)):
             sample = self.samples[index]
             with torch.inference_mode():
-                (prediction,) = model([sample["image"].to(self.reading.device).float() / 255])
+                (prediction,) = model([sample["image"]])
             journal.picture(step, str(sample["image_id"]), compare(sample["image"], sample["target"], prediction))
 
 

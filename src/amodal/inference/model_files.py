@@ -1,0 +1,52 @@
+"""Which file a model's name stands for: the one rule for `amodal.load` and every command. No torch here."""
+
+from pathlib import Path
+
+from amodal.errors import UserError
+from amodal.files import require_file
+
+PACKAGED = Path(__file__).parents[1] / "weights"
+"""Models that come with the package: `NAME.safetensors` is called NAME."""
+CHECKPOINT, EXPORTED = ".safetensors", ".onnx"
+REMEDY = "Give a model.safetensors, an exported .onnx model, hf://USER/MODEL, or demo"
+
+
+def model_file(name: str | Path) -> Path:
+    """The file of a model, downloaded if need be.
+
+    Args:
+        name: A checkpoint (`.safetensors`), an exported model (`.onnx`), the name of a model that comes with the
+            package ("demo"), or `hf://USER/MODEL` on the Hugging Face hub.
+
+    Raises:
+        UserError: There is none.
+    """
+    if is_on_hub(name):
+        from amodal.inference.hub import download
+
+        return download(str(name))
+    packaged = _packaged(name)
+    return packaged if packaged.is_file() and not Path(name).is_file() else require_file(name, remedy=REMEDY)
+
+
+def checkpoint_file(name: str | Path) -> Path:
+    """As `model_file`, where an exported model does not do. Raises UserError for one."""
+    path = model_file(name)
+    if path.suffix == EXPORTED:
+        raise UserError("is an exported model, which has no weights to take", file=path, remedy="Give a checkpoint")
+    return path
+
+
+def is_model(word: str) -> bool:
+    """Whether a word that may stand for something else means a model."""
+    is_packaged = _packaged(word).is_file() and not Path(word).exists()
+    return is_on_hub(word) or word.endswith((CHECKPOINT, EXPORTED)) or is_packaged
+
+
+def is_on_hub(name: str | Path) -> bool:
+    """Whether a name is an address on the hub."""
+    return str(name).startswith("hf://")
+
+
+def _packaged(name: str | Path) -> Path:
+    return PACKAGED / f"{name}{CHECKPOINT}"
