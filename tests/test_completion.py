@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import amodal
 from amodal import cli
+from amodal.boxed_masks import BoxedMasks
 from amodal.completion import checkpoint
 from amodal.completion.config import CompleterConfig, CompleterTraining
 from amodal.completion.crops import SIDE, convex_hull, cut, square_around
@@ -60,7 +61,8 @@ def test_a_mask_comes_back_to_where_it_was_cut(left: int, top: int, side: int):
     mask = photographs.disc((60, 70), 35, 30, 20)
     square = (left, top, left + side, top + side)
     crop = cut(np.zeros((60, 70, 3), dtype=np.uint8), mask, None, square)
-    (back,) = paste(crop.inputs[None, 3], np.array([square], dtype=np.float32), (60, 70))
+    boxes, one = np.array([square], dtype=np.float32), np.ones(1)
+    (back,) = BoxedMasks(boxes, one, one, crop.inputs[None, 3], None).pasted((60, 70))[0]
     within = np.zeros_like(mask)
     within[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)] = True
     wrong = back ^ (mask & within)

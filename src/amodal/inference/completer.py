@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from amodal.annotations import Category
+from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.completion.crops import Crop, cut, square_around
 from amodal.errors import UserError
-from amodal.inference.found import Found
-from amodal.inference.predictor import Pixels, Prompts
+from amodal.inference.predictor import Pixels
 
 BATCH = 8
 """Objects that the network sees at a time."""
@@ -33,14 +33,16 @@ class Completer:
     def __init__(self, network: Network) -> None:
         self.network = network
 
-    def find(self, images: Sequence[Pixels], least_score: float = 0.0) -> list[Found]:
+    def detect(
+        self, images: Sequence[Pixels], *, score_threshold: float = 0.0, coarse: bool = False
+    ) -> list[BoxedMasks]:
         """Not possible: raises UserError."""
         raise UserError(
             "the completer finds no objects, it makes given ones whole",
             remedy="Use `amodal complete`, or `Predictor.complete` with visible masks; a detector finds them",
         )
 
-    def complete(self, image: Pixels, prompts: Prompts) -> Found:
+    def complete(self, image: Pixels, prompts: Prompts) -> BoxedMasks:
         """The objects at the prompts, in their order; masks over squares around them.
 
         Scores are the estimated quality of the amodal masks: 1 where nothing is hidden.
@@ -56,7 +58,7 @@ class Completer:
         masks = np.concatenate([masks for masks, _ in answers]) if answers else np.zeros((0, side, side), np.float32)
         quality = np.concatenate([quality for _, quality in answers]) if answers else np.zeros(0, np.float32)
         boxes = np.array([crop.square for crop in crops], dtype=np.float32).reshape(-1, 4)
-        return Found(boxes, np.ones(len(crops), dtype=np.int64), quality, masks, None)
+        return BoxedMasks(boxes, np.ones(len(crops), dtype=np.int64), quality, masks, None)
 
     def _answer(self, crops: Sequence[Crop]) -> tuple[np.ndarray, np.ndarray]:
         inputs = np.stack([crop.inputs for crop in crops])
