@@ -22,10 +22,10 @@ from amodal.bench.about import about
 from amodal.data import formats
 from amodal.data.dataset import AnnotatedImages, SampleSet
 from amodal.data.sources import open_source
-from amodal.evaluation.evaluator import Reading, predict
+from amodal.evaluation.evaluator import LoaderSettings, predict
 from amodal.evaluation.score import score
 from amodal.files import read_json, write_json
-from amodal.inference.predictor import PACKAGED
+from amodal.inference.model_files import PACKAGED, model_file
 from amodal.models import checkpoint
 from amodal.training import recipes
 from benchmarks.eth80 import numbers
@@ -60,15 +60,15 @@ def main(settings: Settings) -> None:
 
 def score_model(name: str, data: Path) -> list[dict[str, Any]]:
     """A row for each set."""
-    packaged = PACKAGED / f"{name}.safetensors"
-    loaded = checkpoint.load(packaged if packaged.is_file() else name)
+    path = model_file(name)
+    loaded = checkpoint.load(path)
     rows = []
     for title, samples in open_sets(data).items():
         if [c.name for c in samples.categories] != [c.name for c in loaded.categories]:
             raise SystemExit(f"{name} knows other categories than {title}")
-        predicted = predict(loaded.model, samples, reading=Reading(workers=1))
+        predicted = predict(loaded.model.detect, samples, loading=LoaderSettings(workers=1))
         detections = predicted.detections["refined"]
-        row = {"model": Path(name).stem if packaged.is_file() else Path(name).parent.name, "set": title}
+        row = {"model": path.stem if path.parent == PACKAGED else path.parent.name, "set": title}
         row |= {"method": loaded.config.method, "steps": loaded.details.get("step"), "images": len(samples)}
         row |= numbers(score(predicted.truth, detections)) | {"doubles_in_50": doubles(detections)}
         rows.append(row)

@@ -44,7 +44,7 @@ def test_the_readme_s_first_block_runs_in_an_empty_folder(tmp_path: Path, monkey
     """With the model and the picture that the package holds, and nothing else."""
     block = next(b for b in documentation.blocks(documentation.ROOT / "README.md") if b.language == "python")
     (name,) = re.findall(r'amodal\.load\("(\w+)"\)', block.code)
-    if not (predictor.PACKAGED / f"{name}.safetensors").is_file():
+    if not (model_files.PACKAGED / f"{name}.safetensors").is_file():
         pytest.skip(f"the weights of {name} are not in the package")
     monkeypatch.chdir(tmp_path)
     exec(compile(block.code, block.page, "exec"), {"__name__": "page"})
