@@ -163,8 +163,9 @@ def methods() -> Numbers:
                 yield f"{name}/gradient/{key}", weight.grad.numpy()
         with torch.inference_mode():
             predictions = model.eval()(images)
-        for index, prediction in enumerate(predictions):
-            yield from ((f"{name}/{index}/{key}", value.numpy()) for key, value in prediction.items())
+        for index, prediction in enumerate(predictions):  # untrained, many cells are 1/2: pasted, on or off by chance
+            kept = {key: value for key, value in prediction.items() if not key.endswith("_masks")}
+            yield from ((f"{name}/{index}/{key}", value.numpy()) for key, value in kept.items())
 
 
 def small(method: Any, switches: dict[str, Any]) -> ModelConfig:

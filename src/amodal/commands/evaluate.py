@@ -101,7 +101,7 @@ def evaluate(
     both = len(detections.kinds_of_masks) == 2
     stated = stated_visible_ratios(truth.source) if truth.source and both else None  # only vrsp's mode asks for them
     report = score(truth, detections, stated_ratios=stated)
-    about = {"data": sources[-1], "scored": str(scored.predictions or sources[0]), "masks": running.masks}
+    about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": running.masks}
     analysis = analyse(truth, detections, hidden) if "amodal" in detections.kinds_of_masks else None
     report = replace(report, analysis=analysis, about=about)
     Console().print(report.table())
