@@ -7,7 +7,6 @@ import numpy as np
 import photographs
 import pytest
 import torch
-from amodal.inference.found import paste
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from small_models import NUM_CLASSES, scene, small_model, with_method
 
+from amodal.boxed_masks import Prompts
 from amodal.models.config import DetectorConfig
 from amodal.models.losses import mask_loss, own_class
 from amodal.models.regions import RegionPooler, RegionTruth
@@ -122,11 +123,11 @@ def test_the_second_opinion_can_be_trained_and_leave_the_score_alone():
     assert "loss_reclassification" in model.train()(list(images), list(targets))
     other = small_model(with_method("vrsp"))
     other.load_state_dict(model.state_dict())
-    boxes, labels = [targets[0]["boxes"]], [targets[0]["labels"]]
+    prompts = Prompts(targets[0]["boxes"].numpy(), targets[0]["labels"].numpy())
     with torch.no_grad():
-        alone, both = (one.eval().complete([images[0]], boxes, labels)[0] for one in (model, other))
-    assert (alone["scores"] > both["scores"]).all()
-    assert torch.equal(alone["amodal_masks"], both["amodal_masks"])
+        alone, both = (one.eval().complete([images[0]], [prompts])[0] for one in (model, other))
+    assert (alone.scores > both.scores).all()
+    assert (alone.amodal == both.amodal).all()
     neither = small_model(with_method("vrsp", reclassification_rescoring=False, prior_rescoring=False)).branch
     assert not neither.rescores
 
