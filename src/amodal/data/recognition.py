@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from amodal.data import coco, cocoa, cvat, label_studio, labelme, panoptic, sa1b, voc, xml_files, yolo
+from amodal.data import coco, cocoa, cvat, label_studio, labelme, panoptic, predicted, sa1b, voc, xml_files, yolo
 from amodal.data.contents import Contents
 from amodal.data.json_stream import JsonDocument, read_small
 from amodal.errors import UserError
@@ -71,6 +71,7 @@ def _of_document(path: Path, images: Path | None) -> Contents:
 
 _INSIDE: dict[str, Callable[[Path, Path | None], Contents]] = {
     SYNTHESISED: lambda folder, images: contents(folder / SYNTHESISED, images),
+    predicted.RESULTS: predicted.contents,
     cvat.FILE: lambda folder, images: cvat.contents(folder / cvat.FILE, images),
     yolo.DATA_FILE: yolo.contents,
     voc.FOLDER: voc.contents,
