@@ -1,15 +1,22 @@
 """What the command line says to mistakes: one clear line on standard error, status 2, no traceback, nothing written."""
 
 import json
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pytest
 from PIL import Image
 from small_models import NUM_CLASSES, SMALL, small_model, small_prior
 
+import amodal
 from amodal import cli
 from amodal.annotations import Category
+from amodal.commands.declared import COUNT
+from amodal.errors import unknown
 from amodal.models import checkpoint
 
 
@@ -48,6 +55,21 @@ def place(tmp_path_factory) -> Path:
 
 
 MISTAKES = {
+    "nonsense --help": ["nonsense"],
+    "evalute --help": ["evalute", "Did you mean evaluate?"],
+    "data chek {p}/good.json": ["amodal data chek", "Did you mean check?"],
+    "train dmeo --out {p}/out": ["dmeo", "Did you mean demo?"],
+    "train demo --lr -1 --out {p}/out": ["--lr -1", "more than 0"],
+    "train demo --batch-size 0 --out {p}/out": ["--batch-size 0"],
+    "train demo --train {p}/nofile.json --out {p}/out": ["nofile.json", "--train"],
+    "predict {p}/picture.png --score 2.5 --out {p}/out": ["--score 2.5", "0 to 1"],
+    "predict {p}/picture.png --score nan --out {p}/out": ["--score nan"],
+    "predict {p}/picture.png --out {p}/good.json": ["good.json", "is a file, not a folder"],
+    "predict {p}/picture.png --model deno --out {p}/out": ["deno", "Did you mean demo?"],
+    "evaluate {p}/model.safetensors {p}/good.json --workers -1": ["--workers -1"],
+    "export {p}/model.safetensors {p}/good.json": ["good.json"],
+    "bench table1 --recipe eth80_smal --out {p}/out": ["eth80_smal", "Did you mean eth80_small"],
+    "bench figure1 --models vrps --recipe demo --out {p}/out": ["vrps", "Did you mean vrsp"],
     # command: what the one line must name
     "synth --out {p}/out --cutouts {p}/nowhere": ["nowhere"],
     "synth --out {p}/out --cutouts {p}/empty": ["empty"],
@@ -110,3 +132,69 @@ def test_every_command_explains_itself(name, capsys):
         cli.main([*name.split(), "--help"])
     assert stopped.value.code == 0
     assert f"amodal {name}" in capsys.readouterr().out
+
+
+def test_the_version(capsys):
+    cli.main(["--version"])
+    assert capsys.readouterr().out == f"amodal {amodal.__version__}\n"
+    done = subprocess.run([sys.executable, "-m", "amodal", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"amodal {amodal.__version__}\n"
+
+
+def test_without_words_it_explains_itself(capsys):
+    for words in ([], ["data"]):
+        with pytest.raises(SystemExit) as stopped:
+            cli.main(words)
+        assert stopped.value.code == 0
+        assert "convert" in capsys.readouterr().out or words
+
+
+def test_what_nobody_foresaw_is_one_line_and_a_file(monkeypatch, capsys, tmp_path):
+    def breaking(number: Annotated[int, COUNT] = 1) -> None:
+        raise ZeroDivisionError("nobody\nforesaw this")
+
+    monkeypatch.setitem(cli.COMMANDS, "breaking", breaking)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["breaking"])
+    said = capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert said.count("\n") == 1
+    assert "ZeroDivisionError: nobody. The details are in" in said
+    details = Path(said.split()[-1]).read_text()
+    assert "in breaking" in details
+    assert "foresaw this" in details
+    monkeypatch.setenv(cli.DEBUG, "1")
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["breaking"])
+
+
+def test_the_systems_errors_name_their_file(monkeypatch, capsys):
+    def breaking() -> None:
+        raise PermissionError(13, "Permission denied", "/some/where")
+
+    monkeypatch.setitem(cli.COMMANDS, "breaking", breaking)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["breaking"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "amodal: /some/where: Permission denied\n"
+
+
+def test_a_reader_that_stops_reading_is_no_error():
+    line = f"{sys.executable} -m amodal synth --help | head -1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+
+
+def test_scores_that_are_no_probabilities_are_named(place, capsys):
+    found = [{"image_id": 1, "category_id": 1, "score": score, "bbox": [2, 2, 4, 4]} for score in (0.5, 2.5, -1)]
+    (place / "scores.json").write_text(json.dumps(found))
+    cli.main(["evaluate", "--predictions", str(place / "scores.json"), str(place / "good.json")])
+    said = capsys.readouterr().err
+    assert "scores.json: 2 of 3 scores lie outside 0 to 1, the first 2.5 (detection 2)" in said
+
+
+def test_one_name_is_meant_or_all_are_listed():
+    assert str(unknown("no 'aple'", "aple", ["Apple", "cup"])) == "no 'aple'. Did you mean Apple?"
+    assert str(unknown("no 'x'", "x", ["apple", "cup"])) == "no 'x'. Known are apple, cup"
+    assert str(unknown("no 'x'", "x", map("name{:03d}".format, range(100)))).endswith("name059, ... (100 in all)")

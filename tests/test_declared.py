@@ -21,8 +21,6 @@ ALL = {
 }
 WORDS = {"--device", "--host", "--recipe", "--repository", "--name", "--categories"}
 """Texts that name no file."""
-ANY_NUMBER: set[str] = set()
-"""Numbers that may be anything."""
 
 
 def parameters(command: Any) -> Iterator[Leaf]:
@@ -58,19 +56,17 @@ def test_every_parameter_that_names_a_file_says_whether_it_is_read_or_written(na
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_number_has_bounds(name: str):
-    """Groups of settings that the library shares (scenes, priors) look after themselves."""
-    shared = {leaf.flag for group in shared_settings() for leaf in leaves(*group)}
-    for leaf in parameters(ALL[name]):
-        if kinds(leaf.hint) & {int, float} and leaf.flag not in shared:
+    """Groups of settings that check themselves, as scenes and priors do, look after their own."""
+    command = ALL[name]
+    own = {
+        field
+        for hint in get_type_hints(command, include_extras=True).values()
+        if hasattr(plain(hint), "__post_init__")
+        for field in plain(hint).__dataclass_fields__
+    }
+    for leaf in parameters(command):
+        if kinds(leaf.hint) & {int, float} and leaf.flag.removeprefix("--").replace("-", "_") not in own:
             assert any(isinstance(mark, Within) for mark in leaf.marks), f"amodal {name}: bound {leaf.flag}"
-
-
-def shared_settings() -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    from amodal.prior.config import PriorConfig
-    from amodal.synthesis.config import SceneConfig
-
-    kept = [SceneConfig(), PriorConfig()]
-    return [(get_type_hints(type(one)), {name: getattr(one, name) for name in vars(one)}) for one in kept]
 
 
 def writing() -> list[tuple[str, str]]:

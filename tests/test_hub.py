@@ -1,6 +1,7 @@
 """Models on the hub, against a stand-in that keeps its repositories in a folder."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,13 @@ def hub(tmp_path, monkeypatch) -> Path:
             else:
                 shutil.copy(path_or_fileobj, target)
 
-    def hf_hub_download(repository, name, *, revision=None):
+    def hf_hub_download(repository, name, *, revision=None, local_files_only=False):
         found = folder / repository / name
         if revision not in (None, "main") or not found.is_file():
             raise huggingface_hub.errors.LocalEntryNotFoundError("no such entry")
         return str(found)
 
+    monkeypatch.setattr("amodal.inference.hub.is_reachable", lambda endpoint: True)
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", hf_hub_download)
     return folder
@@ -116,3 +118,20 @@ def test_what_cannot_be_put_there_is_named(hub, model, tmp_path):
     (tmp_path / "text").write_text("text")
     with pytest.raises(UserError, match="is no checkpoint"):
         push_to_hub(tmp_path / "text", "ann/shapes")
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line_soon(model, monkeypatch, capsys):
+    """Its address is one of this machine's ports where nobody listens: as without a network."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    before = time.monotonic()
+    for command in (f"push {model} ann/cups", "predict picture.jpg --model hf://ann/cups"):
+        with pytest.raises(SystemExit):
+            main(command.split())
+        said = capsys.readouterr().err.splitlines()
+        assert said[-1].startswith("amodal: ")
+        assert "cannot be reached" in said[-1] or "no such file" in said[-1]
+    with pytest.raises(UserError, match=r"hf://ann/cups: the hub cannot be reached\. Check the connection"):
+        amodal.load("hf://ann/cups")
+    assert time.monotonic() - before < 20

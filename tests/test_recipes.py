@@ -72,8 +72,10 @@ def test_small_models_build(name: str) -> None:
     assert sum(weight.numel() for weight in build(light, 8).parameters()) > 0
 
 
-def test_an_unknown_recipe_lists_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"no recipe is called 'd2sa_vsrp'. Known are demo, eth80_mask_rcnn_small, "):
+def test_an_unknown_recipe_lists_the_known_ones_or_the_one_that_was_meant() -> None:
+    with pytest.raises(UserError, match=r"no recipe is called 'x'. Known are demo, eth80_mask_rcnn_small, "):
+        recipe("x", DATA)
+    with pytest.raises(UserError, match=r"no recipe is called 'd2sa_vsrp'. Did you mean d2sa_vrsp"):
         recipe("d2sa_vsrp", DATA)
 
 

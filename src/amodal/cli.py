@@ -1,11 +1,15 @@
 """The command line: which commands there are. Each one imports what it needs when it runs."""
 
+import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import tyro
 
+from amodal import __version__
 from amodal.commands.bench import bench_table1, bench_table2, bench_table3
 from amodal.commands.bench_figures import bench_figure1, bench_figure3, bench_figure4, bench_figure5, bench_masks
 from amodal.commands.compare import compare
@@ -21,7 +25,7 @@ from amodal.commands.prior import prior_convert, prior_fit, prior_show
 from amodal.commands.push import push
 from amodal.commands.synth import synth
 from amodal.commands.train import train
-from amodal.errors import UserError
+from amodal.errors import UserError, unknown
 
 Commands = dict[str, Callable[..., Any]]
 
@@ -64,26 +68,72 @@ GROUPS: dict[str, tuple[str, Commands]] = {
 """Commands of two words: `amodal data check`."""
 
 
+DEBUG = "AMODAL_DEBUG"
+"""Set in the environment, it shows tracebacks."""
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command that the arguments name; a mistake of the user's is one line on standard error, status 2."""
+    """Runs the command that the arguments name; a mistake of the user's is one line on standard error, status 2.
+
+    What nobody foresaw is one line too, status 1, with its traceback in a file.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        if given and given[0] in GROUPS:
-            description, commands = GROUPS[given[0]]
-            _run(commands, f"amodal {given[0]}", description, given[1:])
-        else:
-            headings = {name: _heading(description) for name, (description, _) in GROUPS.items()}
-            description = "Amodal instance segmentation: whole objects, and which part of them is seen."
-            _run(COMMANDS | headings, "amodal", description, given)
+        _dispatch(given)
+        sys.stdout.flush()
     except UserError as error:
-        print(f"amodal: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except OSError as error:  # a full disk, a folder that may not be written
-        print(f"amodal: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _stop(str(error), 2)
     except KeyboardInterrupt:
-        print("amodal: stopped", file=sys.stderr)
-        raise SystemExit(130) from None
+        _stop("stopped", 130)
+    except BrokenPipeError:  # whoever reads the output has heard enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+    except OSError as error:  # a full disk, a folder that may not be written
+        _reveal()
+        _stop(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error), 2)
+    except Exception as error:
+        _reveal()
+        said = (str(error).strip() or "it says no more").splitlines()[0]
+        _stop(f"a mistake of the program: {type(error).__name__}: {said}. The details are in {_traceback_file()}", 1)
+
+
+def _stop(message: str, status: int) -> NoReturn:
+    print(f"amodal: {message}", file=sys.stderr)
+    raise SystemExit(status) from None
+
+
+def _reveal() -> None:
+    """Raises the error at hand as it is, if the environment asks for it."""
+    if os.environ.get(DEBUG):
+        raise  # noqa: PLE0704 - called where an error is handled
+
+
+def _traceback_file() -> str:
+    """A new file with the traceback of the error at hand."""
+    with tempfile.NamedTemporaryFile("w", prefix="amodal-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        file.write(f"amodal {__version__}, Python {sys.version}\n{traceback.format_exc()}")
+    return file.name
+
+
+def _dispatch(given: list[str]) -> None:
+    first = given[0] if given else "--help"
+    if first == "--version":
+        print(f"amodal {__version__}")
+    elif first in GROUPS:
+        description, commands = GROUPS[first]
+        _require_known(given[1:], commands, f"amodal {first}")
+        _run(commands, f"amodal {first}", description, given[1:] or ["--help"])
+    else:
+        headings = {name: _heading(description) for name, (description, _) in GROUPS.items()}
+        _require_known(given, COMMANDS | headings, "amodal")
+        description = "Amodal instance segmentation: whole objects, and which part of them is seen."
+        _run(COMMANDS | headings, "amodal", description, given or ["--help"])
+
+
+def _require_known(given: list[str], commands: Commands, prog: str) -> None:
+    """Raises UserError unless the first word, if it is no flag, is one of the commands."""
+    if given and not given[0].startswith("-") and given[0] not in commands:
+        raise unknown(f"no command is called '{prog} {given[0]}'", given[0], commands)
 
 
 def _run(commands: Commands, prog: str, description: str, arguments: list[str]) -> None:

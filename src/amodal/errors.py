@@ -1,6 +1,11 @@
 """The one error a user is meant to read."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
+
+MOST_NAMES = 60
+"""Names that a message lists at most."""
 
 
 class UserError(Exception):
@@ -16,3 +21,20 @@ class UserError(Exception):
         text = f"{where}: {problem}" if where else problem
         super().__init__(f"{text}. {remedy}" if remedy else text)
         self.problem, self.file, self.record, self.remedy = problem, file, record, remedy
+
+
+def unknown(problem: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is none of the known ones: with the one that was meant, if one is near, or a list.
+
+    Args:
+        problem: What is wrong, with the name in it.
+        name: As given.
+        known: The names that there are.
+    """
+    names = list(known)
+    lowered = {one.lower(): one for one in names}
+    near = [lowered[one] for one in get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)]
+    if near:
+        return UserError(problem, remedy=f"Did you mean {' or '.join(near)}?")
+    shown = names if len(names) <= MOST_NAMES else [*names[:MOST_NAMES], f"... ({len(names)} in all)"]
+    return UserError(problem, remedy=f"Known are {', '.join(shown)}")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from sklearn.manifold import TSNE, trustworthiness
 
-from amodal.errors import UserError
+from amodal.errors import UserError, unknown
 from amodal.prior.shape_prior import ShapePrior
 
 FEWEST = 4
@@ -67,7 +67,7 @@ def category_index(prior: ShapePrior, name: str) -> int:
     """The class (from 0) of a category's name, or of its number from 1. Raises UserError for an unknown one."""
     names = names_of(prior)
     if name not in names:
-        raise UserError(f"the prior knows no category '{name}'", remedy=f"It knows {', '.join(names)}")
+        raise unknown(f"the prior knows no category '{name}'", name, names)
     return names.index(name)
 
 

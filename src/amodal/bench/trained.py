@@ -13,7 +13,7 @@ from amodal.bench.runs import run_path
 from amodal.bench.variants import SWITCHES, TABLES
 from amodal.categories import in_order_of
 from amodal.data.dataset import Sample
-from amodal.errors import UserError
+from amodal.errors import UserError, unknown
 from amodal.inference.eager import TorchModel
 from amodal.inference.model_files import checkpoint_file, is_model
 from amodal.inference.predictor import Predictor
@@ -67,7 +67,7 @@ def _load(name: str, runs: Path, seed: int, device: torch.device) -> Trained:
         label = path.absolute().parent.name if path.name == run_folder.CHECKPOINT else path.stem
     else:
         if name not in LABELS and name not in SWITCHES:
-            raise UserError(f"no model of the bench is called '{name}'", remedy=f"Known are {', '.join(LABELS)}")
+            raise unknown(f"no model of the bench is called '{name}'", name, [*LABELS, *SWITCHES])
         path, label = run_path(runs, name, seed) / run_folder.CHECKPOINT, LABELS.get(name, name)
     if not path.exists():
         raise UserError(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from amodal.errors import UserError
+from amodal.errors import unknown
 from amodal.training import recipes
 from amodal.training.config import TrainConfig
 
@@ -115,7 +115,7 @@ NAMES = {"demo": "demo", **{template.replace("_{}", ""): template.format("vrsp")
 def base(name: str, data: Path) -> TrainConfig:
     """The recipe that all rows are variants of. Raises UserError for an unknown one, or where its data are missing."""
     if name not in NAMES:
-        raise UserError(f"no recipe of the bench is called '{name}'", remedy=f"Known are {', '.join(NAMES)}")
+        raise unknown(f"no recipe of the bench is called '{name}'", name, NAMES)
     return recipes.recipe(NAMES[name], data)
 
 
@@ -127,7 +127,7 @@ def variant(config: TrainConfig, name: str) -> TrainConfig:
     """
     known = (*recipes.METHODS, "mask_rcnn_c8_visible", *SWITCHES, *BENCH_SWITCHES)
     if name not in known:
-        raise UserError(f"no model of the bench is called '{name}'", remedy=f"Known are {', '.join(known)}")
+        raise unknown(f"no model of the bench is called '{name}'", name, known)
     if name in SWITCHES or name in BENCH_SWITCHES:
         whole = recipes.with_method(config, "vrsp")
         switches: dict[str, bool | str] = WHOLE | (SWITCHES | BENCH_SWITCHES)[name]

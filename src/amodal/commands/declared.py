@@ -32,15 +32,17 @@ class Writes:
 
 @dataclass(frozen=True)
 class Within:
-    """Marks a number that must lie in [least, most]."""
+    """Marks a number that must lie in [least, most]; with `above`, `least` itself is too little."""
 
     least: float
     most: float = float("inf")
+    above: bool = False
 
     def check(self, flag: str, value: float) -> None:
         """Raises UserError for a number outside, or none at all (NaN)."""
-        if not self.least <= value <= self.most:
+        if not self.least <= value <= self.most or (self.above and value == self.least):
             bound = f"{self.least:g} or more" if self.most == float("inf") else f"{self.least:g} to {self.most:g}"
+            bound = f"more than {self.least:g}" if self.above else bound
             raise UserError(f"{flag} {value:g} cannot be", remedy=f"Give {bound}")
 
 

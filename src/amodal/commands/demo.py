@@ -35,6 +35,7 @@ def demo(
             raise
         raise UserError("gradio is not installed, which makes the page", remedy="pip install 'amodal[page]'") from error
 
+    print(f"loading {checkpoint} ...", flush=True)
     with serving(load(checkpoint, device), host, port) as address:
         print(f"the page: {address} (Ctrl+C stops it)", flush=True)
         Event().wait()

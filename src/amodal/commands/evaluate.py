@@ -93,6 +93,7 @@ def evaluate(
     truth = _truth(Path(sources[-1]), scored)
     if scored.predictions:
         detections, hidden = results.read(scored.predictions, truth, segmentation=scored.segmentation), None
+        _warn_of_scores(detections, scored.predictions)
     else:
         found = _predicted(sources[0], truth, scored, running)
         if found is None:  # not the lead of several processes
@@ -113,6 +114,17 @@ def evaluate(
         html.write(report, truth, detections, written.html)
     if written.detections:
         results.write(detections, written.detections)
+
+
+def _warn_of_scores(detections: "Detections", file: Path) -> None:
+    """Says which scores are no probabilities: AP asks only for their order, but a mistake shows in them first."""
+    import sys
+
+    outside = [place for place, score in enumerate(detections.scores.tolist()) if not 0 <= score <= 1]
+    if outside:
+        first = f"the first {detections.scores[outside[0]]:g} (detection {outside[0] + 1})"
+        counted = f"{len(outside):,} of {len(detections.scores):,} scores lie outside 0 to 1, {first}"
+        print(f"amodal: warning: {file}: {counted}; they are taken as an order", file=sys.stderr)
 
 
 def _truth(data: Path, scored: Scored) -> "AnnotationSet":

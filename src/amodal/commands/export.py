@@ -39,7 +39,9 @@ def export(
     model = load(checkpoint, "cpu").model
     if not isinstance(model, TorchModel):
         raise UserError("is exported already", file=checkpoint, remedy="Give a checkpoint")
+    print(f"tracing {checkpoint} ...", flush=True)
     export_onnx(model.model, model.categories, out)
     if int8:
+        print("rounding its weights to 8 bits ...", flush=True)
         to_int8(out, out)
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MB")

@@ -32,7 +32,7 @@ class Changes:
     """Steps of the run; warm-up, milestones and validations move in proportion."""
     batch_size: Annotated[int | None, COUNT] = None
     """Images of a step, in all processes together."""
-    lr: Annotated[float | None, Within(1e-12)] = None
+    lr: Annotated[float | None, Within(0, above=True)] = None
     """Highest learning rate."""
     seed: Annotated[int | None, FROM_ZERO] = None
     """Of all random numbers but those of the validation scenes."""

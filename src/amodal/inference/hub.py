@@ -1,15 +1,28 @@
 """Models on the Hugging Face hub: `amodal.load("hf://USER/MODEL")`, and putting one there. No torch here."""
 
 import json
+import logging
+import os
 import re
+import socket
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from amodal.errors import UserError
 from amodal.files import read_json, require_file
 
 FILE = "model.safetensors"
+PATIENCE = 5.0
+"""Seconds within which the hub must answer."""
+UNREACHABLE = "the hub cannot be reached"
 _ADDRESS = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
 
@@ -23,13 +36,15 @@ def download(address: str) -> Path:
     if match is None:
         raise UserError(f"'{address}' is no address on the hub", remedy="Write hf://USER/MODEL")
     hub = _hub()
+    offline = not is_reachable(hub.constants.ENDPOINT)
     try:
-        return Path(hub.hf_hub_download(match["repository"], FILE, revision=match["revision"]))
-    except (hub.errors.HfHubHTTPError, OSError, ValueError) as error:
-        problem = f"cannot be had ({_first_line(error)})"
-        raise UserError(
-            problem, file=address, remedy="Check the name and the connection; private ones need a token"
-        ) from error
+        with _silence():
+            found = hub.hf_hub_download(match["repository"], FILE, revision=match["revision"], local_files_only=offline)
+    except Exception as error:  # the library's own, and those of the one that it asks the network with
+        problem = UNREACHABLE if offline else f"cannot be had ({_first_line(error)})"
+        remedy = "Check the connection" if offline else "Check the name; private models need a token"
+        raise UserError(problem, file=address, remedy=remedy) from error
+    return Path(found)
 
 
 def push_to_hub(
@@ -55,11 +70,13 @@ def push_to_hub(
     card = model_card(checkpoint, repository, report)
     hub = _hub()
     api = hub.HfApi()
+    if not is_reachable(hub.constants.ENDPOINT):
+        raise UserError(UNREACHABLE, file=repository, remedy="Check the connection")
     try:
         api.create_repo(repository, private=private, exist_ok=True)
         api.upload_file(path_or_fileobj=str(checkpoint), path_in_repo=FILE, repo_id=repository)
         api.upload_file(path_or_fileobj=card.encode(), path_in_repo="README.md", repo_id=repository)
-    except (hub.errors.HfHubHTTPError, OSError, ValueError) as error:
+    except Exception as error:  # the library's own, and those of the one that it asks the network with
         problem = f"the hub refuses it ({_first_line(error)})"
         raise UserError(problem, file=repository, remedy="Log in with `hf auth login`, or set HF_TOKEN") from error
     return f"hf://{repository}"
@@ -158,6 +175,45 @@ def _cell(value: object) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def is_reachable(endpoint: str) -> bool:
+    """Whether the hub's address answers within `PATIENCE`; libraries would try for much longer, with warnings."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return False
+    if getproxies():  # the way out leads through another machine: only trying tells
+        return True
+    address = urlsplit(endpoint)
+    answers: Queue[bool] = Queue()
+
+    def knock() -> None:
+        port = address.port or (80 if address.scheme == "http" else 443)
+        try:
+            socket.create_connection((address.hostname or "", port), timeout=PATIENCE).close()
+        except OSError:
+            answers.put(False)
+        else:
+            answers.put(True)
+
+    Thread(target=knock, daemon=True).start()  # looking up a name knows no time limit
+    try:
+        return answers.get(timeout=PATIENCE)
+    except Empty:
+        return False
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps the library's warnings from the user: what matters in them comes as an error."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _hub() -> ModuleType:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from amodal.errors import UserError
+from amodal.errors import UserError, unknown
 from amodal.files import require_file
 
 PACKAGED = Path(__file__).parents[1] / "weights"
@@ -26,6 +26,10 @@ def model_file(name: str | Path) -> Path:
 
         return download(str(name))
     packaged = _packaged(name)
+    is_word = Path(name).suffix == "" and Path(name).name == str(name)
+    if is_word and not packaged.is_file() and not Path(name).exists():
+        known = sorted(path.stem for path in PACKAGED.glob(f"*{CHECKPOINT}"))
+        raise unknown(f"no model in the package is called '{name}', and no file", str(name), known)
     return packaged if packaged.is_file() and not Path(name).is_file() else require_file(name, remedy=REMEDY)
 
 

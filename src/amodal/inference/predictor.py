@@ -13,7 +13,7 @@ from amodal.annotations import Category
 from amodal.boxed_masks import BoxedMasks, BoxKind, Prompts
 from amodal.categories import key, labels_by_name
 from amodal.completion import config as completion_config
-from amodal.errors import UserError
+from amodal.errors import UserError, unknown
 from amodal.inference.model_files import EXPORTED, model_file
 from amodal.inference.pixels import as_pixels
 from amodal.inference.result import Result, from_boxed
@@ -154,11 +154,13 @@ class Predictor:
         if labels is None:
             return None
         label_of = labels_by_name(self.categories)
-        known = [label_of.get(key(label), 0) if isinstance(label, str) else int(label) for label in labels]
+        for label in labels:
+            if isinstance(label, str) and key(label) not in label_of:
+                raise unknown(f"the model knows no class '{label}'", label, [c.name for c in self.categories])
+        known = [label_of[key(label)] if isinstance(label, str) else int(label) for label in labels]
         for label, given in zip(known, labels, strict=True):
             if not 1 <= label <= len(self.categories):
-                names = ", ".join(category.name for category in self.categories[:5])
-                raise UserError(f"the model knows no class '{given}'", remedy=f"It knows {names}, ...")
+                raise UserError(f"the model knows no class '{given}'", remedy=f"Its classes are 1 to {len(label_of)}")
         return np.asarray(known, dtype=np.int64)
 
 

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from amodal.inference.render import Style
 
 
-@dataclass(frozen=True, eq=False)
+MOST_NAMED = 10
+"""Objects that a printed result names."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """The objects of one image, as predicted best score first. Index it with a bool mask, a slice or indices.
 
@@ -59,6 +63,17 @@ class Result:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        """`3 objects: apple 0.93 (3 % hidden), ...`: the first ones, by name, score and hidden share."""
+        parts = list(self.names[:MOST_NAMED])
+        for index in range(len(parts)):
+            if not np.isnan(self.scores[index]):
+                parts[index] += f" {self.scores[index]:.2f}"
+            if self.has_both_masks:
+                parts[index] += f" ({self.occlusion_rates[index]:.0%} hidden)".replace("%", " %")
+        listed = ", ".join([*parts, "..."] if len(self) > MOST_NAMED else parts)
+        return f"{len(self)} object{'' if len(self) == 1 else 's'}" + (f": {listed}" if listed else "")
 
     def __getitem__(self, keep: "np.ndarray | slice | Sequence[int] | int") -> "Result":
         index = [int(keep)] if isinstance(keep, int | np.integer) else keep

@@ -50,7 +50,7 @@ def fit(
     autoencoder = train_autoencoder(masks, config, seed)
     generator = torch.Generator().manual_seed(seed)
     classes = []
-    for label in tqdm(range(1, num_classes + 1), "code book", unit="class", disable=None):
+    for label in tqdm(range(1, num_classes + 1), "code book", unit="class"):
         members = (labels == label).nonzero()[:, 0]
         chosen = members[torch.randperm(len(members), generator=generator)[: config.masks_per_class].to(members.device)]
         embeddings = _encode(autoencoder, augment(masks[chosen]))
@@ -74,7 +74,7 @@ def train_autoencoder(masks: Bool[Tensor, "M 28 28"], config: PriorConfig, seed:
             ],
             [warm_up],
         )
-        progress = tqdm(range(config.steps), "auto-encoder", unit="step", disable=None)
+        progress = tqdm(range(config.steps), "auto-encoder", unit="step")
         for step in progress:
             batch = masks[torch.randint(len(masks), (config.batch_size,)).to(masks.device)]
             batch = _positions(batch)[int(torch.randint(8, ()))][:, None].float()
@@ -121,7 +121,8 @@ def measure(prior: ShapePrior, masks: Bool[Tensor, "M 28 28"], labels: Int64[Ten
     if len(masks) == 0:
         raise UserError("there are no masks to measure the prior on", remedy="Give a data set with objects")
     found = []
-    for part, own in zip(masks.split(CHUNK), labels.split(CHUNK), strict=True):
+    parts = list(zip(masks.split(CHUNK), labels.split(CHUNK), strict=True))
+    for part, own in tqdm(parts, "measuring", unit=f"x {CHUNK} masks"):
         reconstruction = prior.autoencoder(part[:, None].float()) > 0.5
         shapes = prior.lookup(part.float(), own - 1, 16) > 0.5
         ious = mask_functions.ious(part[:, None].expand_as(shapes), shapes)

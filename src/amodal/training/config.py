@@ -3,6 +3,7 @@
 They are written as `config.json` into the run's folder and into its checkpoints.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -10,6 +11,13 @@ from amodal.data.config import DataConfig, FileSource
 from amodal.errors import UserError
 from amodal.models.config import ModelConfig
 from amodal.prior.config import PriorConfig
+
+
+def _require(group: str, claims: dict[str, bool]) -> None:
+    """Raises UserError for the first claim that does not hold."""
+    for claim, holds in claims.items():
+        if not holds:
+            raise UserError(claim, record=group, remedy="Change the run's settings")
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,16 @@ class OptimiserConfig:
     clip_norm: float | None = None
     """Gradients are scaled down to this norm where they exceed it."""
 
+    def __post_init__(self) -> None:
+        """Raises UserError for settings that cannot be."""
+        claims = {
+            f"lr must be a number above 0, not {self.lr}": 0 < self.lr < math.inf,
+            f"momentum must lie in [0, 1), not {self.momentum}": 0 <= self.momentum < 1,
+            f"weight_decay must not be negative: {self.weight_decay}": 0 <= self.weight_decay < math.inf,
+            f"clip_norm must be above 0, not {self.clip_norm}": self.clip_norm is None or self.clip_norm > 0,
+        }
+        _require("optimiser", claims)
+
 
 @dataclass(frozen=True)
 class ScheduleConfig:
@@ -41,6 +59,15 @@ class ScheduleConfig:
     milestones: tuple[int, ...] = ()
     """Steps at which the rate falls."""
 
+    def __post_init__(self) -> None:
+        """Raises UserError for settings that cannot be."""
+        claims = {
+            f"{self.iterations} steps are no training": self.iterations >= 1,
+            f"warm_up must not be negative: {self.warm_up}": self.warm_up >= 0,
+            "milestones must not be negative": min(self.milestones, default=0) >= 0,
+        }
+        _require("schedule", claims)
+
 
 @dataclass(frozen=True)
 class ValidationConfig:
@@ -54,6 +81,15 @@ class ValidationConfig:
     """How many validation images to use on the way; None is all, as it is at the end."""
     pictures: int = 6
     """How many of them TensorBoard shows with their truth and predictions."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for settings that cannot be."""
+        claims = {
+            f"every must not be negative: {self.every}": self.every >= 0,
+            f"images must be 1 or more, not {self.images}": self.images is None or self.images >= 1,
+            f"pictures must not be negative: {self.pictures}": self.pictures >= 0,
+        }
+        _require("validation", claims)
 
 
 @dataclass(frozen=True)
@@ -95,6 +131,16 @@ class TrainConfig:
     """Compile the backbone (torch.compile) first, for long runs on a GPU."""
     workers: int = 2
     """Processes that prepare batches, for each process that trains."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for settings that cannot be."""
+        claims = {
+            f"batch_size must be 1 or more, not {self.batch_size}": self.batch_size >= 1,
+            f"seed must not be negative: {self.seed}": self.seed >= 0,
+            f"checkpoint_every must be 1 or more, not {self.checkpoint_every}": self.checkpoint_every >= 1,
+            f"workers must not be negative: {self.workers}": self.workers >= 0,
+        }
+        _require("run", claims)
 
 
 def with_iterations(config: TrainConfig, iterations: int) -> TrainConfig:

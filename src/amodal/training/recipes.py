@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from amodal.data.config import AugmentConfig, DataConfig, FileSource, PhotographSource, SceneSource, Source
-from amodal.errors import UserError
+from amodal.errors import UserError, unknown
 from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, ModelConfig, VRSPConfig
 from amodal.prior.config import PriorConfig
 from amodal.synthesis.config import SceneConfig
@@ -270,13 +270,15 @@ def recipe(name: str, data: Path, own: DataConfig | None = None) -> TrainConfig:
         UserError: The name is unknown, or the data are not there.
     """
     if name not in RECIPES:
-        raise UserError(f"no recipe is called '{name}'", remedy=f"Known are {', '.join(RECIPES)}")
+        raise unknown(f"no recipe is called '{name}'", name, RECIPES)
     config = RECIPES[name](data)
     if own is not None:
         config = replace(config, data=own)
     for source in (config.data.train, config.data.val):
         for path in paths_of(source):
             if not Path(path).exists():
+                if own is not None:
+                    raise UserError("is not there", file=path, remedy="Check --train, --val and --images")
                 remedy = "Pass --data, the folder that holds it" if data == Path("data") else "Check --data"
                 raise UserError(f"recipe '{name}' needs it, and it is not there", file=path, remedy=remedy)
     return config
