@@ -3,7 +3,7 @@
 import pytest
 
 from amodal.annotations import Category
-from amodal.categories import in_order_of, labels_by_name
+from amodal.categories import in_order_of, labels_by_name, order_problem
 from amodal.errors import UserError
 
 MODEL = [Category(4, "cup"), Category(5, "Pear")]
@@ -26,3 +26,10 @@ def test_names_match_in_any_case_and_order():
 def test_a_mismatch_says_which(data, problem):
     with pytest.raises(UserError, match=problem):
         in_order_of(MODEL, data, file="m.safetensors")
+
+
+def test_an_order_that_labels_depend_on():
+    assert order_problem(MODEL, [Category(1, "CUP"), Category(2, "pear")], "it knows", "the data have") == ""
+    turned = order_problem(MODEL, MODEL[::-1], "it knows", "the data have")
+    assert turned == "it knows the same categories in another order"
+    assert order_problem(MODEL, MODEL[:1], "it knows", "the data have") == "the data have no 'Pear'"

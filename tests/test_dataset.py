@@ -106,8 +106,12 @@ def test_two_sets_are_merged_with_ids_of_their_own(three_images: AnnotationSet) 
     assert [image.id for image in merged.images] == [5, 6, 9, 12, 11]
     assert [a.id for a in merged.annotations] == [1, 2, 3, 4, 21, 20]
     assert [a.image_id for a in merged.annotations[-2:]] == [12, 11]
-    with pytest.raises(UserError, match="lists other categories"):
-        merge(three_images, replace(other, categories=[Category(1, "cup")]))
+    with pytest.raises(UserError, match=r"lists other categories: .* has no 'anvil'"):
+        merge(three_images, replace(other, categories=[*other.categories, Category(99, "anvil")]))
+    renamed = [replace(c, id=c.id + 50, name=c.name.upper()) for c in reversed(other.categories)]
+    moved = [replace(a, category_id=a.category_id + 50) for a in other.annotations]
+    again = merge(three_images, replace(other, categories=renamed, annotations=moved))
+    assert again.annotations == merged.annotations  # matched by their names
     with pytest.raises(UserError, match="has its images in elsewhere"):
         merge(three_images, replace(other, image_folder=Path("elsewhere")))
 

@@ -94,9 +94,9 @@ def test_bad_input_is_named(annotations: AnnotationSet, data: Path, prior: Path,
         prior_show(data)
     other = tmp_path / "other.json"
     coco.write(replace(annotations, categories=[Category(5, "disc"), Category(2, "stick")]), other)
-    with pytest.raises(UserError, match=r"other\.json: has 2 categories \['stick', 'disc'\]"):
+    with pytest.raises(UserError, match=r"other\.json: the prior knows no 'stick' and the data have no 'bar'"):
         prior_show(prior, data=other)
-    with pytest.raises(UserError, match=r"other\.json: has 2 categories"):
+    with pytest.raises(UserError, match=r"other\.json: the prior knows no 'stick'"):
         prior_fit((data,), out=tmp_path / "p.safetensors", masks=Masks(other), settings=QUICK)
     coco.write(replace(annotations, annotations=[]), other)
     with pytest.raises(UserError, match=r"other\.json: has no amodal masks"):

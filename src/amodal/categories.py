@@ -35,14 +35,34 @@ def in_order_of(known: Sequence[Category], given: Sequence[Category], *, file: s
     Raises:
         UserError: One of them has a category that the other lacks; the message says which.
     """
-    by_name = {key(category.name): category for category in given}
-    unknown = [name for name in by_name if name not in labels_by_name(known)]
-    lacking = [category.name for category in known if key(category.name) not in by_name]
-    if unknown or lacking:
-        sides = (("the model knows no", [by_name[name].name for name in unknown]), ("the data have no", lacking))
-        problem = " and ".join(f"{what} {listed(names)}" for what, names in sides if names)
+    if problem := differences(known, given, "the model knows", "the data have"):
         raise UserError(problem, file=file, remedy="Use data with the categories that the model was trained for")
+    by_name = {key(category.name): category for category in given}
     return [by_name[key(category.name)] for category in known]
+
+
+def differences(first: Sequence[Category], second: Sequence[Category], holds: str, other_holds: str) -> str:
+    """What one list of categories has and the other lacks, by their names, in one line; empty where nothing.
+
+    Args:
+        first: Categories in any order.
+        second: The same.
+        holds: How the line speaks of the first, e.g. "the model knows".
+        other_holds: The same for the second.
+    """
+    names, other_names = ({key(c.name): c.name for c in categories} for categories in (first, second))
+    lacking = [name for same, name in other_names.items() if same not in names]
+    other_lacking = [name for same, name in names.items() if same not in other_names]
+    sides = ((holds, lacking), (other_holds, other_lacking))
+    return " and ".join(f"{what} no {listed(which)}" for what, which in sides if which)
+
+
+def order_problem(first: Sequence[Category], second: Sequence[Category], holds: str, other_holds: str) -> str:
+    """As `differences`; also says so where the same categories come in another order, which labels depend on."""
+    if problem := differences(first, second, holds, other_holds):
+        return problem
+    same = [key(category.name) for category in first] == [key(category.name) for category in second]
+    return "" if same else f"{holds} the same categories in another order"
 
 
 def listed(names: Sequence[str]) -> str:

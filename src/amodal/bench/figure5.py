@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from sklearn.manifold import TSNE, trustworthiness
 
+from amodal.categories import key
 from amodal.errors import UserError, unknown
 from amodal.prior.shape_prior import ShapePrior
 
@@ -66,9 +67,10 @@ def names_of(prior: ShapePrior) -> list[str]:
 def category_index(prior: ShapePrior, name: str) -> int:
     """The class (from 0) of a category's name, or of its number from 1. Raises UserError for an unknown one."""
     names = names_of(prior)
-    if name not in names:
+    keys = [key(known) for known in names]
+    if key(name) not in keys:
         raise unknown(f"the prior knows no category '{name}'", name, names)
-    return names.index(name)
+    return keys.index(key(name))
 
 
 def lay_out(prior: ShapePrior, name: str, seed: int = 0) -> Layout:

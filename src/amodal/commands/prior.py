@@ -138,14 +138,11 @@ def _read(paths: tuple[Path, ...], *, like: "ShapePrior | None" = None) -> "Anno
     from amodal.errors import UserError
 
     annotations = read_all(FileSource(tuple(str(path) for path in paths)))
-    names = [category.name for category in sorted(annotations.categories, key=lambda c: c.id)]
-    if not names:
+    categories = sorted(annotations.categories, key=lambda c: c.id)
+    if not categories:
         raise UserError("lists no categories", file=paths[0], remedy="Give annotations with categories")
-    if like is not None:
-        known = [category.name for category in like.categories]
-        if len(names) != like.num_classes or (known and known != names):
-            problem = f"has {len(names)} categories {names}, the prior {like.num_classes} {known}"
-            raise UserError(problem, file=paths[0], remedy="Give annotations with the same categories")
+    if like is not None and (problem := like.problem_with(categories)):
+        raise UserError(problem, file=paths[0], remedy="Give annotations with the same categories")
     return annotations
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from amodal.annotations import Category
+from amodal.categories import order_problem
 from amodal.errors import UserError
 from amodal.files import replacing, require_file
 from amodal.prior.autoencoder import MASK_SIDE, MaskAutoencoder
@@ -145,6 +146,13 @@ class ShapePrior(nn.Module):
         for part, result in zip(embeddings.split(CHUNK), masks.split(CHUNK), strict=True):
             result.copy_(self.autoencoder.decode(part)[:, 0])
         return masks
+
+    def problem_with(self, categories: Sequence[Category]) -> str:
+        """Why this is no prior of these categories, in the order of their labels; empty where it is one."""
+        if self.categories:
+            return order_problem(self.categories, categories, "the prior knows", "the data have")
+        same = self.num_classes == len(categories)
+        return "" if same else f"the prior is of {self.num_classes} classes, the data have {len(categories)}"
 
     def save(self, path: str | Path) -> None:
         """Writes the prior as one safetensors file with its categories and details, whole or not at all."""

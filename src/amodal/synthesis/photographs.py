@@ -10,6 +10,7 @@ from PIL import Image
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet
+from amodal.categories import key, labels_by_name, listed
 from amodal.errors import UserError
 from amodal.files import read_image
 from amodal.synthesis.wholeness import has_amodal_masks, whole
@@ -61,10 +62,10 @@ class Photographs:
         self.folder, self.side = annotation_set.image_folder, side
         self.min_area, self.up_to_border = min_area, up_to_border
         known = sorted(annotation_set.categories, key=lambda category: category.id)
-        unknown = set(categories) - {category.name for category in known}
-        if unknown:
-            raise UserError(f"it has no category '{min(unknown)}'", file=annotation_set.source)
-        chosen = [category for category in known if not categories or category.name in categories]
+        wanted, names = {key(name) for name in categories}, labels_by_name(known)
+        if unknown := [name for name in categories if key(name) not in names]:
+            raise UserError(f"it has no category {listed(unknown)}", file=annotation_set.source)
+        chosen = [category for category in known if not categories or key(category.name) in wanted]
         self.categories = tuple(category.name for category in chosen) if merged is None else (merged,)
         self._label_of = {c.id: label if merged is None else 1 for label, c in enumerate(chosen, start=1)}
         self._label_of_name = {category.name: self._label_of[category.id] for category in chosen}

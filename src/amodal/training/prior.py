@@ -50,11 +50,9 @@ def fit_prior(config: TrainConfig, samples: Samples) -> ShapePrior:
 
 def check_categories(prior: ShapePrior, categories: list[Category], file: str) -> None:
     """Raises UserError unless the prior's classes are the data set's."""
-    names = [category.name for category in categories]
-    known = [category.name for category in prior.categories]
-    if prior.num_classes != len(names) or (known and known != names):
+    if problem := prior.problem_with(categories):
         raise UserError(
-            f"the prior is of {prior.num_classes} classes {known}, the data of {len(names)} {names}",
+            problem,
             file=file,
             remedy="Fit one to this data with `amodal prior fit`, or leave it out",
         )
