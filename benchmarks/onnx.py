@@ -28,7 +28,7 @@ from amodal.inference.eager import TorchModel
 from amodal.inference.export import export_onnx
 from amodal.inference.int8 import to_int8
 from amodal.inference.model_files import model_file
-from amodal.inference.onnx import OnnxModel
+from amodal.inference.onnx import load
 from amodal.inference.predictor import Model, Predictor
 from amodal.inference.result import Result
 from amodal.models import checkpoint
@@ -77,7 +77,7 @@ def main(settings: Settings) -> None:
         expected = Predictor(eager).predict(pictures, score_threshold=settings.score)
         systems = [{"name": "PyTorch", **size(folder / "model.safetensors"), "amodal_ap": ap(eager, samples)}]
         for system, file in EXPORTS.items():
-            exported = OnnxModel(folder / file, "cpu", threads=1)
+            exported = load(folder / file, "cpu", threads=1)
             found = Predictor(exported).predict(pictures, score_threshold=settings.score)
             speeds = {f"threads_{n}": times_faster(eager, folder / file, n, pictures, settings) for n in THREADS}
             numbers = {"amodal_ap": ap(exported, samples), "same_detections": agreement(expected, found)}
@@ -109,7 +109,7 @@ def times_faster(
     torch.set_num_threads(threads)
     run = partial(predict_all, pictures=pictures[: settings.timed], score=settings.score)
     timing = compare(
-        partial(run, OnnxModel(path, "cpu", threads=threads)), partial(run, eager), repetitions=settings.repetitions
+        partial(run, load(path, "cpu", threads=threads)), partial(run, eager), repetitions=settings.repetitions
     )
     torch.set_num_threads(1)
     ratio, spread = centre([theirs / own for own, theirs in zip(timing.ours, timing.rivals, strict=True)])

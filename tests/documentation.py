@@ -12,6 +12,9 @@ from small_models import SMALL, with_method
 from amodal import files
 from amodal.annotations import Category
 from amodal.commands.synth import SceneOutput, synth
+from amodal.completion import checkpoint as completion_checkpoint
+from amodal.completion.config import CompleterConfig
+from amodal.completion.network import build as build_completer
 from amodal.inference.predictor import load
 from amodal.models import checkpoint
 from amodal.models.zoo import build
@@ -97,6 +100,13 @@ def make_world(folder: Path) -> None:
     for image in truth["images"]:
         records += predictor.predict(folder / "scenes/val/images" / image["file_name"]).to_coco(image["id"])
     files.write_json(folder / "results.json", records)
+
+
+def save_completer(path: Path) -> None:
+    """An untrained completer."""
+    torch.manual_seed(0)
+    small = CompleterConfig(widths=(16, 16, 8, 8), prototypes=4, prototype_channels=2)
+    completion_checkpoint.save(path, build_completer(small), {})
 
 
 def save_model(path: Path) -> None:

@@ -37,6 +37,7 @@ def run(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(recipes, "demo", lambda _: small)
     monkeypatch.setattr(model_files, "PACKAGED", world / "runs" / "packaged")
     documentation.save_model(world / "runs" / "packaged" / "demo.safetensors")
+    documentation.save_completer(world / "runs" / "packaged" / "completer.safetensors")
     return world
 
 

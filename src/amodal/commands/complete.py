@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from amodal.commands.convert import Format, require_place
 from amodal.commands.declared import READS, WRITES_EITHER
+
+if TYPE_CHECKING:
+    from amodal.annotations import AnnotationSet
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,8 @@ class How:
 
     images: Annotated[Path | None, READS] = None
     """Image folder, if it is not found near the annotations."""
+    predictions: Annotated[Path | None, READS] = None
+    """COCO results of any detector with visible masks, to complete in place of what is annotated."""
     any_category: bool = False
     """Also complete objects of categories that the model does not know, as whichever scores highest; they keep their
     own category."""
@@ -28,34 +33,71 @@ class How:
 
 def complete(
     annotations: Annotated[Path, tyro.conf.Positional, READS],
-    checkpoint: Annotated[str, tyro.conf.Positional, READS],
+    checkpoint: Annotated[str, tyro.conf.Positional, READS] = "completer",
     *,
     out: Annotated[Path, WRITES_EITHER],
-    to: Format = "d2sa",
+    to: Format | Literal["results"] | None = None,
     overwrite: bool = False,
     how: Annotated[How, tyro.conf.arg(name="")] = How(),
 ) -> None:
     """Completes annotated objects: masks of what is seen in, the same with the whole objects out.
 
     Reads COCO's instances, labelme's and YOLO's polygons and every other known format. What is written can be
-    corrected by hand: `--to labelme` draws each object whole and as far as it is seen, paired by group id.
+    corrected by hand: `--to labelme` draws each object whole and as far as it is seen, paired by group id. Objects may
+    be of any category: the completer in the package asks for none.
+
+    With --predictions it completes what a detector has found: scores, categories and order stay.
 
     Args:
-        annotations: Annotation file or folder.
-        checkpoint: A checkpoint, the name of a model in the package, or hf://USER/MODEL.
+        annotations: Annotation file or folder; with --predictions, the images that these are about: annotations, whose
+            objects are then left out, or a folder of images, named by their ids or taken in order.
+        checkpoint: A checkpoint, an exported completer, the name of a model in the package, or hf://USER/MODEL.
         out: File to write, or a folder for labelme and yolo.
-        to: Format to write.
+        to: Format to write; d2sa by default, and COCO results with --predictions.
         overwrite: Replace files that are there.
         how: How objects are completed.
     """
+    if how.predictions is not None:
+        _complete_predictions(annotations, checkpoint, out, to or "results", how)
+        return
     from amodal.data import formats
+    from amodal.errors import UserError
     from amodal.inference.completion import complete_annotations
     from amodal.inference.predictor import load
 
+    to = to or "d2sa"
+    if to == "results":
+        raise UserError("annotations have no scores", remedy="--to results is for --predictions")
     require_place(out, annotations, to)
     given = formats.read(annotations, how.images)
     predictor = load(checkpoint, how.device)
     completed = complete_annotations(given, predictor, any_category=how.any_category, occluders=how.occluders)
+    _write(completed, out, to)
+
+
+def _complete_predictions(source: Path, checkpoint: str, out: Path, to: Format | Literal["results"], how: How) -> None:
+    from amodal.evaluation import results
+    from amodal.inference.complete_results import as_annotations, complete_results, images_of
+    from amodal.inference.predictor import load
+    from amodal.outputs import claim
+
+    assert how.predictions is not None
+    if to == "results":
+        claim([out])
+    else:
+        require_place(out, source, to)
+    images = images_of(source, how.predictions, how.images)
+    completed = complete_results(images, how.predictions, load(checkpoint, how.device), how.occluders)
+    if to == "results":
+        results.write(completed, out)
+        print(f"{out}: {len(completed):,} objects in {len(images.images):,} images, COCO results")
+    else:
+        _write(as_annotations(images, completed), out, to)
+
+
+def _write(completed: "AnnotationSet", out: Path, to: Format) -> None:
+    from amodal.data import formats
+
     formats.WRITERS[to](completed, out)
     for line in formats.lost(completed, to):
         print(line)

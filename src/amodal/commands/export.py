@@ -19,7 +19,8 @@ def export(
 
     `amodal predict OUT.onnx IMAGE` runs it with ONNX Runtime alone, without torch. The graph takes `image`, float32
     (3, H, W), RGB in [0, 1], and gives `boxes` (xyxy in its pixels), `labels` (from 1), `scores`, and the masks
-    `amodal` and `visible` as probabilities over the boxes.
+    `amodal` and `visible` as probabilities over the boxes. The completer becomes a graph from crops to masks, which
+    `amodal complete ANNOTATIONS OUT.onnx` runs.
 
     Args:
         checkpoint: A checkpoint, the name of a model in the package, or hf://USER/MODEL.
@@ -31,16 +32,23 @@ def export(
 
     if out.suffix != ".onnx":
         raise UserError("an exported model's name ends in .onnx", file=out)
+    from amodal.completion import checkpoint as completion_checkpoint
+    from amodal.completion.config import KIND
     from amodal.inference.eager import TorchModel
     from amodal.inference.export import export_onnx
+    from amodal.inference.export_completer import export_completer
     from amodal.inference.int8 import to_int8
-    from amodal.inference.predictor import load
+    from amodal.inference.model_files import EXPORTED, kind_of, model_file
 
-    model = load(checkpoint, "cpu").model
-    if not isinstance(model, TorchModel):
+    path = model_file(checkpoint)
+    if path.suffix == EXPORTED:
         raise UserError("is exported already", file=checkpoint, remedy="Give a checkpoint")
     print(f"tracing {checkpoint} ...", flush=True)
-    export_onnx(model.model, model.categories, out)
+    if kind_of(path) == KIND:
+        export_completer(completion_checkpoint.load(path), out)
+    else:
+        model = TorchModel.load(path, "cpu")
+        export_onnx(model.model, model.categories, out)
     if int8:
         print("rounding its weights to 8 bits ...", flush=True)
         to_int8(out, out)

@@ -55,7 +55,7 @@ def predict(
         images: Images, videos, folders of images; or camera, camera:1, /dev/video0, rtsp://... A checkpoint or .onnx
             file may stand before them in place of --model.
         model: A checkpoint, an exported .onnx model, hf://USER/MODEL, or the name of a model in the package, which is
-            "demo" and the default.
+            "demo" and the default; or coco, torchvision's Mask R-CNN for COCO's categories, downloaded on first use.
         out: Folder to write to.
         how: What is looked for and drawn.
         resume: Keep the results that are there, and do what is missing.

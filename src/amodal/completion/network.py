@@ -94,7 +94,7 @@ class ShapePrototypes(nn.Module):
     def forward(self, f32: Tensor, f16: Tensor, visible: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What is read of the region (B, 256), shape maps (B, C, 32, 32), coarse logits (B, 32, 32)."""
         features = torch.cat([F.interpolate(f32, scale_factor=2.0, mode="nearest"), f16], 1)
-        attention = F.adaptive_avg_pool2d(visible, features.shape[-1])
+        attention = F.adaptive_avg_pool2d(visible, int(features.shape[-1]))
         around = F.max_pool2d(attention, 3, 1, 1) - attention
         pooled = [_pooled(features, attention), _pooled(features, around), features.mean((2, 3))]
         read = self.read(torch.cat(pooled, 1))

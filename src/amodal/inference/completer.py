@@ -1,6 +1,7 @@
 """The completer behind the predictor: visible masks of a picture in, amodal masks out. No torch here."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from amodal.annotations import Category
 from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.completion.crops import Crop, cut, square_around
 from amodal.errors import UserError
+from amodal.inference.fragments import main_part
 from amodal.inference.predictor import Pixels
 
 BATCH = 8
@@ -29,6 +31,7 @@ class Completer:
     """A network that completes masks, as `amodal.inference.predictor.Model`: it finds nothing by itself."""
 
     categories: Sequence[Category] = (Category(1, "object"),)
+    is_class_agnostic = True
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -68,12 +71,15 @@ class Completer:
 
 
 def crops_of(image: UInt8[np.ndarray, "H W 3"], visible: Bool[np.ndarray, "N H W"]) -> list[Crop]:
-    """The crop of every object; each sees where the others are. An empty mask looks at the whole picture."""
+    """The crop of every object; each sees where the others are. An empty mask looks at the whole picture.
+
+    Small pieces of a mask that lie far from the rest do not widen the square, so that a crop may lack them.
+    """
     together = visible.sum(axis=0, dtype=np.int32)
     height, width = image.shape[:2]
     crops = []
     for mask in visible:
-        square = square_around(mask) if mask.any() else (0, 0, max(height, width), max(height, width))
+        square = square_around(main_part(mask)) if mask.any() else (0, 0, max(height, width), max(height, width))
         others = together > mask if len(visible) > 1 else None
         crops.append(cut(image, mask, others, square))
     return crops
@@ -100,6 +106,20 @@ def gated(
 
 def load(path: str | Path, device: str | None = None) -> Completer:
     """The completer of a file, run by PyTorch on a device. Raises UserError for a file or device that is not there."""
+    return Completer(_network(path, device))
+
+
+def load_late(path: str | Path, device: str | None = None) -> Completer:
+    """As `load`, but the file is read when the first object is completed, and what is wrong with it is raised then."""
+    loaded = cache(_network)
+
+    def network(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return loaded(path, device)(crops)
+
+    return Completer(network)
+
+
+def _network(path: str | Path, device: str | None) -> Network:
     import torch
 
     from amodal import processes
@@ -115,4 +135,4 @@ def load(path: str | Path, device: str | None = None) -> Completer:
         masks, occluded, quality = (part.float().cpu().numpy() for part in parts)
         return masks, occluded, quality
 
-    return Completer(network)
+    return network

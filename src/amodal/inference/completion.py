@@ -37,7 +37,10 @@ def complete_annotations(
     """
     if annotation_set.image_folder is None:
         raise UserError("its images were not found", file=annotation_set.source, remedy="Give --images FOLDER")
-    label_of = None if any_category else _labels(annotation_set, predictor)
+    if predictor.model.is_class_agnostic:  # it need not even name them: each keeps its own category
+        label_of = dict.fromkeys((category.id for category in annotation_set.categories), 1)
+    else:
+        label_of = None if any_category else _labels(annotation_set, predictor)
 
     def prompt(pixels: np.ndarray, annotations: list[Annotation]) -> Result:
         masks = rle.decode([a.visible for a in annotations], (pixels.shape[0], pixels.shape[1]))

@@ -19,6 +19,8 @@ from amodal.models.amodal_rcnn import AmodalRCNN
 class TorchModel:
     """An `AmodalRCNN` in evaluation mode, as `amodal.inference.predictor.Model`."""
 
+    is_class_agnostic = False
+
     def __init__(self, model: AmodalRCNN, categories: Sequence[Category]) -> None:
         self.model, self.categories = model, categories
 

@@ -8,7 +8,9 @@ from amodal.files import require_file
 PACKAGED = Path(__file__).parents[1] / "weights"
 """Models that come with the package: `NAME.safetensors` is called NAME."""
 CHECKPOINT, EXPORTED = ".safetensors", ".onnx"
-REMEDY = "Give a model.safetensors, an exported .onnx model, hf://USER/MODEL, or demo"
+REMEDY = "Give a model.safetensors, an exported .onnx model, hf://USER/MODEL, coco, or the name of one in the package"
+COCO = "coco"
+"""The name of torchvision's detector with the completer: no file of this package's."""
 
 
 def model_file(name: str | Path) -> Path:
@@ -25,10 +27,10 @@ def model_file(name: str | Path) -> Path:
         from amodal.inference.hub import download
 
         return download(str(name))
-    packaged = _packaged(name)
+    packaged = packaged_file(name)
     is_word = Path(name).suffix == "" and Path(name).name == str(name)
     if is_word and not packaged.is_file() and not Path(name).exists():
-        known = sorted(path.stem for path in PACKAGED.glob(f"*{CHECKPOINT}"))
+        known = sorted([COCO, *(path.stem for path in PACKAGED.glob(f"*{CHECKPOINT}"))])
         raise unknown(f"no model in the package is called '{name}', and no file", str(name), known)
     return packaged if packaged.is_file() and not Path(name).is_file() else require_file(name, remedy=REMEDY)
 
@@ -43,8 +45,8 @@ def checkpoint_file(name: str | Path) -> Path:
 
 def is_model(word: str) -> bool:
     """Whether a word that may stand for something else means a model."""
-    is_packaged = _packaged(word).is_file() and not Path(word).exists()
-    return is_on_hub(word) or word.endswith((CHECKPOINT, EXPORTED)) or is_packaged
+    is_name = (packaged_file(word).is_file() or word == COCO) and not Path(word).exists()
+    return is_on_hub(word) or word.endswith((CHECKPOINT, EXPORTED)) or is_name
 
 
 def is_on_hub(name: str | Path) -> bool:
@@ -52,5 +54,24 @@ def is_on_hub(name: str | Path) -> bool:
     return str(name).startswith("hf://")
 
 
-def _packaged(name: str | Path) -> Path:
+def is_coco(name: str | Path) -> bool:
+    """Whether a name means torchvision's detector with the completer, which is no file."""
+    return str(name) == COCO and not Path(name).is_file()
+
+
+def kind_of(path: Path) -> str | None:
+    """What kind of model a file of weights says it holds; None for other files, which loading will name."""
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ModuleNotFoundError:  # with an exported model alone nothing more is installed
+        return None
+    try:
+        with safe_open(str(path), "np") as file:
+            return (file.metadata() or {}).get("kind")
+    except (SafetensorError, OSError):
+        return None
+
+
+def packaged_file(name: str | Path) -> Path:
+    """Where a model of that name lies in the package, if there is one."""
     return PACKAGED / f"{name}{CHECKPOINT}"

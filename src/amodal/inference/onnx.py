@@ -1,8 +1,10 @@
 """An exported model run by ONNX Runtime behind the predictor. No torch here."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,9 +12,15 @@ from amodal.annotations import Category
 from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.errors import UserError
 from amodal.files import require_file
-from amodal.inference.predictor import Pixels
+from amodal.inference.completer import Completer
+from amodal.inference.predictor import Model, Pixels
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 KIND = "amodal exported model"
+COMPLETER_KIND = "amodal exported completer"
+CROPS, COMPLETER_OUTPUTS = "crops", ("amodal", "occluded", "quality")
 INPUT, SCORE_THRESHOLD = "image", "score_threshold"
 OLD_SCORE_THRESHOLD = "least_score"
 """What files of earlier versions call it."""
@@ -23,31 +31,14 @@ class OnnxModel:
     """The graph of `amodal export`, as `amodal.inference.predictor.Model`.
 
     Args:
-        path: A file that `amodal export` wrote.
-        device: "cpu", "cuda", "cuda:1"; the GPU where there is one by default.
-        threads: Of the CPU; ONNX Runtime's own choice by default.
-
-    Raises:
-        UserError: ONNX Runtime is missing, or the file is no such model, or the device cannot be used.
+        session: What runs the graph.
+        about: What its file says of it.
     """
 
-    def __init__(self, path: str | Path, device: str | None = None, *, threads: int | None = None) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise UserError("onnxruntime is not installed", remedy="pip install 'amodal[onnx]'") from error
-        path = require_file(path, remedy=REMEDY)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3  # it warns of every input that may be left out
-        try:
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=_providers(device))
-        except Exception as error:  # ONNX Runtime's own errors have no common public base
-            reason = str(error).splitlines()[0]
-            raise UserError(f"cannot be read as an ONNX model ({reason})", file=path, remedy=REMEDY) from error
-        about = self.session.get_modelmeta().custom_metadata_map
-        if about.get("kind") != KIND:
-            raise UserError("is an ONNX model, but none of this toolkit", file=path, remedy=REMEDY)
+    is_class_agnostic = False
+
+    def __init__(self, session: "InferenceSession", about: Mapping[str, str]) -> None:
+        self.session = session
         self.categories = [Category(**category) for category in json.loads(about["categories"])]
         self._outputs = [output.name for output in self.session.get_outputs()]
         optional = {one.name for one in self.session.get_overridable_initializers()}
@@ -72,6 +63,46 @@ class OnnxModel:
         return BoxedMasks(
             outputs["boxes"], outputs["labels"], outputs["scores"], outputs.get("amodal"), outputs.get("visible")
         )
+
+
+def load(path: str | Path, device: str | None = None, *, threads: int | None = None) -> Model:
+    """The model of a file that `amodal export` wrote: a detector, or the completer.
+
+    Args:
+        path: The file.
+        device: "cpu", "cuda", "cuda:1"; the GPU where there is one by default.
+        threads: Of the CPU; ONNX Runtime's own choice by default.
+
+    Raises:
+        UserError: ONNX Runtime is missing, or the file is no such model, or the device cannot be used.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError("onnxruntime is not installed", remedy="pip install 'amodal[onnx]'") from error
+    path = require_file(path, remedy=REMEDY)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3  # it warns of every input that may be left out
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=_providers(device))
+    except UserError:
+        raise
+    except Exception as error:  # ONNX Runtime's own errors have no common public base
+        reason = str(error).splitlines()[0]
+        raise UserError(f"cannot be read as an ONNX model ({reason})", file=path, remedy=REMEDY) from error
+    about = session.get_modelmeta().custom_metadata_map
+    if about.get("kind") == KIND:
+        return OnnxModel(session, about)
+    if about.get("kind") == COMPLETER_KIND:
+        return Completer(partial(_completions, session))
+    raise UserError("is an ONNX model, but none of this toolkit", file=path, remedy=REMEDY)
+
+
+def _completions(session: "InferenceSession", crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An exported completer as `amodal.inference.completer.Network`."""
+    masks, occluded, quality = (np.asarray(value) for value in session.run(list(COMPLETER_OUTPUTS), {CROPS: crops}))
+    return masks, occluded, quality
 
 
 def _providers(device: str | None) -> list[str | tuple[str, dict[str, str]]]:

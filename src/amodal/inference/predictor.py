@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, overload
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from amodal.annotations import Category
 from amodal.boxed_masks import BoxedMasks, BoxKind, Prompts
 from amodal.categories import key, labels_by_name
-from amodal.completion import config as completion_config
 from amodal.errors import UserError, unknown
-from amodal.inference.model_files import EXPORTED, model_file
+from amodal.inference.detected import Boxes, Detected, checked_boxes, checked_masks, detected
+from amodal.inference.fragments import main_boxes
+from amodal.inference.model_files import EXPORTED, is_coco, model_file
 from amodal.inference.pixels import as_pixels
 from amodal.inference.result import Result, from_boxed
 
 if TYPE_CHECKING:
+    import supervision
+
     from amodal.inference.pixels import ImageLike
 
 Pixels = UInt8[np.ndarray, "H W 3"]
@@ -31,6 +34,11 @@ class Model(Protocol):
     @property
     def categories(self) -> Sequence[Category]:
         """Label l stands for `categories[l - 1]`."""
+        ...
+
+    @property
+    def is_class_agnostic(self) -> bool:
+        """Whether it completes visible masks of whatever category, known to it or not."""
         ...
 
     def detect(
@@ -111,7 +119,7 @@ class Predictor:
     def complete(
         self,
         image: "ImageLike",
-        boxes: np.ndarray | Sequence[Sequence[float]] | None = None,
+        boxes: "Boxes | Detected | Result | supervision.Detections" = None,
         *,
         labels: Sequence[int | str] | np.ndarray | None = None,
         visible_masks: np.ndarray | None = None,
@@ -122,7 +130,9 @@ class Predictor:
 
         Args:
             image: The image, in any form that `predict` takes.
-            boxes: (N, 4), xyxy in pixels; None takes the tight boxes of the visible masks.
+            boxes: (N, 4), xyxy in pixels; None takes those of the visible masks, without small far pieces. Or all that
+                another system found, as `supervision.Detections` or as a `Result` with visible masks: categories,
+                scores and order are kept.
             labels: Each object's class from 1, or its category's name; None lets the model name them.
             visible_masks: The seen parts, bool (N, H, W). They are kept as given, within the completed masks.
             box_kind: What the boxes surround. Boxes of seen parts are grown towards where the model expects the whole.
@@ -136,8 +146,11 @@ class Predictor:
             UserError: Boxes, labels and masks do not fit each other, the image or the model.
         """
         pixels = as_pixels(image)
-        masks = None if visible_masks is None else _checked_masks(visible_masks, pixels.shape[:2])
-        prompts = Prompts(_checked_boxes(boxes, masks), self._labels(labels), masks, box_kind)
+        given = detected(boxes)
+        if isinstance(given, Detected):
+            return self._complete_detected(pixels, given, occluders)
+        masks = None if visible_masks is None else checked_masks(visible_masks, pixels.shape[:2])
+        prompts = Prompts(checked_boxes(given, masks), self._labels(labels), masks, box_kind)
         if prompts.labels is not None and len(prompts.labels) != len(prompts.boxes):
             raise UserError(f"{len(prompts.boxes)} objects, {len(prompts.labels)} labels")
         found = self.model.complete(pixels, prompts)
@@ -148,7 +161,17 @@ class Predictor:
         if occluders == "given":
             whole &= masks.sum(axis=0, dtype=np.int32) > masks  # seen there: another of them
         whole |= masks
-        return replace(result, amodal_masks=whole, visible_masks=masks, boxes=_tight(whole))
+        return replace(result, amodal_masks=whole, visible_masks=masks, boxes=main_boxes(whole))
+
+    def _complete_detected(self, pixels: Pixels, given: Detected, occluders: Occluders) -> Result:
+        """Another system's objects. A class-agnostic model is spared naming them: their own names are kept anyway."""
+        masks, count = given.visible, len(given.labels)
+        if count == 0:
+            masks = np.zeros((0, *pixels.shape[:2]), dtype=bool)
+        labels = given.names
+        if self.model.is_class_agnostic:
+            labels = None if masks is None else np.ones(count, dtype=np.int64)
+        return given.named(self.complete(pixels, given.boxes, labels=labels, visible_masks=masks, occluders=occluders))
 
     def _labels(self, labels: Sequence[int | str] | np.ndarray | None) -> np.ndarray | None:
         if labels is None:
@@ -169,19 +192,21 @@ def load(path: str | Path, device: str | None = None) -> Predictor:
 
     Args:
         path: A checkpoint (`.safetensors`), an exported model (`.onnx`, which needs no torch), the name of a model
-            that comes with the package ("demo"), or `hf://USER/MODEL` on the Hugging Face hub.
+            that comes with the package ("demo"), `hf://USER/MODEL` on the Hugging Face hub, or "coco": torchvision's
+            Mask R-CNN, downloaded on first use, whose visible masks the completer in the package makes whole.
         device: "cpu", "cuda", "cuda:1"; the GPU where there is one by default.
 
     Raises:
         UserError: No such file, or no model in it, or no such device.
     """
-    path = model_file(path)
-    if path.suffix == EXPORTED:
-        from amodal.inference.onnx import OnnxModel
+    if not is_coco(path):
+        path = model_file(path)
+    if Path(path).suffix == EXPORTED:
+        from amodal.inference import onnx
 
-        return Predictor(OnnxModel(path, device))
+        return Predictor(onnx.load(path, device))
     try:
-        from amodal.inference.eager import TorchModel
+        from amodal.inference import torch_models
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -189,56 +214,4 @@ def load(path: str | Path, device: str | None = None) -> Predictor:
             "torch is not installed, which runs checkpoints", remedy="Give an exported .onnx model"
         ) from error
 
-    if _kind(path) == completion_config.KIND:
-        from amodal.inference import completer
-
-        return Predictor(completer.load(path, device))
-    return Predictor(TorchModel.load(path, device))
-
-
-def _kind(path: Path) -> str | None:
-    """What kind of model a file of weights says it holds; None for other files, which loading will name."""
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ModuleNotFoundError:  # with an exported model alone nothing more is installed
-        return None
-    try:
-        with safe_open(str(path), "np") as file:
-            return (file.metadata() or {}).get("kind")
-    except (SafetensorError, OSError):
-        return None
-
-
-def _checked_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    masks = np.asarray(masks)
-    if masks.ndim != 3 or masks.shape[1:] != size or masks.dtype != bool:
-        shape = f"{masks.dtype} {masks.shape}"
-        raise UserError(f"visible masks are {shape}", remedy=f"Give bool (N, {size[0]}, {size[1]})")
-    return masks
-
-
-def _checked_boxes(boxes: np.ndarray | Sequence[Sequence[float]] | None, masks: np.ndarray | None) -> np.ndarray:
-    if boxes is None and masks is None:
-        raise UserError("nothing to complete", remedy="Give boxes, visible masks or both")
-    if boxes is None:
-        assert masks is not None
-        return _tight(masks)
-    array = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) if len(boxes) == 0 else np.asarray(boxes, np.float32)
-    if array.ndim != 2 or array.shape[1] != 4 or not np.isfinite(array).all():
-        raise UserError(f"boxes of shape {array.shape} or with no finite numbers", remedy="Give (N, 4), xyxy in pixels")
-    if (array[:, 2:] <= array[:, :2]).any():
-        index = int((array[:, 2:] <= array[:, :2]).any(axis=1).argmax())
-        raise UserError(f"box {index} is {array[index].tolist()}: empty, or not xyxy", remedy="x0 < x1 and y0 < y1")
-    if masks is not None and len(masks) != len(array):
-        raise UserError(f"{len(array)} boxes, {len(masks)} visible masks")
-    return array
-
-
-def _tight(masks: np.ndarray) -> Float32[np.ndarray, "N 4"]:
-    """Tight boxes, xyxy; zeros for an empty mask."""
-    boxes = np.zeros((len(masks), 4), dtype=np.float32)
-    for box, mask in zip(boxes, masks, strict=True):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if len(rows):
-            box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return boxes
+    return Predictor(torch_models.load(path, device))

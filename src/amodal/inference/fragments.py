@@ -1,0 +1,72 @@
+"""Stray pieces of a mask, as detectors leave them far from the object. No torch here."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32
+from scipy import ndimage
+
+SMALL = 0.1
+"""A piece of less than this share of the largest piece's area is small."""
+FAR = 0.5
+"""A piece is far where the gap between its box and the rest's is more than this share of the rest's longer side."""
+
+
+def main_part(mask: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+    """A mask without its small far pieces; an object that its occluder cuts in two keeps both halves.
+
+    >>> mask = np.zeros((20, 90), dtype=bool)
+    >>> mask[5:15, 5:15] = mask[2:4, 80:82] = True
+    >>> main_part(mask).sum()
+    np.int64(100)
+    """
+    kept = mask.copy()
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return kept
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]  # large pictures stay cheap
+    found: Any = ndimage.label(mask[window], np.ones((3, 3)))
+    labels, count = found
+    if count > 1:
+        dropped = _stray(labels, count)
+        kept[window] &= ~np.isin(labels, dropped)
+    return kept
+
+
+def main_boxes(masks: Bool[np.ndarray, "N H W"]) -> Float32[np.ndarray, "N 4"]:
+    """Tight boxes around the `main_part` of each mask, xyxy; zeros for an empty mask."""
+    boxes = np.zeros((len(masks), 4), dtype=np.float32)
+    for box, mask in zip(boxes, masks, strict=True):
+        part = main_part(mask)
+        rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+        if len(rows):
+            box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return boxes
+
+
+def _stray(labels: np.ndarray, count: int) -> list[int]:
+    """The labels of small far pieces. Pieces join from the largest on, so that a chain of them reaches far."""
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    boxes = [
+        np.array([across.start, down.start, across.stop, down.stop]) for down, across in ndimage.find_objects(labels)
+    ]
+    order = np.argsort(-areas, kind="stable")
+    joined = boxes[order[0]]
+    waiting = [int(piece) for piece in order[1:]]
+    for piece in [piece for piece in waiting if areas[piece] >= SMALL * areas[order[0]]]:
+        joined = _around(joined, boxes[piece])
+        waiting.remove(piece)
+    while near := [piece for piece in waiting if _gap(joined, boxes[piece]) <= FAR * (joined[2:] - joined[:2]).max()]:
+        for piece in near:
+            joined = _around(joined, boxes[piece])
+        waiting = [piece for piece in waiting if piece not in near]
+    return [piece + 1 for piece in waiting]
+
+
+def _around(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.minimum(first[:2], second[:2]), np.maximum(first[2:], second[2:])])
+
+
+def _gap(first: np.ndarray, second: np.ndarray) -> int:
+    """Pixels between two boxes, along the axis on which they are farther apart; 0 where they touch."""
+    return int(np.maximum(np.maximum(second[:2] - first[2:], first[:2] - second[2:]), 0).max())
