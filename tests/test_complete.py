@@ -13,8 +13,7 @@ from amodal.annotations import Category
 from amodal.commands.complete import How, complete
 from amodal.data import formats
 from amodal.errors import UserError
-from amodal.inference import eager
-from amodal.models import checkpoint
+from amodal.models import checkpoint, prompting
 
 CATEGORIES = [Category(4, "Cup"), Category(5, "pear"), Category(9, "cow")]
 
@@ -54,7 +53,7 @@ def write_coco(folder: Path, names: tuple[str, ...] = ("pear", "cup")) -> Path:
 
 
 def test_seen_parts_become_whole_objects(model, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(eager, "GROWTH", 1.0)  # random weights claim nothing in a box that is hardly grown
+    monkeypatch.setattr(prompting, "GROWTH", 1.0)  # random weights claim nothing in a box that is hardly grown
     source = write_coco(tmp_path)
     complete(source, model, out=tmp_path / "amodal.json", how=How(device="cpu"))
     before, after = formats.read(source), formats.read(tmp_path / "amodal.json", tmp_path)

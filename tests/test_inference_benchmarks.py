@@ -7,7 +7,7 @@ import pytest
 from benchmarks import onnx, prompts
 from documentation import DOCS, ROOT, save_model
 
-from amodal.inference.eager import GROWTH
+from amodal.models.prompting import GROWTH
 
 RESULTS = ROOT / "benchmarks" / "results"
 
