@@ -135,7 +135,7 @@ def test_the_visible_mask_is_cut_to_the_amodal_one_and_counted(tmp_path: Path):
 
 def test_an_empty_amodal_mask_is_dropped_and_counted(tmp_path: Path):
     content = d2sa()
-    content["annotations"][0]["segmentation"] = [[1, 1, 2, 2]]
+    content["annotations"][0]["segmentation"] = [[1, 1, 2, 2, 3]]
     result = read(content, tmp_path)
     assert [a.id for a in result.annotations] == [9]
     assert result.repairs == {"polygon_dropped": 1, "visible_outside": 1, "amodal_empty": 1}

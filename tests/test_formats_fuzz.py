@@ -8,16 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from annotation_files import aistron, cocoa, d2sa, kins, kins2020, labelme, save_image
+from annotation_files import CUP, aistron, cocoa, d2sa, image_entry, kins, kins2020, labelme, save_image
 
 from amodal import rle
 from amodal.annotations import AnnotationSet
 from amodal.data import check, formats
+from amodal.data.label_studio_brush import encode
 from amodal.errors import UserError
 
 FILES = 2000
 SINGLE = {"id": 1, "image_id": 10, "url": "http://x/a.png", "regions": cocoa()["annotations"][0]["regions"]}
-WHOLE: list[Any] = [d2sa(), kins(), kins2020(), aistron(), cocoa(), labelme(), SINGLE]
+SA1B = {"image": {"image_id": 10, **image_entry()}, "annotations": d2sa()["annotations"]}
+PANOPTIC = d2sa() | {
+    "annotations": [{"image_id": 10, "file_name": "a.png", "segments_info": [{"id": 1, "category_id": 2}]}]
+}
+REGION = {"id": "r", "type": "polygonlabels", "original_width": 8, "original_height": 6}
+VALUE = {"points": [[10, 10], [50, 10], [50, 50]], "polygonlabels": ["cup"]}
+BRUSH = {"type": "brushlabels", "value": {"rle": encode(CUP), "brushlabels": ["jug_amodal"]}}
+TASK = {"id": 10, "data": {"image": "a.png"}, "annotations": [{"result": [REGION | {"value": VALUE}, REGION | BRUSH]}]}
+WHOLE: list[Any] = [d2sa(), kins(), kins2020(), aistron(), cocoa(), labelme(), SINGLE, SA1B, PANOPTIC, [TASK]]
 JUNK = [
     *(None, True, False, 0, -1, 3, 3.5, 1e300, float("nan"), float("inf"), 10**30, -(2**63), "", "x", "7", "\u0000"),
     *("0" * 40, "~~~", "é", [], [[]], {}, [1, 2, 3], ["a"], [None], [1e9] * 8, [[0, 0, 1e12, 0, 5, 5]], [[1, 2], [3]]),

@@ -187,7 +187,7 @@ def test_what_is_written_is_corrected_and_read_again(tmp_path: Path):
         ([task(region("brush", rle=[1, 256]))], "no list of bytes"),
         ([task(region("brush", rle=encode(np.ones((2, 2), bool))))], "16 values, the image 6 x 8 x 4"),
         ([task(polygon("jug", original_width=0))], "no size of an image"),
-        ([task(polygon("jug"), id="x")], "'id' is 'x'"),
+        ([task(polygon("jug"), id=[1])], r"'id' is \[1\]"),
         ([{"image": "a.png", "label": []}], "JSON-MIN"),
         ([1], "no annotation file"),
     ],
