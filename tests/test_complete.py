@@ -55,7 +55,8 @@ def write_coco(folder: Path, names: tuple[str, ...] = ("pear", "cup")) -> Path:
 def test_seen_parts_become_whole_objects(model, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(prompting, "GROWTH", 1.0)  # random weights claim nothing in a box that is hardly grown
     source = write_coco(tmp_path)
-    complete(source, model, out=tmp_path / "amodal.json", how=How(device="cpu"))
+    how = How(device="cpu", alone=True, least_change=0)
+    complete(source, model, out=tmp_path / "amodal.json", how=how)
     before, after = formats.read(source), formats.read(tmp_path / "amodal.json", tmp_path)
     assert [(a.id, a.image_id, a.category_id) for a in after.annotations] == [(7, 1, 10), (8, 1, 11), (9, 1, 10)]
     assert len(after.images) == 2
@@ -66,6 +67,15 @@ def test_seen_parts_become_whole_objects(model, tmp_path, capsys, monkeypatch):
     assert any(rle.areas([a.amodal])[0] > rle.areas([a.visible])[0] for a in after.annotations)
     assert after.annotations[2].amodal == before.annotations[2].amodal
     assert "3 objects in 2 images" in capsys.readouterr().out
+
+
+def test_by_default_what_nothing_touches_stays(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(prompting, "GROWTH", 1.0)
+    source = write_coco(tmp_path)
+    complete(source, model, out=tmp_path / "amodal.json", how=How(device="cpu"))
+    before, after = formats.read(source), formats.read(tmp_path / "amodal.json", tmp_path)
+    assert [a.amodal for a in after.annotations] == [a.visible for a in before.annotations]
+    assert "0 objects are partly hidden" in capsys.readouterr().out
 
 
 def test_labelme_files_for_correction_by_hand(model, tmp_path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from amodal.commands.convert import Format, require_place
-from amodal.commands.declared import READS, WRITES_EITHER
+from amodal.commands.declared import READS, SHARE, WRITES_EITHER
 
 if TYPE_CHECKING:
     from amodal.annotations import AnnotationSet
@@ -27,6 +27,10 @@ class How:
     occluders: Literal["anything", "given"] = "anything"
     """What may hide an object: anything in its image, or only what is annotated there. The latter is sharper where
     everything in the images is annotated."""
+    alone: bool = False
+    """Also complete objects that no other annotated object touches: what hides them may not be annotated."""
+    least_change: Annotated[float, SHARE] = 0.05
+    """Hidden parts smaller than this share of what is seen are dropped."""
     device: str | None = None
     """cpu, cuda or cuda:1; a GPU where there is one by default."""
 
@@ -62,6 +66,7 @@ def complete(
         return
     from amodal.data import formats
     from amodal.errors import UserError
+    from amodal.inference.careful import Care
     from amodal.inference.completion import complete_annotations
     from amodal.inference.predictor import load
 
@@ -71,7 +76,10 @@ def complete(
     require_place(out, annotations, to)
     given = formats.read(annotations, how.images)
     predictor = load(checkpoint, how.device)
-    completed = complete_annotations(given, predictor, any_category=how.any_category, occluders=how.occluders)
+    care = Care(how.alone, how.least_change)
+    completed = complete_annotations(
+        given, predictor, any_category=how.any_category, occluders=how.occluders, care=care
+    )
     _write(completed, out, to)
 
 
@@ -101,4 +109,6 @@ def _write(completed: "AnnotationSet", out: Path, to: Format) -> None:
     formats.WRITERS[to](completed, out)
     for line in formats.lost(completed, to):
         print(line)
+    grown = sum(a.amodal != a.visible for a in completed.annotations)
+    print(f"{grown:,} objects are partly hidden, the others stay as they are")
     print(f"{out}: {len(completed.annotations):,} objects in {len(completed.images):,} images, {to}")

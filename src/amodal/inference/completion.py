@@ -11,6 +11,7 @@ from amodal.annotations import Annotation, AnnotationSet, ImageRecord
 from amodal.categories import key, labels_by_name, listed
 from amodal.errors import UserError
 from amodal.files import read_image
+from amodal.inference.careful import Care, believed
 from amodal.inference.predictor import Occluders, Predictor
 from amodal.inference.result import Result
 
@@ -21,16 +22,19 @@ def complete_annotations(
     *,
     any_category: bool = False,
     occluders: Occluders = "anything",
+    care: Care | None = None,
 ) -> AnnotationSet:
     """The same images, objects and ids, with the model's amodal masks around the given visible ones.
 
-    Crowds, and objects of which nothing is seen, stay as they are. The depth order is read off the new masks.
+    Crowds, and objects of which nothing is seen, stay as they are; so does what `care` does not believe to be hidden.
+    The depth order is read off the new masks.
 
     Args:
         annotation_set: Visible masks; amodal ones, if there are any, are replaced.
         predictor: The model.
         any_category: Let the model name every object for itself, where its categories are not the data set's.
         occluders: What may hide an object: anything in its image, or only what is annotated there.
+        care: When the model is believed; as in `Care()` if None.
 
     Raises:
         UserError: An image is missing, or the model does not know a category.
@@ -42,13 +46,13 @@ def complete_annotations(
     else:
         label_of = None if any_category else _labels(annotation_set, predictor)
 
-    def prompt(pixels: np.ndarray, annotations: list[Annotation]) -> Result:
+    def prompt(pixels: np.ndarray, annotations: list[Annotation], others: np.ndarray | None) -> Result:
         masks = rle.decode([a.visible for a in annotations], (pixels.shape[0], pixels.shape[1]))
         labels = None if label_of is None else [label_of[a.category_id] for a in annotations]
         result = predictor.complete(pixels, labels=labels, visible_masks=masks, occluders=occluders)
         if result.amodal_masks is None:
             raise UserError("this model predicts visible masks only", remedy="Use one that predicts amodal masks")
-        return result
+        return replace(result, amodal_masks=believed(result.amodal_masks, masks, others, care or Care()))
 
     completed: list[Annotation] = []
     for image in tqdm(annotation_set.images, unit="image"):
@@ -75,7 +79,7 @@ def _complete(
     annotations: list[Annotation],
     image: ImageRecord,
     pixels: np.ndarray,
-    prompt: Callable[[np.ndarray, list[Annotation]], Result],
+    prompt: Callable[[np.ndarray, list[Annotation], np.ndarray | None], Result],
 ) -> Iterator[Annotation]:
     """The annotations of one image, in their order."""
     size = (image.height, image.width)
@@ -84,7 +88,9 @@ def _complete(
         raise UserError(f"is {pixels.shape[1]}x{pixels.shape[0]}, the annotations say {stated}", file=image.file_name)
     areas = rle.areas([annotation.visible for annotation in annotations])
     chosen = [a for a, area in zip(annotations, areas, strict=True) if area and not a.is_crowd]
-    objects = prompt(pixels, chosen).to_annotations(image.id) if chosen else []
+    crowds = [annotation.visible for annotation in annotations if annotation.is_crowd]
+    others = rle.decode([rle.union(crowds)], size)[0] if crowds else None
+    objects = prompt(pixels, chosen, others).to_annotations(image.id) if chosen else []
     found = {annotation.id: whole for annotation, whole in zip(chosen, objects, strict=True)}
     for annotation in annotations:
         other = found.get(annotation.id)
