@@ -28,9 +28,10 @@ class How:
     """What may hide an object: anything in its image, or only what is annotated there. The latter is sharper where
     everything in the images is annotated."""
     alone: bool = False
-    """Also complete objects that no other annotated object touches: what hides them may not be annotated."""
+    """Also complete annotated objects that no other one touches: what hides them may not be annotated. (Detections,
+    with --predictions, are all completed.)"""
     least_change: Annotated[float, SHARE] = 0.05
-    """Hidden parts smaller than this share of what is seen are dropped."""
+    """Hidden parts of annotated objects that are smaller than this share of what is seen are dropped."""
     device: str | None = None
     """cpu, cuda or cuda:1; a GPU where there is one by default."""
 
