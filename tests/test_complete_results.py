@@ -94,6 +94,20 @@ def test_annotations_of_any_category_need_no_checkpoint(tmp_path: Path):
     assert [a.visible for a in after.annotations] == [a.visible for a in before.annotations]
 
 
+def test_segment_anything_s_masks(tmp_path: Path):
+    folder = pictures(tmp_path / "pictures", "sa_1.png")
+    masks = [
+        {"id": n, "segmentation": rle.to_json(rle.encode(mask[None])[0]), "bbox": [0, 0, 1, 1], "area": int(mask.sum())}
+        for n, mask in enumerate(MASKS, start=1)
+    ]
+    image = {"image_id": 1, "file_name": "sa_1.png", "height": 90, "width": 120}
+    (folder / "sa_1.json").write_text(json.dumps({"image": image, "annotations": masks}))
+    complete(folder / "sa_1.json", out=tmp_path / "whole.json", how=How(device="cpu"))
+    after = formats.read(tmp_path / "whole.json", folder)
+    assert [category.name for category in after.categories] == ["object"]
+    np.testing.assert_array_equal(rle.decode([a.visible for a in after.annotations], SIZE), MASKS)
+
+
 def test_bad_results_are_named(tmp_path: Path):
     folder, out = pictures(tmp_path / "pictures", "a.png"), tmp_path / "whole.json"
     with pytest.raises(UserError, match="image 5 is not in the data set"):

@@ -1,0 +1,63 @@
+"""Draws README's first picture: photographs free of copyright, as the packaged detector sees them.
+
+    python docs/make_opening.py            # --model coco where its weights can be downloaded
+
+The photographs come with scikit-image; `docs/make_sample.py` lays the cup over them. Look at the picture before it is
+committed: it is what a model says, mistakes too.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from make_sample import cup, sample
+from PIL import Image
+from skimage import data
+
+import amodal
+from amodal.inference.render import Style
+from amodal.inference.sheet import Tile, contact_sheet
+
+TARGET = Path(__file__).parent / "images" / "predictions.jpg"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is drawn."""
+
+    model: str = "photos"
+    """The name of a model, or its file."""
+    score: float = 0.5
+    """Objects that score less are left out."""
+    out: Path = TARGET
+    """The picture."""
+
+
+def photographs() -> dict[str, Image.Image]:
+    """An astronaut, alone and behind a cup, and a cat, alone and behind a cup."""
+    cat = Image.fromarray(data.chelsea())
+    covered, front = cat.copy(), cup()
+    covered.paste(front, (cat.width - front.width - 150, cat.height - front.height + 60), front)
+    astronaut = Image.fromarray(data.astronaut())
+    return {"astronaut": astronaut, "behind a cup": sample(), "cat": cat, "cat behind a cup": covered}
+
+
+def opening(model: str, score: float) -> Image.Image:
+    """Each photograph above what the model says of it."""
+    predictor = amodal.load(model)
+    tiles = [Tile(picture, name) for name, picture in photographs().items()]
+    for picture in photographs().values():
+        pixels = np.asarray(picture)
+        tiles.append(Tile(predictor.predict(pixels, score_threshold=score).draw(pixels, Style(scale=2))))
+    return contact_sheet(tiles, columns=4, side=300)
+
+
+def main(settings: Settings) -> None:
+    """Writes the picture."""
+    opening(settings.model, settings.score).save(settings.out, quality=85, optimize=True)
+    print(f"{settings.out}: {settings.out.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__))
