@@ -21,7 +21,7 @@ from amodal.commands.bench_figures import (
     bench_figure3,
     bench_figure4,
     bench_figure5,
-    bench_masks,
+    bench_trained_masks,
 )
 from amodal.data.config import DataConfig
 from amodal.data.sources import open_source
@@ -309,8 +309,10 @@ def test_differences_are_paired_and_drawn_by_image() -> None:
 
 
 def test_masks_are_written(settings: FigureSettings) -> None:
-    bench_masks(models=("vrsp", "mask_rcnn", "mask_rcnn_visible"), coarse=("vrsp",), images=1, settings=settings)
-    rows = read(settings, "masks")["rows"]
+    bench_trained_masks(
+        models=("vrsp", "mask_rcnn", "mask_rcnn_visible"), coarse=("vrsp",), images=1, settings=settings
+    )
+    rows = read(settings, "trained_masks")["rows"]
     assert [row["method"] for row in rows] == ["VRSP", "VRSP, coarse", "Mask R-CNN", "Mask R-CNN, visible"]
     assert rows[0]["amodal_difference"] == [0, 0, 0]
     assert rows[3]["amodal"] is rows[3]["amodal_difference"] is rows[2]["visible"] is None

@@ -19,7 +19,7 @@ ALL = {
     **COMMANDS,
     **{f"{group} {name}": command for group, (_, commands) in GROUPS.items() for name, command in commands.items()},
 }
-WORDS = {"--device", "--host", "--recipe", "--repository", "--name", "--categories"}
+WORDS = {"--device", "--host", "--recipe", "--repository", "--name", "--categories", "--variants", "--against"}
 """Texts that name no file."""
 
 

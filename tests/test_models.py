@@ -38,9 +38,9 @@ LOSSES = {
     "aisformer": {"visible", "occluder", "amodal", "invisible"},
     "bcnet": {"amodal", "boundary", "occluder", "occluder_boundary"},
     "vrsp": {"coarse_amodal", "coarse_visible", "refined_amodal", "refined_visible", "reclassification"}
-    | {"matching_amodal", "matching_visible"},
+    | {"matching_amodal", "matching_visible", "guided_amodal", "guided_visible"},
 }
-LOSSES["vrsp_reference"] = LOSSES["vrsp"] | {"guided_amodal", "guided_visible"}
+LOSSES["vrsp_reference"] = LOSSES["vrsp"]
 DETECTOR_LOSSES = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"}
 
 

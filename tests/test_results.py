@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from amodal.bench.branch_table import markdown
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
@@ -53,15 +55,22 @@ def test_the_readme_shows_numbers_of_the_committed_table() -> None:
         assert [label, *("NA" if row[c] is None else f"{row[c]:.1f}" for c in columns)] in shown
 
 
-def test_the_page_of_results_shows_the_masks_alone() -> None:
+def test_the_page_of_results_shows_the_masks_of_trained_models() -> None:
     shown = rows(PAGE)
-    for row in json.loads((RESULTS / "masks_eth80.json").read_text())["rows"]:
+    for row in json.loads((RESULTS / "trained_masks_eth80.json").read_text())["rows"]:
         cells = [
             "NA" if row[c] is None else f"{row[c]:.1f}" for c in ("amodal", "amodal_occluded", "hidden", "visible")
         ]
         change = row["amodal_occluded_difference"]
         cells.append("NA" if change is None else f"{change[0]:+.1f} ({change[1]:+.1f} to {change[2]:+.1f})")
         assert cells in [row[1:] for row in shown]
+
+
+def test_the_page_of_results_shows_the_bench_of_mask_branches() -> None:
+    content = json.loads((RESULTS / "masks_eth80.json").read_text())
+    expected, shown = rows(markdown(content, "two_heads")), rows(PAGE)
+    assert len(expected) > 4
+    assert [row for row in expected if row not in shown] == []
 
 
 def test_results_that_the_page_names_are_there() -> None:

@@ -11,7 +11,14 @@ import tyro
 
 from amodal import __version__
 from amodal.commands.bench import bench_table1, bench_table2, bench_table3
-from amodal.commands.bench_figures import bench_figure1, bench_figure3, bench_figure4, bench_figure5, bench_masks
+from amodal.commands.bench_figures import (
+    bench_figure1,
+    bench_figure3,
+    bench_figure4,
+    bench_figure5,
+    bench_trained_masks,
+)
+from amodal.commands.bench_masks import bench_masks
 from amodal.commands.compare import compare
 from amodal.commands.complete import complete
 from amodal.commands.convert import convert
@@ -62,6 +69,7 @@ GROUPS: dict[str, tuple[str, Commands]] = {
             "figure4": bench_figure4,
             "figure5": bench_figure5,
             "masks": bench_masks,
+            "trained-masks": bench_trained_masks,
         },
     ),
 }

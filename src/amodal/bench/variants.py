@@ -31,19 +31,22 @@ SWITCHES: dict[str, dict[str, bool | str]] = {
 rows 1 to 5; Table 3 takes away the shape prior and the re-classification, and nothing else."""
 
 BENCH_SWITCHES: dict[str, dict[str, bool | str]] = {
-    "vrsp_guided": {"guided_pass": True},
-    "vrsp_guided_no_matching": {"guided_pass": True, "feature_matching": False},
-    "vrsp_guided_matching": {"guided_pass": True, "matching_target": "guided"},
+    "vrsp_unguided": {"guided_pass": False},
+    "vrsp_unguided_no_matching": {"guided_pass": False, "feature_matching": False},
     "vrsp_detached": {"matching_target": "detached"},
+    "vrsp_guided_matching": {"matching_target": "guided"},
     "vrsp_reference": {"semantics": "reference"},
     **{
-        f"{name}_guided": switches | {"guided_pass": True}
+        f"{name}_unguided": switches | {"guided_pass": False}
         for name, switches in SWITCHES.items()
         if name.startswith("attention")
     },
 }
-"""VRSP's further models of the bench of mask branches: with the pass that the true masks guide, and with feature
+"""VRSP's further models of the bench of mask branches: without the pass that the true masks guide, and with feature
 matching in other ways."""
+
+SLN_UNIONS: dict[str, Literal["any", "logsumexp"]] = {"sln_any": "any", "sln_logsumexp": "logsumexp"}
+"""SLN with other unions of its levels than the sum of logits."""
 
 WHOLE = {
     "attention": "ours",
@@ -52,6 +55,7 @@ WHOLE = {
     "prior_refinement": True,
     "prior_rescoring": True,
     "feature_matching": True,
+    "guided_pass": True,
 }
 """The whole method: last row of Tables 1 and 2."""
 
@@ -125,13 +129,16 @@ def variant(config: TrainConfig, name: str) -> TrainConfig:
     Raises:
         UserError: No model is called so.
     """
-    known = (*recipes.METHODS, "mask_rcnn_c8_visible", *SWITCHES, *BENCH_SWITCHES)
+    known = (*recipes.METHODS, "mask_rcnn_c8_visible", *SWITCHES, *BENCH_SWITCHES, *SLN_UNIONS)
     if name not in known:
         raise unknown(f"no model of the bench is called '{name}'", name, known)
     if name in SWITCHES or name in BENCH_SWITCHES:
         whole = recipes.with_method(config, "vrsp")
         switches: dict[str, bool | str] = WHOLE | (SWITCHES | BENCH_SWITCHES)[name]
         changed = replace(whole, model=replace(whole.model, vrsp=replace(whole.model.vrsp, **switches)))  # type: ignore[arg-type]
+    elif name in SLN_UNIONS:
+        sln = replace(config.model.sln, union=SLN_UNIONS[name])
+        changed = replace(config, model=replace(config.model, method="sln", sln=sln))
     elif name == "mask_rcnn_c8_visible":
         deep = recipes.with_method(config, "mask_rcnn_c8").model
         changed = replace(config, model=replace(deep, mask=replace(deep.mask, truth="visible")))

@@ -179,14 +179,14 @@ def bench_figure5(
     print(f"{out / name}.png\n{out / name}.json")
 
 
-def bench_masks(
+def bench_trained_masks(
     *,
     models: Annotated[tuple[str, ...], READS] = ("vrsp", "mask_rcnn", "orcnn", "sln"),
     coarse: Annotated[tuple[str, ...], READS] = (),
     images: Annotated[int | None, COUNT] = None,
     settings: Figures = FigureSettings(),
 ) -> None:
-    """The mask branches alone: IoU of each model's masks where the true boxes and classes are given.
+    """Masks of trained models, where the true boxes and classes are given: IoU with the truth, object by object.
 
     AP mixes boxes, classes, scores and masks. Here every model answers for the same objects, so that differences to
     the first model are taken in pairs, with 95 % intervals by a bootstrap over images.
@@ -199,7 +199,7 @@ def bench_masks(
     """
     from amodal.bench import mask_quality
 
-    config, trained = _open("masks", models, settings)
+    config, trained = _open("trained_masks", models, settings)
     samples = _samples(config, trained[0])
     count = min(images or len(samples), len(samples))
     rows: list[dict[str, Any]] = []
@@ -210,7 +210,7 @@ def bench_masks(
             base = base or quality
             label = f"{one.label}, coarse" if is_coarse else one.label
             rows.append(mask_quality.row(label, quality, base, places))
-    _write("masks", settings, None, {"rows": rows}, images=count, models=models, coarse=coarse)
+    _write("trained_masks", settings, None, {"rows": rows}, images=count, models=models, coarse=coarse)
     for row in rows:
         print(", ".join(f"{k} {v}" for k, v in row.items() if not k.endswith("difference")))
 
@@ -255,7 +255,7 @@ def _write(
     from amodal.files import write_image, write_json
 
     numbers_path, picture_path = _paths(figure, settings)
-    command = f"amodal bench {figure} --recipe {settings.recipe} --data DATA --seed {settings.seed}"
+    command = f"amodal bench {figure.replace('_', '-')} --recipe {settings.recipe} --data DATA --seed {settings.seed}"
     origin = about(command, recipe=settings.recipe, **details)
     write_json(numbers_path, {**numbers, "about": origin}, indent=1)
     if picture is not None:

@@ -83,9 +83,9 @@ class VRSPConfig:
     """Table 2: masks far from any known shape lose score before NMS."""
     feature_matching: bool = True
     """Table 2: the coarse and refined passes of a head are pulled to like features."""
-    guided_pass: bool | None = None
-    """Train a third pass through the heads, guided by the true masks; it costs nothing at inference. None: as
-    `semantics` has it, with `reference` alone."""
+    guided_pass: bool = True
+    """Train a third pass through the heads, guided by the true masks, as the authors' code always does; the paper does
+    not tell of it. It costs nothing at inference."""
     matching_target: Literal["refined", "detached", "guided"] | None = None
     """What feature matching pulls the coarse pass towards: the refined pass (the paper), the same without its gradient,
     or the guided pass without its gradient (the authors' code). None: as `semantics` has it."""

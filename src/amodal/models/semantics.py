@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -19,14 +20,14 @@ class Semantics:
         prior_factor: Distances to the nearest known shape, shares of cells in [0, 1], and the tolerance alpha to a
             factor of the score.
         fuse: Class scores and their factors to final scores.
-        true_masks_guide: Whether in training a third pass is guided by the true masks, and features are matched to it.
+        matching_target: What feature matching pulls the coarse pass towards, as `VRSPConfig.matching_target` names it.
     """
 
     look_up: Callable[[Float[Tensor, "R S S"]], Float[Tensor, "R S S"]]
     reclassification_factor: Callable[[Float[Tensor, " R"]], Float[Tensor, " R"]]
     prior_factor: Callable[[Float[Tensor, " R"], float], Float[Tensor, " R"]]
     fuse: Callable[[Float[Tensor, " R"], Sequence[Float[Tensor, " R"]]], Float[Tensor, " R"]]
-    true_masks_guide: bool
+    matching_target: Literal["refined", "guided"]
 
 
 def product(scores: Float[Tensor, " R"], factors: Sequence[Float[Tensor, " R"]]) -> Float[Tensor, " R"]:
@@ -52,7 +53,7 @@ PAPER = Semantics(
     reclassification_factor=lambda own: own,
     prior_factor=lambda distances, _: 1 - distances,
     fuse=product,
-    true_masks_guide=False,
+    matching_target="refined",
 )
 """The paper's text: masks as probabilities, factors as they are, their product."""
 
@@ -61,7 +62,7 @@ REFERENCE = Semantics(
     reclassification_factor=lambda own: 0.4 * own + 0.6,
     prior_factor=logarithmic,
     fuse=geometric_mean,
-    true_masks_guide=True,
+    matching_target="guided",
 )
 """The authors' code."""
 

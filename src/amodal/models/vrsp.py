@@ -63,9 +63,7 @@ class VRSP(MaskBranch):
         self.fuse = fusion(heads[0].in_channels, config.num_shapes) if config.prior_refinement else None
         self.guides = GUIDES[config.attention]
         self.semantics = SEMANTICS[config.semantics]
-        guided = self.semantics.true_masks_guide
-        self.has_guided_pass = guided if config.guided_pass is None else config.guided_pass
-        self.matching_target = config.matching_target or ("guided" if guided else "refined")
+        self.matching_target = config.matching_target or self.semantics.matching_target
         reclassifies = reclassifier is not None and config.reclassification_rescoring
         switched = (("reclassification", reclassifies), ("prior", config.prior_rescoring))
         self.factor_names = tuple(name for name, is_on in switched if is_on)
@@ -74,7 +72,7 @@ class VRSP(MaskBranch):
         """The paper's equation 6 without the detector's terms, over the positive regions."""
         pooled = quick_layout(self.pool(features, regions))
         fine = truth.crop(regions, 2 * pooled.shape[-1])
-        guided = self.has_guided_pass or (self.config.feature_matching and self.matching_target == "guided")
+        guided = self.config.guided_pass or (self.config.feature_matching and self.matching_target == "guided")
         coarse = truth.crop(regions, pooled.shape[-1]) if guided else None
         return self.region_losses(pooled, regions.labels, fine, coarse)
 
@@ -238,7 +236,7 @@ class VRSP(MaskBranch):
                 self.amodal_head(self.fused(features, small_truth.visible[:, None], passes.shapes)),
                 self.visible_head(features * small_truth.amodal[:, None]),
             )
-        if guided is not None and self.has_guided_pass:
+        if guided is not None and self.config.guided_pass:
             losses["loss_guided_amodal"] = mask_loss(own_class(guided[0].logits, labels), truth.amodal)
             losses["loss_guided_visible"] = mask_loss(own_class(guided[1].logits, labels), truth.visible)
         if self.config.feature_matching:

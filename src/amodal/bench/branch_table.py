@@ -1,0 +1,84 @@
+"""The rows of the bench of mask branches as a table that people read."""
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+Row = dict[str, Any]
+
+LABELS = {
+    "two_heads": "Two heads",
+    "orcnn": "ORCNN",
+    "sln": "SLN, sum of levels",
+    "sln_any": "SLN, any level",
+    "sln_logsumexp": "SLN, logsumexp of levels",
+    "aisformer": "AISFormer",
+    "bcnet": "BCNet",
+    "mask_rcnn": "Mask R-CNN",
+    "mask_rcnn_visible": "Mask R-CNN, visible",
+    "mask_rcnn_c8": "Mask R-CNN (C8)",
+    "vrsp": "VRSP",
+    "vrsp_unguided": "VRSP without the guided pass",
+    "vrsp_unguided_no_matching": "VRSP without the guided pass and matching",
+    "vrsp_detached": "VRSP, matching to the detached refined pass",
+    "vrsp_guided_matching": "VRSP, matching to the guided pass",
+    "vrsp_reference": "VRSP, the authors' semantics",
+    "vrsp_no_matching": "VRSP without matching",
+    "vrsp_no_visible_attention": "and without visible attention",
+    "vrsp_no_reclassification": "and without re-classification",
+    "vrsp_no_prior_refinement": "and without shape-prior refinement",
+    **{
+        f"attention_{kind}{suffix}": f"attention ({letter}), no prior{words}"
+        for suffix, words in (("", ""), ("_unguided", ", no guided pass"))
+        for kind, letter in (("self", "a"), ("visible", "b"), ("cross", "c"), ("ours", "d"))
+    },
+}
+"""How variants are called; others by their own names."""
+COLUMNS = ("amodal", "occluded", "hidden", "visible")
+HEADINGS = (
+    "steps", "seeds", "amodal IoU", "of occluded objects", "hidden part", "visible IoU", "occluded, against the base",
+    "MFLOP a region, training", "inference", "CPU seconds",
+)  # fmt: skip
+
+
+def markdown(content: dict[str, Any], base: str) -> str:
+    """A line for each variant and number of steps, the steps apart; mean over seeds, and ± their standard deviation.
+
+    Args:
+        content: Of the JSON file: rows and differences.
+        base: The variant of the differences that are shown.
+    """
+    lines = ["| | " + " | ".join(HEADINGS) + " |", "|---" * (1 + len(HEADINGS)) + "|"]
+    groups: dict[tuple[int, str, str], list[Row]] = {}
+    for row in content["rows"]:
+        groups.setdefault((row["steps"], row["boxes"], row["variant"]), []).append(row)
+    names = list(LABELS)
+    order = sorted(groups, key=lambda key: (key[1] != "true", key[0], names.index(key[2]) if key[2] in names else 99))
+    for steps, boxes, variant in order:
+        rows = groups[steps, boxes, variant]
+        label = LABELS.get(variant, variant) + ("" if boxes == "true" else ", the detector's boxes")
+        cells = [str(steps), str(len(rows)), *(_over_seeds([row[f"{name}_iou"] for row in rows]) for name in COLUMNS)]
+        cells.append(_difference(content["differences"], (variant, steps, boxes), base))
+        cells += [f"{rows[0][name]:.0f}" for name in ("training_mflops", "inference_mflops")]
+        cells.append(f"{fmean(row['cpu_seconds'] for row in rows):.0f}")
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _over_seeds(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "NA"
+    return f"{fmean(known):.1f}" + (f" ± {stdev(known):.1f}" if len(known) > 1 else "")
+
+
+def _difference(found: Sequence[Row], key: tuple[str, int, str], base: str) -> str:
+    """Of the IoU of occluded objects, at the same steps, with its interval."""
+    for row in found:
+        same_steps = row["base_steps"] == row["steps"]
+        if (row["variant"], row["steps"], row["boxes"]) == key and row["base"] == base and same_steps:
+            if row["occluded"] is None:
+                return "NA"
+            mean, low, high = row["occluded"]
+            return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+    return ""
