@@ -46,7 +46,19 @@ def test_help_answers_within_a_second_without_torch():
 
 
 def test_public_names():
-    assert sorted(amodal.__all__) == ["Predictor", "Result", "UserError", "__version__", "load", "sample"]
+    names = [
+        "Predictor",
+        "Result",
+        "UserError",
+        "__version__",
+        "compare",
+        "evaluate",
+        "load",
+        "read",
+        "sample",
+        "synth",
+    ]
+    assert dir(amodal) == sorted(amodal.__all__) == [*names, "train"]
     for name in amodal.__all__:
         assert getattr(amodal, name) is not None
 

@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+import tempfile
 
+from amodal import sample
 from benchmarks.speed.harness import Measured, Row, centre, compare, timed
 
 TITLE = "Starting"
 HELP = [sys.executable, "-m", "amodal.cli", "--help"]
+MODEL = [sys.executable, "-c", "import amodal; amodal.load('demo', 'cpu')"]
+TORCH = [sys.executable, "-c", "import torch"]
 LOADED = """
 import sys
 from amodal.cli import main
@@ -28,20 +32,31 @@ def measure(quick: bool) -> Measured:
     help_seconds = [timed(lambda: run(HELP)) for _ in range(repetitions)]
     imports = compare(
         lambda: run([sys.executable, "-c", "import amodal"]),
-        lambda: run([sys.executable, "-c", "import torch"]),
+        lambda: run(TORCH),
         repetitions=max(repetitions // 2, 1),
     )
+    with tempfile.TemporaryDirectory() as folder:
+        answer = [sys.executable, "-m", "amodal.cli", "predict", str(sample()), "--model", "demo"]
+        answer += ["--device", "cpu", "--overwrite", "--out", folder]
+        first, whole = (
+            compare(lambda ours=ours: run(ours), lambda: run(TORCH), repetitions=repetitions)
+            for ours in (MODEL, answer)
+        )
     rows = [
         Row("`amodal --help`, seconds", "-", *centre(help_seconds), "seconds", 1.0, {"ratios": help_seconds}),
         Row("`import amodal`, seconds", "-", *centre(imports.ours), "seconds", 1.0, {"ratios": imports.ours}),
         imports.row("`import amodal`", "`import torch`"),
+        first.row('`amodal.load("demo")`, in a new process', "`import torch`", 1.5, sense="times as long"),
+        whole.row("`amodal predict PICTURE`, the whole command", "`import torch`", 2, sense="times as long"),
     ]
     return Measured(rows, facts={"help_loads_torch": run([sys.executable, "-c", LOADED]).strip() == "True"})
 
 
 def describe(measured: Measured) -> str:
-    shown, imported, against = measured.rows
+    shown, imported, against, model, answer = measured.rows
     loaded = "loads" if measured.facts["help_loads_torch"] else "does not load"
     return f"""`amodal --help` answers in {shown.ratio:.2f} s and {loaded} torch; `import amodal` takes
 {imported.ratio:.2f} s, `import torch` {against.details["rival_seconds"]:.1f} s. What needs torch imports it when it is
-called."""
+called. A new process has the packaged model loaded in {model.ratio:.2f} times the time of `import torch`, and the whole
+command `amodal predict PICTURE` takes {answer.ratio:.2f} times as long. Python compiles what it imports the first time:
+install with `--compile-bytecode`, or the first command takes twice as long."""

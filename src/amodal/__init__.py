@@ -7,7 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from amodal.api import evaluate as evaluate
+    from amodal.api import synth as synth
+    from amodal.api import train as train
+    from amodal.data.formats import read as read
     from amodal.errors import UserError as UserError
+    from amodal.evaluation.compare import compare as compare
     from amodal.inference.predictor import Predictor as Predictor
     from amodal.inference.predictor import load as load
     from amodal.inference.result import Result as Result
@@ -16,13 +21,30 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "UserError": "amodal.errors",
-    "load": "amodal.inference.predictor",
     "Predictor": "amodal.inference.predictor",
     "Result": "amodal.inference.result",
+    "UserError": "amodal.errors",
+    "compare": "amodal.evaluation.compare",
+    "evaluate": "amodal.api",
+    "load": "amodal.inference.predictor",
+    "read": "amodal.data.formats",
     "sample": "amodal.samples",
+    "synth": "amodal.api",
+    "train": "amodal.api",
 }
-__all__ = ["Predictor", "Result", "UserError", "__version__", "load", "sample"]
+__all__ = [
+    "Predictor",
+    "Result",
+    "UserError",
+    "__version__",
+    "compare",
+    "evaluate",
+    "load",
+    "read",
+    "sample",
+    "synth",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -30,3 +52,8 @@ def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'amodal' has no attribute '{name}'")
     return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, whether they are loaded yet or not."""
+    return sorted(__all__)

@@ -1,8 +1,7 @@
 """`amodal evaluate`: a model, or anybody's detections, scored on a data set."""
 
 import sys
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -80,17 +79,19 @@ def evaluate(
     """
     from rich.console import Console
 
+    from amodal.data import formats, problems
     from amodal.errors import UserError
     from amodal.evaluation import results
-    from amodal.evaluation.analysis import analyse
-    from amodal.evaluation.occlusion import stated_visible_ratios
-    from amodal.evaluation.score import score
     from amodal.files import write_json
+    from amodal.inference.scoring import report_of, without_stuff
 
     if len(sources) != (1 if scored.predictions else 2):
         wanted = "DATA alone" if scored.predictions else "MODEL and DATA (or --predictions RESULTS and DATA)"
         raise UserError(f"{len(sources)} paths given", remedy=f"Give {wanted}")
-    truth = _truth(Path(sources[-1]), scored)
+    truth = formats.read(sources[-1], scored.images)
+    for line in problems.said(truth.repairs, sources[-1]):
+        print(line, file=sys.stderr)
+    truth = without_stuff(truth, keep=scored.keep_stuff)
     if scored.predictions:
         detections, hidden = results.read(scored.predictions, truth, segmentation=scored.segmentation), None
         _warn_of_scores(detections, scored.predictions)
@@ -99,12 +100,8 @@ def evaluate(
         if found is None:  # not the lead of several processes
             return
         detections, hidden = found
-    both = len(detections.kinds_of_masks) == 2
-    stated = stated_visible_ratios(truth.source) if truth.source and both else None  # only vrsp's mode asks for them
-    report = score(truth, detections, stated_ratios=stated)
     about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": running.masks}
-    analysis = analyse(truth, detections, hidden) if "amodal" in detections.kinds_of_masks else None
-    report = replace(report, analysis=analysis, about=about)
+    report = report_of(truth, detections, hidden, about)
     Console().print(report.table())
     if written.out:
         write_json(written.out, report.to_json(), indent=1)
@@ -127,36 +124,16 @@ def _warn_of_scores(detections: "Detections", file: Path) -> None:
         print(f"amodal: warning: {file}: {counted}; they are taken as an order", file=sys.stderr)
 
 
-def _truth(data: Path, scored: Scored) -> "AnnotationSet":
-    from amodal.data import formats, problems
-
-    truth = formats.read(data, scored.images)
-    for line in problems.said(truth.repairs, data):
-        print(line, file=sys.stderr)
-    return truth if scored.keep_stuff else replace(truth, annotations=[a for a in truth.annotations if not a.is_stuff])
-
-
 def _predicted(
     model: str, truth: "AnnotationSet", scored: Scored, running: Running
 ) -> "tuple[Detections, Bins | None] | None":
     """A model's detections, and its hidden pixels; None for all processes but the lead."""
     from amodal import processes
-    from amodal.categories import in_order_of
-    from amodal.data.dataset import AnnotatedImages
-    from amodal.errors import UserError
-    from amodal.evaluation.detections import Detections
-    from amodal.evaluation.evaluator import LoaderSettings, predict
+    from amodal.evaluation.evaluator import LoaderSettings
     from amodal.inference.predictor import load
+    from amodal.inference.scoring import Asked, detections_of
 
+    asked = Asked(running.masks, scored.keep_stuff, LoaderSettings(running.batch_size, running.workers))
     with processes.joined(running.device) as device:
-        predictor = load(model, str(device))
-        samples = AnnotatedImages(truth, keep_stuff=scored.keep_stuff)
-        known = in_order_of(predictor.categories, samples.categories, file=model)
-        answer = partial(predictor.detect, coarse=running.masks == "coarse")
-        loading = LoaderSettings(running.batch_size, running.workers)
-        found = predict(answer, samples, truth=truth, known=known, loading=loading, with_hidden=True)
-        if running.masks not in found.detections:
-            raise UserError(f"predicts no {running.masks} masks", file=model, remedy="Only VRSP has coarse ones")
-        if not processes.is_lead():
-            return None
-        return Detections.of(found.detections[running.masks]), found.hidden.get(running.masks)
+        found = detections_of(load(model, str(device)), truth, asked, name=model)
+        return found if processes.is_lead() else None

@@ -70,7 +70,7 @@ def train(
     On several GPUs: torchrun --nproc-per-node 8 -m amodal.cli train d2sa_vrsp --out runs/d2sa
 
     Args:
-        recipe: Its name.
+        recipe: Its name, or FILE.py:FUNCTION for one of your own, as in my_recipes.py:shelf.
         out: The run's folder.
         data: What is trained on.
         changes: What differs from the recipe.

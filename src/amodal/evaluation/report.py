@@ -7,7 +7,7 @@ measure": no instance counts, or the detections lack that kind of mask.
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 
 from amodal.errors import UserError
@@ -107,6 +107,13 @@ class Report:
             raise UserError(
                 f"not a report of `amodal evaluate` ({error})", file=file, remedy="Write one with `--out report.json`"
             ) from error
+
+    def __str__(self) -> str:
+        """The table as text."""
+        console = Console(width=100)
+        with console.capture() as text:
+            console.print(self.table())
+        return text.get()
 
     def table(self) -> Group:
         """For rich's console: numbers times 100, as papers print them."""

@@ -18,6 +18,7 @@ from amodal.inference.fragments import main_boxes
 from amodal.inference.model_files import EXPORTED, is_coco, model_file
 from amodal.inference.pixels import as_pixels
 from amodal.inference.result import Result, from_boxed
+from amodal.quick_imports import import_torchvision
 
 if TYPE_CHECKING:
     import supervision
@@ -206,12 +207,13 @@ def load(path: str | Path, device: str | None = None) -> Predictor:
 
         return Predictor(onnx.load(path, device))
     try:
-        from amodal.inference import torch_models
+        import_torchvision()
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise UserError(
             "torch is not installed, which runs checkpoints", remedy="Give an exported .onnx model"
         ) from error
+    from amodal.inference import torch_models
 
     return Predictor(torch_models.load(path, device))

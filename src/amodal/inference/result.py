@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, Int64
 from PIL import Image
 
 from amodal import rle
-from amodal.annotations import Annotation, Category, Detection, ImageRecord
+from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
 from amodal.boxed_masks import BoxedMasks
 from amodal.errors import UserError
 from amodal.evaluation.detections import of_image
@@ -60,6 +60,15 @@ class Result:
     def _arrays(self) -> dict[str, np.ndarray]:
         names = ("boxes", "labels", "scores", "amodal_masks", "visible_masks", "predicted_order")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    @staticmethod
+    def of_truth(annotation_set: AnnotationSet, image_id: int) -> "Result":
+        """The annotations of one image, to draw and measure them as predictions are."""
+        image = next((image for image in annotation_set.images if image.id == image_id), None)
+        if image is None:
+            raise UserError(f"there is no image {image_id}", file=annotation_set.source)
+        annotations = annotation_set.by_image.get(image_id, [])
+        return from_annotations(annotations, annotation_set.categories, (image.height, image.width))
 
     def __len__(self) -> int:
         return len(self.labels)

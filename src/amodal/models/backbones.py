@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-from timm.layers.norm_act import freeze_batch_norm_2d
 from torch import Tensor, nn
 from torchvision.models import get_model
 from torchvision.models._utils import IntermediateLayerGetter
@@ -17,6 +15,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from amodal.errors import UserError
 from amodal.files import require_file
+from amodal.models import lite0
 from amodal.models.config import BackboneConfig
 from amodal.models.layout import quick_layout
 
@@ -48,11 +47,14 @@ def build_backbone(config: BackboneConfig, *, pretrained: bool = True) -> Pyrami
         pretrained: False leaves the body's weights unset: a checkpoint is about to fill them.
 
     Raises:
-        UserError: The name is unknown, or the weights cannot be had or do not fit.
+        UserError: The name is unknown, or the weights could not be downloaded or do not fit.
     """
     weights = config.weights if pretrained else "none"
-    build = _resnet if config.name in RESNETS else _timm
-    body, channels, stages = build(config.name, weights)
+    if config.name == lite0.NAME and not pretrained:
+        body: nn.Module = lite0.Lite0()
+        channels, stages = lite0.CHANNELS, body.stages()
+    else:
+        body, channels, stages = (_resnet if config.name in RESNETS else _timm)(config.name, weights)
     for stage in stages[: config.frozen_stages]:
         stage.requires_grad_(False)
     return PyramidBackbone(body, channels, config.fpn_channels)
@@ -81,6 +83,9 @@ def _resnet(name: str, weights: str) -> tuple[nn.Module, list[int], list[nn.Modu
 
 
 def _timm(name: str, weights: str) -> tuple[nn.Module, list[int], list[nn.Module]]:
+    import timm  # it takes half as long as torch to import
+    from timm.layers.norm_act import freeze_batch_norm_2d
+
     if not timm.is_model(name):
         raise UserError(
             f"no backbone is called '{name}'",

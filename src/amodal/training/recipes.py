@@ -21,6 +21,7 @@ from amodal.training.config import (
     TrainConfig,
     ValidationConfig,
 )
+from amodal.training.own_recipes import is_own, own_recipe
 
 VALIDATION_SEED = 20210209
 """Of composed validation scenes, whatever the run's own seed."""
@@ -262,16 +263,16 @@ def recipe(name: str, data: Path, own: DataConfig | None = None) -> TrainConfig:
     """A recipe's settings, with its own data set or another.
 
     Args:
-        name: One of `RECIPES`.
+        name: One of `RECIPES`, or FILE.py:FUNCTION for one of your own (`amodal.training.own_recipes`).
         data: The folder that holds the recipe's data set.
         own: Data to train on in place of the recipe's.
 
     Raises:
         UserError: The name is unknown, or the data are not there.
     """
-    if name not in RECIPES:
+    if name not in RECIPES and not is_own(name):
         raise unknown(f"no recipe is called '{name}'", name, RECIPES)
-    config = RECIPES[name](data)
+    config = own_recipe(name, data) if is_own(name) else RECIPES[name](data)
     if own is not None:
         config = replace(config, data=own)
     for source in (config.data.train, config.data.val):
