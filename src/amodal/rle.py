@@ -12,6 +12,8 @@ import hotcoco
 import numpy as np
 from pycocotools import mask as codec
 
+from amodal.mask_arrays import window
+
 _ALPHABET = bytes(range(48, 112))
 """Characters of compressed counts: 48 and six bits."""
 
@@ -27,11 +29,8 @@ def encode(masks: np.ndarray) -> list[Rle]:
     """Bool or uint8 masks (N, H, W) as run lengths."""
     found = []
     for mask in masks.astype(bool, copy=False):
-        rows = np.flatnonzero(mask.any(axis=1))
-        top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
-        columns = np.flatnonzero(mask[top:bottom].any(axis=0))
-        left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 0)
-        found.append(from_crop(mask[top:bottom, left:right], left, top, mask.shape))
+        rows, columns = window(mask)
+        found.append(from_crop(mask[rows, columns], columns.start, rows.start, mask.shape))
     return found
 
 

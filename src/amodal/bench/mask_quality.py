@@ -69,7 +69,7 @@ def measure(
 def _of_image(answer: BoxedMasks | None, target: Target) -> dict[str, Tensor]:
     amodal, visible = target["amodal_masks"], target["visible_masks"]
     hidden = amodal & ~visible
-    rate = hidden.flatten(1).sum(1) / amodal.flatten(1).sum(1).clamp(min=1)
+    rate = masks.occlusion_rates(amodal, visible)
     pasted = (None, None) if answer is None else answer.pasted((amodal.shape[1], amodal.shape[2]))
     found = {
         name: torch.from_numpy(own) for name, own in zip(("amodal", "visible"), pasted, strict=True) if own is not None

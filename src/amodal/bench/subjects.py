@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
+from amodal import mask_arrays
 from amodal.data.config import FileSource, PhotographSource, SceneSource
 from amodal.data.sources import read_all
 from amodal.errors import UserError
@@ -163,8 +164,8 @@ def _cover(
     the target that is too much.
     """
     amodal, hidden = target
-    rows, columns = np.flatnonzero(hidden.any(1)), np.flatnonzero(hidden.any(0))
-    extent = float(max(np.ptp(rows), np.ptp(columns)) + 1)
+    rows, columns = mask_arrays.window(hidden)
+    extent = float(max(rows.stop - rows.start, columns.stop - columns.start))
     best: tuple[Placement, float] | None = None
     for _ in range(TRIES // 4):
         pose = sample_pose(cut_out, stage.scenes, rng)
@@ -190,10 +191,10 @@ def _label(stage: Stage, cut_out: CutOut) -> int:
 
 def _anywhere(sprite: Sprite, label: int, over: np.ndarray, rng: np.random.Generator) -> Placement:
     """The sprite with its centre somewhere over the extent of a mask (H, W)."""
-    rows, columns = np.flatnonzero(over.any(1)), np.flatnonzero(over.any(0))
+    rows, columns = mask_arrays.window(over)
     height, width = sprite.mask.shape
-    top = int(rng.integers(rows[0], rows[-1] + 1)) - height // 2
-    return Placement(sprite, int(rng.integers(columns[0], columns[-1] + 1)) - width // 2, top, label)
+    top = int(rng.integers(rows.start, rows.stop)) - height // 2
+    return Placement(sprite, int(rng.integers(columns.start, columns.stop)) - width // 2, top, label)
 
 
 def _on_canvas(placement: Placement, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:

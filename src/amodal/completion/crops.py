@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float32, UInt8
 from PIL import Image, ImageDraw
 from scipy.spatial import ConvexHull, QhullError
 
+from amodal import mask_arrays
+
 SIDE = 128
 """Pixels across a crop."""
 CONTEXT = 2.2
@@ -39,11 +41,11 @@ def square_around(
         context: Side over the longer side of the mask's box.
         shift: Of the centre, (across, down), in shares of the square's side.
     """
-    rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
-    height, width = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+    rows, columns = mask_arrays.window(visible)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
     side = max(round(context * max(height, width)), 8)
-    left = round((columns[0] + columns[-1] + 1) / 2 + shift[0] * side - side / 2)
-    top = round((rows[0] + rows[-1] + 1) / 2 + shift[1] * side - side / 2)
+    left = round((columns.start + columns.stop) / 2 + shift[0] * side - side / 2)
+    top = round((rows.start + rows.stop) / 2 + shift[1] * side - side / 2)
     return int(left), int(top), int(left) + side, int(top) + side
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from amodal import mask_arrays
 from amodal.completion.config import CompleterTraining
 from amodal.completion.crops import CONTEXT, cut, resample, square_around
 from amodal.data import formats
@@ -128,8 +129,7 @@ def sample(scene: Scene, index: int, rng: np.random.Generator) -> tuple[np.ndarr
 
 def roughened(mask: Bool[np.ndarray, "H W"], rng: np.random.Generator) -> Bool[np.ndarray, "H W"]:
     """The mask as if from 20 to 40 cells across its box, as detectors give it; the mask itself if nothing is left."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    box = mask_arrays.window(mask)
     part = Image.fromarray(mask[box].view(np.uint8) * 255)
     cells = int(rng.integers(20, 41))
     back = part.resize((cells, cells), Image.Resampling.BOX).resize(part.size, Image.Resampling.BILINEAR)

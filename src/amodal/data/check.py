@@ -17,6 +17,7 @@ from amodal.data.category_tree import without_parent
 from amodal.data.choices import AS_STATED, Choices
 from amodal.data.contents import Record
 from amodal.data.problems import KINDS, Problem, Report
+from amodal.mask_arrays import occlusion_rates
 
 NUM_EXAMPLES = 5
 BOX_TOLERANCE = 2.0
@@ -114,7 +115,7 @@ def _compare(record: Record, annotation: Annotation, report: Report) -> None:
     if record.box is not None and not _same_box(edges, measured):
         found = f"the amodal mask's is {[left, top, width, height]}"
         report(Problem("box", record.name, f"states {str(record.box)[:80]}, {found}"))
-    rate, stated = 1 - visible_area / area, _number(record.occlusion_rate)
+    rate, stated = float(occlusion_rates(area, visible_area)), _number(record.occlusion_rate)
     if record.occlusion_rate is not None and (stated is None or abs(stated - rate) > RATE_TOLERANCE):
         report(Problem("occlusion_rate", record.name, f"states {record.occlusion_rate}, the masks give {rate:.3f}"))
 

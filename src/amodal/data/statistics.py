@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 from PIL import Image
 
-from amodal import rle
+from amodal import mask_arrays, rle
 from amodal.annotations import AnnotationSet
 
 
@@ -13,7 +13,7 @@ def occlusion_rates(annotation_set: AnnotationSet) -> np.ndarray:
     """Each annotation's share of invisible pixels, float64 (N,) in [0, 1]."""
     amodal = rle.areas([annotation.amodal for annotation in annotation_set.annotations])
     visible = rle.areas([annotation.visible for annotation in annotation_set.annotations])
-    return 1 - visible / np.maximum(amodal, 1)
+    return mask_arrays.occlusion_rates(amodal, visible)
 
 
 def relative_sizes(annotation_set: AnnotationSet) -> np.ndarray:

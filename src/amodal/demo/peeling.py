@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from scipy import ndimage
 
+from amodal import mask_arrays
+
 
 def peel(
     pixels: UInt8[np.ndarray, "H W 3"], amodal: Bool[np.ndarray, "H W"], visible: Bool[np.ndarray, "H W"]
@@ -18,8 +20,7 @@ def peel(
     sure = sure if sure.any() else np.asarray(visible)
     if not hidden.any() or not sure.any():
         return pixels
-    rows, columns = np.flatnonzero(amodal.any(axis=1)), np.flatnonzero(amodal.any(axis=0))
-    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    window = mask_arrays.window(amodal)
     nearest = np.asarray(ndimage.distance_transform_edt(~sure[window], return_distances=False, return_indices=True))
     filled = pixels[window][nearest[0], nearest[1]].astype(np.float32)
     inside = amodal[window].astype(np.float32)
@@ -33,8 +34,7 @@ def peel(
 
 def cut_out(pixels: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"]) -> UInt8[np.ndarray, "h w 4"] | None:
     """What lies under a mask as RGBA, cropped to it; None for an empty mask."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    window = mask_arrays.window(mask)
+    if not window[0].stop:
         return None
-    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return np.dstack([pixels[window], np.where(mask[window], 255, 0).astype(np.uint8)])

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from amodal.mask_arrays import window
+
 
 def covered_pixels(
     visible_masks: Bool[np.ndarray, "N H W"], invisible_masks: Bool[np.ndarray, "N H W"]
@@ -14,10 +16,8 @@ def covered_pixels(
     """
     covered = np.zeros((len(visible_masks), len(visible_masks)), dtype=np.int64)
     for hidden_object, invisible in enumerate(invisible_masks):
-        rows, columns = np.flatnonzero(invisible.any(axis=1)), np.flatnonzero(invisible.any(axis=0))
-        if len(rows):  # only the window of the hidden part can count: large images stay cheap
-            window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            covered[:, hidden_object] = (visible_masks[:, *window] & invisible[window]).sum(axis=(1, 2))
+        where = window(invisible)  # only there can anything count: large images stay cheap
+        covered[:, hidden_object] = (visible_masks[:, *where] & invisible[where]).sum(axis=(1, 2))
     np.fill_diagonal(covered, 0)
     return covered
 

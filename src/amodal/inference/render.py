@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
 from scipy import ndimage
 
+from amodal import mask_arrays
 from amodal.inference.colours import Colour, colour
 from amodal.inference.labels import Label, draw_labels
 from amodal.inference.result import Result
@@ -97,11 +98,11 @@ def _layers(result: Result, index: int, size: tuple[int, int], show: str) -> _La
     """The paint of one object on an output of `size` (height, width); None where nothing of it is shown."""
     seen = (result.masks if result.visible_masks is None else result.visible_masks)[index]
     whole = seen if show == "visible" else result.masks[index] | seen
-    rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
-    if not len(rows):
+    rows, columns = mask_arrays.window(whole)
+    if not rows.stop:
         return None
     line = max(1.2, min(size) / 320)
-    source = np.s_[max(0, rows[0] - 2) : rows[-1] + 3, max(0, columns[0] - 2) : columns[-1] + 3]
+    source = np.s_[max(0, rows.start - 2) : rows.stop + 2, max(0, columns.start - 2) : columns.stop + 2]
     window = _scaled(source, result.size, size)
     to_edge = _distance_inside(whole[source], window, result.size, size)
     to_seam = _distance_inside(seen[source], window, result.size, size)
@@ -167,10 +168,10 @@ def _labels(result: Result, colours: Sequence[Colour], scale: tuple[float, float
         shown = result.invisible_masks
     labels = []
     for mask, name, score, paint in zip(shown, result.names, result.scores, colours, strict=True):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if len(rows):
+        rows, columns = mask_arrays.window(mask)
+        if rows.stop:
             across, down = scale
-            box = (columns[0] * across, rows[0] * down, (columns[-1] + 1) * across, (rows[-1] + 1) * down)
-            top = (np.flatnonzero(mask[rows[0]]).mean() + 0.5) * across
+            box = (columns.start * across, rows.start * down, columns.stop * across, rows.stop * down)
+            top = (np.flatnonzero(mask[rows.start]).mean() + 0.5) * across
             labels.append(Label(name if np.isnan(score) else f"{name} {score:.2f}", paint, box, float(top)))
     return labels

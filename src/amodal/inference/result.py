@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 from PIL import Image
 
-from amodal import rle
+from amodal import mask_arrays, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
 from amodal.boxed_masks import BoxedMasks
 from amodal.errors import UserError
@@ -125,7 +125,7 @@ class Result:
         """Hidden share of each object, in [0, 1]; 0 for an empty mask. Raises UserError as `invisible_masks`."""
         hidden = np.count_nonzero(self.invisible_masks, axis=(1, 2))
         whole = np.count_nonzero(self.masks, axis=(1, 2))
-        return (hidden / np.maximum(whole, 1)).astype(np.float32)
+        return mask_arrays.occlusion_rates(whole, whole - hidden).astype(np.float32)
 
     @cached_property
     def depth_order(self) -> Int64[np.ndarray, " N"]:

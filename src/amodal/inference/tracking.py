@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from scipy.optimize import linear_sum_assignment
 
+from amodal import mask_arrays
 from amodal.inference.result import Result
 
 LEAST_OVERLAP = 0.3
@@ -55,8 +56,7 @@ class Tracker:
 
 def _window(mask: Bool[np.ndarray, "H W"]) -> tuple[tuple[slice, slice], Bool[np.ndarray, "h w"]]:
     """The mask's tight window and the mask within it."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else np.s_[0:0, 0:0]
+    window = mask_arrays.window(mask)
     return window, mask[window].copy()
 
 

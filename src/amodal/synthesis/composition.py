@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from amodal import rle
+from amodal import mask_arrays, rle
 from amodal.annotations import Annotation
 from amodal.synthesis.backgrounds import Backgrounds
 from amodal.synthesis.config import SceneConfig
@@ -105,11 +105,11 @@ def render(background: np.ndarray, placements: Sequence[Placement], shadow: floa
 
 def _tight_box(mask: np.ndarray, place: tuple[slice, slice]) -> tuple[int, int, int, int]:
     """The xyxy box, in the image's pixels, of a mask (h, w) that lies at `place` (rows, columns); zeros if empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    rows, columns = mask_arrays.window(mask)
+    if not rows.stop:
         return 0, 0, 0, 0
     top, left = place[0].start, place[1].start
-    return left + int(columns[0]), top + int(rows[0]), left + int(columns[-1]) + 1, top + int(rows[-1]) + 1
+    return left + columns.start, top + rows.start, left + columns.stop, top + rows.stop
 
 
 def encode_scene(

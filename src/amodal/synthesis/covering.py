@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
+from amodal import mask_arrays
 from amodal.synthesis.composition import Scene, scene_rng
 from amodal.synthesis.config import OcclusionConfig
 from amodal.synthesis.cutouts import CutOutSource
@@ -97,8 +98,8 @@ def _place(
     The wanted rate is drawn evenly from the range, so that heavy occlusion is as frequent as light. None if no place
     leaves the target's rate within the range and enough of everything visible.
     """
-    rows, columns = np.flatnonzero(target.any(axis=1)), np.flatnonzero(target.any(axis=0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    rows, columns = mask_arrays.window(target)
+    top, bottom, left, right = rows.start, rows.stop, columns.start, columns.stop
     sprite = _sprite(max(bottom - top, right - left), photograph, occluders, config, rng)
     area, own_height, own_width = int(np.count_nonzero(target)), *sprite.mask.shape
     wanted, best = float(rng.uniform(*config.occlusion_rate)), None
@@ -171,15 +172,5 @@ def _scene(photograph: Photograph, placements: Sequence[Placement], cut_out_labe
             in_front |= mask
     labels = np.concatenate([np.array(cut_out_labels, dtype=np.int64), photograph.labels])
     exact = np.concatenate([np.ones(len(placements), dtype=bool), photograph.is_whole])
-    scene = Scene(np.asarray(canvas), amodal, visible, _boxes(amodal), labels, np.arange(len(amodal)), exact)
+    scene = Scene(np.asarray(canvas), amodal, visible, mask_arrays.boxes(amodal), labels, np.arange(len(amodal)), exact)
     return scene.only((labels > 0) & visible.any(axis=(1, 2)))
-
-
-def _boxes(masks: Bool[np.ndarray, "N H W"]) -> np.ndarray:
-    """Tight boxes, xyxy float32 (N, 4)."""
-    boxes = np.zeros((len(masks), 4), dtype=np.float32)
-    for box, mask in zip(boxes, masks, strict=True):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if len(rows):
-            box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return boxes
