@@ -101,10 +101,10 @@ class Refinement:
             return refined
         return replace(refined, coarse_amodal=found("coarse_amodal"), coarse_visible=found("coarse_visible"))
 
-    def _shapes(self, which: Indices) -> Tensor:
-        shapes = self.branch.known_shapes(self.masks["coarse_amodal"](which), self.labels[which])
-        assert shapes is not None  # asked for where they are fused
-        return shapes
+    def _shapes(self, which: Indices) -> Tensor | None:
+        if self.branch.fuse is None:  # then nobody needs the coarse mask
+            return None
+        return self.branch.known_shapes(self.masks["coarse_amodal"](which), self.labels[which])
 
     def _own_class(self, head: MaskHead, attended: Rows) -> Rows:
         return lambda which: head.own_class(attended(which), self.labels[which])

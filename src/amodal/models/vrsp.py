@@ -107,14 +107,14 @@ class VRSP(MaskBranch):
         return RegionMasks(amodal=amodal.sigmoid(), visible=visible.to(pooled.dtype))
 
     def figure(
-        self, features: Rows, mask: Callable[[str, Indices], Tensor], shapes: Rows
+        self, features: Rows, mask: Callable[[str, Indices], Tensor], shapes: Callable[[Indices], Tensor | None]
     ) -> dict[str, tuple[MaskHead, Rows]]:
         """The paper's figure 2, left to right: which head makes each mask, and from what.
 
         Args:
             features: Region features (M, C, 14, 14) at indices of regions.
             mask: Own-class logits (M, 28, 28) of a mask that stands further left, by its name and indices.
-            shapes: What `known_shapes` finds for the coarse amodal mask, at indices.
+            shapes: What `known_shapes` finds for the coarse amodal mask, at indices; None where no shapes are fused.
         """
         guide_of_visible, guide_of_amodal = self.guides
 
@@ -122,8 +122,7 @@ class VRSP(MaskBranch):
             return features(which) * attend(mask(guide_of_visible, which))
 
         def through_visible(which: Indices) -> Tensor:
-            known = None if self.fuse is None else shapes(which)
-            return self.fused(features(which), attend(mask(guide_of_amodal, which)), known)
+            return self.fused(features(which), attend(mask(guide_of_amodal, which)), shapes(which))
 
         return {
             "coarse_amodal": (self.amodal_head, features),
