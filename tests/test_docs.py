@@ -103,12 +103,12 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     notebook = json.loads((DOCS / "tutorial.ipynb").read_text(encoding="utf-8"))
     small = documentation.small_recipe(recipes.demo(Path()))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(recipes, "demo", lambda _: small)
+    monkeypatch.setitem(recipes.RECIPES, "demo", lambda _: small)
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert not [cell for cell in notebook["cells"] if cell.get("outputs")], "the notebook is kept without outputs"
     cells = [re.sub(r"^(STEPS|TESTS) = \d+", r"\1 = 2", cell, flags=re.MULTILINE) for cell in cells]
     names: dict[str, Any] = {"__name__": "notebook"}
     for number, cell in enumerate(cells, start=1):
         exec(compile(cell, f"tutorial.ipynb, cell {number}", "exec"), names)
-    assert names["config"].schedule.iterations == 2
-    assert len(names["completed"]) == len(names["names"]) > 0
+    assert names["report"].counts.images == 2
+    assert len(names["completed"]) == len(names["truth"]) > 0
