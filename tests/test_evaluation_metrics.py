@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
@@ -157,7 +156,7 @@ def test_calibration_of_scores_takes_matches_at_iou_one_half() -> None:
 def test_hidden_pixels_are_those_of_the_box_that_are_not_seen() -> None:
     # The carrot's box has 4 x 2 pixels, its left half is seen. Of the rest the model thinks 0.75 and 0.25; all are
     # the carrot's. What it says of the seen half, and the front object that nothing stands for, do not count.
-    said = torch.tensor([[[0.1, 0.9, 0.75, 0.25]] * 4])
+    said = np.array([[[0.1, 0.9, 0.75, 0.25]] * 4], np.float32)
     whole = Detection(1, 3, 0.9, (0.0, 0.0, 4.0, 4.0), LEFT4, mask("##....", *["##...."] * 3))
     truth = Annotation(1, 1, 3, LEFT4, mask("##....", *["##...."] * 3))
     result = hidden_pixels([whole], said, [truth]).calibration()
@@ -170,7 +169,7 @@ def test_hidden_pixels_are_those_of_the_box_that_are_not_seen() -> None:
 
 
 def test_hidden_pixels_need_a_detection_that_stands_for_an_instance() -> None:
-    said = torch.full((1, 2, 2), 0.5)
+    said = np.full((1, 2, 2), 0.5, np.float32)
     unsure, elsewhere = (Detection(1, 3, s, (0.0, 0.0, 4.0, 2.0), LEFT, m) for s, m in ((0.4, LEFT_SEEN), (0.9, EMPTY)))
     for found_here in ([unsure], [elsewhere]):
         assert hidden_pixels(found_here, said, [BACK]).counts.sum() == 0

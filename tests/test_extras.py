@@ -1,5 +1,6 @@
 """Optional packages: what needs one says which, and how to get it."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def export(folder: Path) -> None:
 class Nothing:
     categories = (Category(1, "cup"),)
 
-    def find(self, images: list[np.ndarray], least_score: float = 0.0) -> list:
+    def detect(self, images: list[np.ndarray], *, score_threshold: float = 0.0, coarse: bool = False) -> list:
         return []
 
 
@@ -36,7 +37,7 @@ def watch(folder: Path) -> None:
 USES = {
     "av": ("video", watch),
     "onnx": ("onnx", export),
-    "onnxruntime": ("onnx", lambda folder: amodal.load(folder / "a.onnx")),
+    "onnxruntime": ("onnx", lambda folder: amodal.load(Path(shutil.copy(__file__, folder / "a.onnx")))),
     "supervision": ("supervision", lambda folder: bars().to_supervision()),
     "huggingface_hub": ("hub", lambda folder: amodal.load("hf://ann/model")),
     "gradio": ("page", lambda folder: demo("demo")),

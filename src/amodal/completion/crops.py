@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from PIL import Image, ImageDraw
-from scipy.spatial import ConvexHull, QhullError
 
 from amodal import mask_arrays
 
@@ -91,6 +90,8 @@ def _look(pixels: np.ndarray, square: tuple[int, int, int, int]) -> Image.Image:
 
 def convex_hull(mask: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     """The pixels within the convex hull of a mask's pixels; the mask itself where it has no area."""
+    from scipy.spatial import ConvexHull, QhullError  # late: the first answer does not wait for it
+
     rows = np.flatnonzero(mask.any(axis=1))
     if len(rows) < 2:
         return mask.copy()

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32
-from scipy import ndimage
 
 SMALL = 0.1
 """A piece of less than this share of the largest piece's area is small."""
@@ -25,6 +24,8 @@ def main_part(mask: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     if len(rows) == 0:
         return kept
     window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]  # large pictures stay cheap
+    from scipy import ndimage  # late: the first answer does not wait for it
+
     found: Any = ndimage.label(mask[window], np.ones((3, 3)))
     labels, count = found
     if count > 1:
@@ -46,6 +47,8 @@ def main_boxes(masks: Bool[np.ndarray, "N H W"]) -> Float32[np.ndarray, "N 4"]:
 
 def _stray(labels: np.ndarray, count: int) -> list[int]:
     """The labels of small far pieces. Pieces join from the largest on, so that a chain of them reaches far."""
+    from scipy import ndimage
+
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     boxes = [
         np.array([across.start, down.start, across.stop, down.stop]) for down, across in ndimage.find_objects(labels)
