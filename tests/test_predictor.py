@@ -131,7 +131,7 @@ def test_what_is_no_model_is_named(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"a\.safetensors: not a checkpoint"):
         amodal.load(tmp_path / "a.safetensors")
-    with pytest.raises(UserError, match="nowhere: no such file"):
+    with pytest.raises(UserError, match="no model in the package is called 'nowhere'"):
         amodal.load("nowhere")
 
 
