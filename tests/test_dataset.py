@@ -89,7 +89,7 @@ def test_what_cannot_be_a_data_set_is_refused(three_images: AnnotationSet) -> No
 def test_a_missing_image_or_one_of_another_size_is_named(three_images: AnnotationSet, tmp_path: Path) -> None:
     samples = AnnotatedImages(three_images)
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "a.png")
-    with pytest.raises(UserError, match=r"a.png: image 5: the image is 4x4, the annotations say 4x3"):
+    with pytest.raises(UserError, match=r"a.png: is 4x4, the annotations say 4x3"):
         samples[0]
     (tmp_path / "b.png").unlink()
     with pytest.raises(UserError, match=r"b.png: no such file"):

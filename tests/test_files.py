@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 
 from amodal import temporaries
 from amodal.errors import UserError
-from amodal.files import naming_failures, replacing, write_image, write_json
+from amodal.files import naming_failures, replacing, write_json
+from amodal.pictures import write_image
 from amodal.training import run_folder
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (99, 99, 3), dtype=np.uint8)

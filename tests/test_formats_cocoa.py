@@ -27,7 +27,7 @@ from amodal.annotations import AnnotationSet, Category, ImageRecord
 from amodal.data import cocoa_cls, formats
 from amodal.data.check import check
 from amodal.errors import UserError
-from amodal.files import read_image
+from amodal.pictures import read_image
 
 SAMPLE = Path(__file__).parents[1].parent / "shared" / "data" / "cocoa_sample"
 needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason="the COCOA sample is not beside this checkout")

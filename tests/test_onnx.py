@@ -53,6 +53,13 @@ def test_it_answers_as_pytorch_does(config, tmp_path):
         assert (ours.visible_masks is None) == (theirs.visible_masks is None)
 
 
+def test_a_picture_too_thin_for_the_graph_is_one_line(tmp_path):
+    export_onnx(small_model(SMALL).eval(), CATEGORIES, tmp_path / "model.onnx")
+    with pytest.raises(UserError, match="fails on an image of 4000x1 pixels") as error:
+        amodal.load(tmp_path / "model.onnx", device="cpu").predict(noise(1, 4000))
+    assert "\n" not in str(error.value)
+
+
 @torch.inference_mode()
 def best_candidate(model: AmodalRCNN, picture: np.ndarray) -> float:
     """The highest class score in a picture, before any re-scoring."""

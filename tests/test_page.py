@@ -124,7 +124,7 @@ def test_uploads_have_limits(tmp_path, monkeypatch):
     monkeypatch.setattr(session_module, "WORKING_SIDE", 40)
     assert open_picture(PREDICTOR, path).result.size == (30, 40)
     path.write_text("no picture")
-    with pytest.raises(UserError, match="is no picture"):
+    with pytest.raises(UserError, match=r"^cannot be read as an image"):
         open_picture(PREDICTOR, path)
 
 
@@ -207,6 +207,6 @@ def test_in_a_browser(tmp_path):
         (tmp_path / "b.png").write_text("no picture")
         page.locator("#upload button[aria-label*='lear'], #upload button[aria-label*='emove']").first.click()
         upload.set_input_files(str(tmp_path / "b.png"))
-        page.locator(".toast-wrap").get_by_text("picture", exact=False).first.wait_for()
+        page.locator(".toast-wrap").get_by_text("cannot be read as an image", exact=False).first.wait_for()
         browser.close()
         assert foreign == []

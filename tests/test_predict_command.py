@@ -204,7 +204,7 @@ def test_what_cannot_be_used_is_named(model, tmp_path):
             predict(tuple(map(str, images)), model=model, out=tmp_path / "out")
     with pytest.raises(UserError, match="device 'abacus' cannot be used"):
         predict((str(image),), model=model, out=tmp_path / "out", how=How(device="abacus"))
-    with pytest.raises(UserError, match=r"a\.png: not a checkpoint"):
+    with pytest.raises(UserError, match=r"a\.png: cannot be read as a model"):
         predict((str(image),), model=str(image), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

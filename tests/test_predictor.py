@@ -129,7 +129,7 @@ def test_a_checkpoint_is_loaded_by_path(picture, tmp_path):
 
 def test_what_is_no_model_is_named(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"nothing")
-    with pytest.raises(UserError, match=r"a\.safetensors: not a checkpoint"):
+    with pytest.raises(UserError, match=r"a\.safetensors: cannot be read as a model"):
         amodal.load(tmp_path / "a.safetensors")
     with pytest.raises(UserError, match="no model in the package is called 'nowhere'"):
         amodal.load("nowhere")

@@ -174,7 +174,7 @@ def test_annotations_that_give_no_cut_outs_are_refused(tmp_path: Path):
     with pytest.raises(UserError, match="the same name"):
         AnnotatedCutOuts(twice)
     Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(tmp_path / "4.png")
-    with pytest.raises(UserError, match=r"4\.png: is 40x30 pixels, annotated as 80x60"):
+    with pytest.raises(UserError, match=r"4\.png: is 40x30, the annotations say 80x60"):
         AnnotatedCutOuts(annotation_set, "val", min_area=100).sample(RNG(0))
 
 

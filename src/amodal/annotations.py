@@ -10,6 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from msgspec import ValidationError, convert
+
+from amodal.errors import UserError
 from amodal.rle import Rle
 
 Extra = dict[str, Any]
@@ -25,6 +28,14 @@ class Category:
     id: int
     name: str
     supercategory: str = ""
+
+
+def categories_from_json(content: Any) -> list[Category]:
+    """The categories of a model's or a prior's description, each `{id, name, supercategory}`. Raises UserError."""
+    try:
+        return convert(content, list[Category])
+    except ValidationError as error:
+        raise UserError(f"its categories are no categories ({error})") from error
 
 
 @dataclass(frozen=True, slots=True)

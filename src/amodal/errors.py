@@ -1,23 +1,31 @@
 """The one error a user is meant to read."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+MOST_CHARACTERS = 600
+"""Of a problem's text: what a file holds may be quoted, but not at length."""
 MOST_NAMES = 60
 """Names that a message lists at most."""
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class UserError(Exception):
     """Something that the user can mend: says what is wrong, where, and the way out.
 
-    The command line prints it as one line and exits with status 2; a library caller can catch it.
+    It is one line that any terminal can show, whatever is quoted in it. The command line prints it and exits with
+    status 2; a library caller can catch it.
     """
 
     def __init__(
         self, problem: str, *, file: str | Path | None = None, record: str | None = None, remedy: str | None = None
     ) -> None:
-        where = ": ".join(str(part) for part in (file, record) if part is not None)
+        problem, record = _quoting(problem), None if record is None else _quoting(record)
+        remedy = None if remedy is None else one_line(remedy)
+        where = ": ".join(one_line(str(part)) for part in (file, record) if part is not None)
         text = f"{where}: {problem}" if where else problem
         super().__init__(f"{text}. {remedy}" if remedy else text)
         self.problem, self.file, self.record, self.remedy = problem, file, record, remedy
@@ -38,3 +46,12 @@ def unknown(problem: str, name: str, known: Iterable[str]) -> UserError:
         return UserError(problem, remedy=f"Did you mean {' or '.join(near)}?")
     shown = names if len(names) <= MOST_NAMES else [*names[:MOST_NAMES], f"... ({len(names)} in all)"]
     return UserError(problem, remedy=f"Known are {', '.join(shown)}")
+
+
+def one_line(text: str) -> str:
+    """Text with escapes in place of what no line of a terminal can hold."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def _quoting(text: str) -> str:
+    return one_line(text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…")

@@ -1,7 +1,7 @@
 """Reading and writing of files: clear errors for what cannot be read, no half-written output."""
 
+import codecs
 import errno
-import io
 import json
 import os
 import re
@@ -10,14 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
-
 from amodal import outputs, temporaries
 from amodal.errors import UserError
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-
 
 _UNNAMED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 """What the system answers to a write in progress; it then names no file."""
@@ -108,28 +102,75 @@ def _umask() -> int:
     return mask
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a name too long, or with a zero byte, names none."""
+    return os.path.isfile(path)  # noqa: PTH113 - which raises nothing, unlike pathlib's
+
+
 def require_file(path: str | Path, *, remedy: str = "Check the path") -> Path:
     """`path` as a Path, if it is a file that is there. Raises UserError otherwise."""
     path = Path(path)
-    if not path.is_file():
-        problem = "is a folder, not a file" if path.is_dir() else "no such file"
+    if not is_file(path):
+        problem = "is a folder, not a file" if os.path.isdir(path) else "no such file"  # noqa: PTH112
         raise UserError(problem, file=path, remedy=remedy)
     return path
 
 
-def read_json(path: str | Path) -> Any:
-    """The content of a JSON file. Raises UserError naming the file, and the line where it breaks."""
+def read_text(path: str | Path) -> str:
+    """A text file in UTF-8, or in UTF-16 that says so in its first bytes. Raises UserError."""
     path = require_file(path)
     try:
-        return json.loads(path.read_bytes())
+        content = path.read_bytes()
+        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if marked else "utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", file=path, remedy="Check who may read it") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"not a text file in UTF-8 ({error.reason})", file=path, remedy="Save it as UTF-8") from error
+
+
+def read_json_text(path: str | Path) -> str:
+    """The text of a JSON file, without halves of characters."""
+    return _with_whole_characters(read_text(path))
+
+
+def _with_whole_characters(text: str) -> str:
+    """A JSON text without halves of characters: Python's JSON takes them, and no file can hold them."""
+    return _ESCAPES.sub(_whole, text) if "\\u" in text else text
+
+
+_ESCAPES = re.compile(
+    r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+"""An escaped backslash, both halves of a character, or one without the other."""
+
+
+def _whole(escape: re.Match[str]) -> str:
+    return "\\ufffd" if len(escape[0]) == 6 else escape[0]
+
+
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file. Raises UserError naming the file, and the line where it breaks."""
+    return parse_json(read_text(path), file=path)
+
+
+def parse_json(text: str, *, file: str | Path) -> Any:
+    """The content of a JSON text that stands in a file. Raises UserError naming the file, and the line."""
+    try:
+        return json.loads(_with_whole_characters(text))
     except json.JSONDecodeError as error:
-        raise UserError(
-            f"not valid JSON at line {error.lineno}, column {error.colno} ({error.msg})",
-            file=path,
-            remedy="The file may be cut short: download or export it again",
-        ) from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"not a JSON text file ({error})", file=path, remedy="Give an annotation file") from error
+        raise not_json(f"at line {error.lineno}, column {error.colno} ({error.msg})", file=file) from error
+    except RecursionError as error:
+        raise not_json("(nested too deeply)", file=file) from error
+    except ValueError as error:
+        raise not_json("(a number has thousands of digits)", file=file) from error
+
+
+def not_json(where: str, *, file: str | Path) -> UserError:
+    """The error for a file that is no JSON at a place."""
+    return UserError(
+        f"not valid JSON {where}", file=file, remedy="The file may be cut short: download or export it again"
+    )
 
 
 def write_json(path: str | Path, content: Any, *, indent: int | None = None) -> None:
@@ -137,80 +178,3 @@ def write_json(path: str | Path, content: Any, *, indent: int | None = None) -> 
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=indent, ensure_ascii=False)
         file.write("\n")
-
-
-def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
-    """An image as uint8 (H, W, 3) RGB.
-
-    Args:
-        path: An image file.
-        upright: Apply the camera's EXIF rotation: for a person's own pictures. Annotated data sets count
-            pixels as stored, so their reader leaves it off.
-
-    Raises:
-        UserError: The file is missing, or is no image, or is damaged.
-    """
-    with _opened(path) as image:
-        return np.asarray((ImageOps.exif_transpose(image) if upright else image).convert("RGB"))
-
-
-def read_rgba(path: str | Path) -> np.ndarray:
-    """An image with transparency as uint8 (H, W, 4), colours not multiplied by alpha.
-
-    Raises:
-        UserError: The file is missing, or is no image, or is damaged, or has no transparency.
-    """
-    with _opened(path) as image:
-        if not image.has_transparency_data:
-            raise UserError(
-                "has no transparency", file=path, remedy="A cut-out is a PNG or WebP whose alpha channel is its mask"
-            )
-        return np.asarray(image.convert("RGBA"))
-
-
-@contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """The decoded image of a file; what goes wrong in it becomes a UserError."""
-    path = require_file(path)
-    try:
-        with Image.open(path) as image:
-            image.load()
-            yield image
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"cannot be read as an image ({error})", file=path, remedy="Replace or remove it") from error
-
-
-def write_image(path: str | Path, image: np.ndarray | Image.Image, **options: Any) -> None:
-    """Writes a picture, or uint8 (H, W, 3 or 4) pixels, in the format of the path's ending, whole or not at all.
-
-    Args:
-        path: The file.
-        image: What is written.
-        options: Pillow's for this format, such as `quality`.
-
-    Raises:
-        UserError: The ending is of no picture, or the disk is full.
-    """
-    path = Path(path)
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind is None:
-        raise UserError(f"no picture's ending: '{path.suffix}'", file=path, remedy="Take .png, .jpg or .webp")
-    # Pillow itself, given a path, goes on without a word where a full disk takes a part of a JPEG.
-    encoded = io.BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(encoded, kind, **options)
-    with replacing(path) as temporary:
-        temporary.write_bytes(encoded.getbuffer())
-
-
-def find_images(paths: list[Path]) -> list[Path]:
-    """Image files as given, folders replaced by the images in them, sorted. Raises UserError for an empty one."""
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(require_file(path, remedy="Give an image file or a folder of images"))
-            continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-        if not inside:
-            raise UserError("no images in this folder", file=path, remedy=f"Images end in {', '.join(IMAGE_SUFFIXES)}")
-        found.extend(inside)
-    return found

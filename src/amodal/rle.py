@@ -18,6 +18,10 @@ _ALPHABET = bytes(range(48, 112))
 """Characters of compressed counts: 48 and six bits."""
 
 
+LONGEST_SIDE = 65_535
+"""Of an image, in pixels; JPEG's limit. More is a mistyped number that would ask for more memory than there is."""
+
+
 class Rle(TypedDict):
     """A mask as COCO's compressed run lengths: `size` is [height, width], `counts` are ASCII bytes."""
 
@@ -115,8 +119,7 @@ def ious(first: Sequence[Rle], second: Sequence[Rle]) -> np.ndarray:
     """IoU of every pair, float64 (len(first), len(second))."""
     if not first or not second:
         return np.zeros((len(first), len(second)))
-    crowd = [0] * len(second)
-    return np.asarray(codec.iou(list(first), list(second), crowd))  # type: ignore[arg-type]
+    return np.asarray(codec.iou(list(first), list(second), [0] * len(second)))  # type: ignore[arg-type]
 
 
 def subtract(first: Rle, second: Rle) -> Rle:
@@ -254,27 +257,25 @@ def from_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> tuple[Rle, 
         if not (p.min() >= -side and p.max() <= 2 * side):
             raise ValueError("a polygon lies far outside the image or holds NaN")
     if not kept:
-        return encode(np.zeros((1, *size), dtype=bool))[0], len(points)
+        return from_crop(np.zeros((0, 0), dtype=bool), 0, 0, size), len(points)
     parts: list[Rle] = codec.frPyObjects(kept, *size)  # type: ignore[arg-type, assignment]
     return (parts[0] if len(parts) == 1 else union(parts)), len(points) - len(kept)
 
 
 def from_json(mask: Any, size: tuple[int, int]) -> tuple[Rle, int]:
-    """A mask as annotation files hold it: run lengths (text, bytes or plain numbers) or polygons.
+    """A mask as annotation files hold it, and how many polygons were left out, as `from_polygons`.
 
     Args:
-        mask: `{"size": [h, w], "counts": ...}`, a list of polygons, or one flat polygon (COCOA).
-        size: Height and width of the image.
-
-    Returns:
-        The mask and how many polygons were left out, as `from_polygons`.
+        mask: Run lengths, `{"size": [h, w], "counts": text, bytes or numbers}`; polygons; or one flat one (COCOA).
+        size: Height and width of the image, as the file states them.
 
     Raises:
-        ValueError: It is none of these, is damaged, or has another size than the image.
+        ValueError: It is none of these, is damaged, or of another size than the image; or that is no image's size.
     """
+    if not is_size(size):
+        raise ValueError(f"{size} is no image's (height, width)")
     if isinstance(mask, list):
-        flat = bool(mask) and not isinstance(mask[0], list | tuple)
-        return from_polygons([mask] if flat else mask, size)
+        return from_polygons([mask] if mask and not isinstance(mask[0], list | tuple) else mask, size)
     if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str | bytes | list):
         raise ValueError("neither run lengths nor polygons")
     if mask.get("size") != list(size):
@@ -285,6 +286,12 @@ def from_json(mask: Any, size: tuple[int, int]) -> tuple[Rle, int]:
     rle = Rle(size=list(size), counts=counts.encode("ascii", "replace") if isinstance(counts, str) else counts)
     runs(rle)
     return rle, 0
+
+
+def is_size(size: Any) -> bool:
+    """Whether this is the height and width of an image: two whole numbers from 1 to LONGEST_SIDE."""
+    two = isinstance(size, list | tuple) and len(size) == 2
+    return two and all(type(side) is int and 0 < side <= LONGEST_SIDE for side in size)
 
 
 def to_json(rle: Rle) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def _read(kind: Any, content: Any, place: str) -> Any:
         if content not in get_args(kind):
             raise UserError(f"{content!r} is not one of {', '.join(map(repr, get_args(kind)))}", record=place)
         return content
-    if kind is float and type(content) is int:
+    if kind is float and type(content) is int and abs(content) < 2**1023:
         return float(content)
     if type(content) is not kind:
         raise UserError(f"{content!r} is no {kind.__name__}", record=place)

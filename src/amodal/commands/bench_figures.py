@@ -164,7 +164,8 @@ def bench_figure5(
     """
     from amodal.bench import figure5
     from amodal.bench.about import about, claim_own
-    from amodal.files import write_image, write_json
+    from amodal.files import write_json
+    from amodal.pictures import write_image
     from amodal.prior.shape_prior import ShapePrior
 
     claim_own([out / f"{name}.json", out / f"{name}.png"], out / f"{name}.json")
@@ -252,7 +253,8 @@ def _write(
 ) -> None:
     """Writes a figure's PNG, if there is one, and its numbers as JSON; prints their paths."""
     from amodal.bench.about import about
-    from amodal.files import write_image, write_json
+    from amodal.files import write_json
+    from amodal.pictures import write_image
 
     numbers_path, picture_path = _paths(figure, settings)
     command = f"amodal bench {figure.replace('_', '-')} --recipe {settings.recipe} --data DATA --seed {settings.seed}"

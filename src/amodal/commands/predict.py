@@ -118,7 +118,8 @@ def _sorted_out(paths: list[Path], out: Path) -> list[tuple[Path, str]]:
     What lies in `out` is passed over: pictures that an earlier run drew are no photographs.
     """
     from amodal.errors import UserError
-    from amodal.files import find_images, require_file
+    from amodal.files import require_file
+    from amodal.pictures import find_images
 
     found: list[tuple[Path, str]] = []
     for path in paths:

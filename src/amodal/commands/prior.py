@@ -89,8 +89,8 @@ def prior_show(
     """
     import numpy as np
 
-    from amodal.files import write_image
     from amodal.inference.sheet import contact_sheet
+    from amodal.pictures import write_image
     from amodal.prior.shape_prior import ShapePrior
 
     loaded = ShapePrior.load(prior)

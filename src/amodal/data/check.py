@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from tqdm import tqdm
 
 from amodal import rle
@@ -17,7 +16,10 @@ from amodal.data.category_tree import without_parent
 from amodal.data.choices import AS_STATED, Choices
 from amodal.data.contents import Record
 from amodal.data.problems import KINDS, Problem, Report
+from amodal.errors import UserError
+from amodal.files import is_file
 from amodal.mask_arrays import occlusion_rates
+from amodal.pictures import OtherSize, check_image
 
 NUM_EXAMPLES = 5
 BOX_TOLERANCE = 2.0
@@ -155,20 +157,14 @@ def _open(record: ImageRecord, folder: Path) -> Problem | None:
     """The problem with an image's file, read to its end, if there is one."""
     name = f"image {record.id}"
     path = folder / record.file_name
-    try:
-        with Image.open(path) as image:
-            if image.size != (record.width, record.height):
-                sizes = f"{image.size[0]} x {image.size[1]}, not {record.width} x {record.height}"
-                return Problem("image_size", name, f"{record.file_name} is {sizes} (width x height)")
-            if image.format == "PNG":
-                image.verify()  # checks the sums of its chunks, which is enough and spares unpacking
-            else:
-                image.draft("L", (1, 1))  # a JPEG is then unpacked at an eighth of its size
-                image.load()
-    except FileNotFoundError:
+    if not is_file(path):
         return Problem("image_missing", name, f"{record.file_name} is not in {folder}")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Problem("image_damaged", name, f"{record.file_name}: {error}")
+    try:
+        check_image(path, (record.height, record.width))
+    except OtherSize as error:
+        return Problem("image_size", name, f"{record.file_name} {error.problem}")
+    except UserError as error:
+        return Problem("image_damaged", name, f"{record.file_name}: {error.problem}")
     return None
 
 

@@ -16,7 +16,8 @@ from amodal.data.contents import Contents, Record, called, extra_of
 from amodal.data.json_stream import JsonDocument, SmallFile
 from amodal.data.losses import FIELDS
 from amodal.data.problems import Problem
-from amodal.files import IMAGE_SUFFIXES
+from amodal.files import is_file
+from amodal.pictures import IMAGE_SUFFIXES
 
 Walk = Callable[[], Iterable[Any]]
 """Walks the records of a file from its start."""
@@ -52,7 +53,7 @@ def _contents(path: Path, images: list[Any], walk: Walk, folder: Path | None) ->
 def _image_name(document: SmallFile, images: Path | None) -> str:
     folder = images or document.path.parent
     beside = (document.path.with_suffix(suffix).name for suffix in IMAGE_SUFFIXES)
-    found = next((name for name in beside if (folder / name).is_file()), None)
+    found = next((name for name in beside if is_file(folder / name)), None)
     return found or str(document.members.get("url", document.path.stem)).rsplit("/", 1)[-1]
 
 

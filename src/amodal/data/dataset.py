@@ -11,8 +11,8 @@ from torch import Tensor
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.errors import UserError
-from amodal.files import read_image
 from amodal.instances import Target
+from amodal.pictures import read_annotated_image
 
 
 class Sample(TypedDict):
@@ -70,15 +70,7 @@ class AnnotatedImages:
     def __getitem__(self, index: int) -> Sample:
         """The sample of `images[index]`. Raises UserError where its file is missing, damaged or of another size."""
         record = self.images[index]
-        pixels = read_image(self.folder / record.file_name)
-        if pixels.shape[:2] != (record.height, record.width):
-            height, width = pixels.shape[:2]
-            raise UserError(
-                f"the image is {width}x{height}, the annotations say {record.width}x{record.height}",
-                file=self.folder / record.file_name,
-                record=f"image {record.id}",
-                remedy="Use the images that were annotated",
-            )
+        pixels = read_annotated_image(self.folder / record.file_name, (record.height, record.width))
         image = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
         return {"image": image, "target": self._target(record), "image_id": record.id}
 

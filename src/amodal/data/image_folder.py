@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from amodal.files import is_file
+
 # As the archives of D2SA, KITTI (KINS) and COCO (COCOA) unpack, beside the annotations or one folder up.
 _TRAINING = ("training/image_2", "train2014", "train2017")
 _TESTING = ("testing/image_2", "val2014", "val2017", "test2014")
@@ -26,13 +28,6 @@ def find(path: Path, images: list[Any], given: Path | None = None) -> Path | Non
     # KITTI numbers its training and its testing images alike: the file's name tells which are meant.
     splits = _TRAINING + _TESTING if "train" in path.name else _TESTING + _TRAINING
     for folder in (parent / inside for parent in (path.parent, path.parent.parent) for inside in (*_ANY, *splits)):
-        if any(_is_file(folder / name) for name in names):
+        if any(is_file(folder / name) for name in names):
             return folder
     return None
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name too long or with a zero byte
-        return False

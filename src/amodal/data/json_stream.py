@@ -15,7 +15,7 @@ from typing import Any, AnyStr, NamedTuple
 import msgspec
 
 from amodal.errors import UserError
-from amodal.files import replacing, require_file
+from amodal.files import not_json, read_json_text, replacing, require_file
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _BETWEEN = {str: re.compile(r"}\s*,\s*(?={)"), bytes: re.compile(rb"}\s*,\s*(?={)")}
@@ -78,10 +78,7 @@ class JsonDocument:
         self._decoder = json.JSONDecoder()
         self._array: int | None = None
         self._is_whole = True
-        try:
-            self._text = self.path.read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise UserError(f"not a text file ({error})", file=path, remedy="Give an annotation file") from None
+        self._text = read_json_text(path)
         self._read_members()
 
     @property
@@ -174,8 +171,8 @@ class JsonDocument:
             raise self._broken(error.pos, error.msg) from None
         except RecursionError:
             raise self._broken(at, "nested too deeply") from None
-        except ValueError as error:  # a number of thousands of digits
-            raise self._broken(at, str(error)) from None
+        except ValueError:
+            raise self._broken(at, "a number has thousands of digits") from None
 
     def _expect(self, character: str, at: int) -> int:
         at = self._skip(at)
@@ -190,11 +187,7 @@ class JsonDocument:
     def _broken(self, at: int, reason: str) -> UserError:
         line = self._text.count("\n", 0, at) + 1
         column = at - self._text.rfind("\n", 0, at)
-        return UserError(
-            f"not valid JSON at line {line}, column {column} ({reason})",
-            file=self.path,
-            remedy="The file may be cut short: download or export it again",
-        )
+        return not_json(f"at line {line}, column {column} ({reason})", file=self.path)
 
 
 def write(path: Path, members: dict[str, Any], annotations: Iterable[Any]) -> None:

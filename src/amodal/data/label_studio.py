@@ -20,7 +20,7 @@ from amodal.data.contents import Contents, Record, called
 from amodal.data.drawn_twice import Thing
 from amodal.data.problems import Problem, Refused
 from amodal.data.records import size_of
-from amodal.files import write_json
+from amodal.files import is_file, write_json
 
 HOLDS = frozenset({"amodal", "visible", "hidden_objects", "crowds"})
 _PREFIX = re.compile(r"[0-9a-f]{8}-(.+)")
@@ -84,7 +84,7 @@ def _names(task: dict[str, Any]) -> list[str]:
 
 def _found(names: list[str], folder: Path | None) -> str:
     """The first name that is there, else the first."""
-    return next((name for name in names if folder is not None and (folder / name).is_file()), names[0])
+    return next((name for name in names if folder is not None and is_file(folder / name)), names[0])
 
 
 def _regions(task: dict[str, Any], name: str, problems: list[Record | Problem]) -> list[Any]:

@@ -16,7 +16,7 @@ from amodal.data.drawn_twice import Shape, Thing
 from amodal.data.json_stream import SmallFile
 from amodal.data.problems import Problem, Refused
 from amodal.data.records import inside, size_of
-from amodal.files import write_json
+from amodal.files import is_file, write_json
 
 HOLDS = frozenset({"amodal", "visible", "hidden_objects", "crowds", "flags", "description"})
 
@@ -56,7 +56,7 @@ def _image_names(documents: list[SmallFile], images: Path | None) -> tuple[Path,
     """The image folder and each document's image in it."""
     stated = [str(d.members.get("imagePath") or f"{d.path.stem}.jpg").replace("\\", "/") for d in documents]
     if images is not None:  # `imagePath` tells of the annotator's own folders
-        return images, [n if ".." not in n and (images / n).is_file() else PurePosixPath(n).name for n in stated]
+        return images, [n if ".." not in n and is_file(images / n) else PurePosixPath(n).name for n in stated]
     paths = [os.path.normpath(d.path.parent / name) for d, name in zip(documents, stated, strict=True)]
     folder = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120 - paths are text here
     return Path(folder), [os.path.relpath(path, folder) for path in paths]

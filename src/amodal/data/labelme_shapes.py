@@ -1,16 +1,14 @@
 """One shape of a labelme file as a mask: polygon, rectangle, circle, or a mask of pixels."""
 
 import base64
-import io
 import math
 from typing import Any
-
-import numpy as np
-from PIL import Image
 
 from amodal import rle
 from amodal.data.outline_shapes import box, ellipse, flat
 from amodal.data.problems import Refused, shortened
+from amodal.errors import UserError
+from amodal.pictures import read_mask
 from amodal.rle import Rle
 
 
@@ -52,14 +50,11 @@ def _polygon(kind: Any, points: list[tuple[float, float]]) -> list[float]:
 def _pixels(text: Any, points: list[tuple[float, float]], size: tuple[int, int]) -> Rle:
     """A mask drawn by labelme's AI tools: a PNG in base64, its upper left corner at the first point."""
     try:
-        with Image.open(io.BytesIO(base64.b64decode(text, validate=True))) as image:
-            drawn = np.asarray(image.convert("L")) > 0
+        drawn = read_mask(base64.b64decode(text, validate=True))
         left, top = (round(value) for value in points[0])
-    except (OSError, SyntaxError, TypeError, ValueError, IndexError, OverflowError, Image.DecompressionBombError):
+    except (UserError, TypeError, ValueError, IndexError, OverflowError):
         raise ValueError("its mask is no image with a place") from None
     height, width = drawn.shape
     if left < 0 or top < 0 or top + height > size[0] or left + width > size[1]:
         raise ValueError("its mask leaves the image")
-    pixels = np.zeros((1, *size), dtype=bool)
-    pixels[0, top : top + height, left : left + width] = drawn
-    return rle.encode(pixels)[0]
+    return rle.from_crop(drawn, left, top, size)

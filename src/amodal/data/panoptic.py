@@ -15,7 +15,8 @@ from amodal.data.contents import Contents, Record, called, extra_of
 from amodal.data.json_stream import JsonDocument
 from amodal.data.problems import Problem
 from amodal.errors import UserError
-from amodal.files import read_image
+from amodal.files import is_file
+from amodal.pictures import read_image
 
 KEYS = frozenset({"id", "category_id", "area", "bbox", "iscrowd"})
 
@@ -39,7 +40,7 @@ def _folder(document: JsonDocument) -> Path:
     first = next((raw for raw in document.annotations() if isinstance(raw, dict)), {})
     name, path = str(first.get("file_name")), document.path
     for folder in (path.with_suffix(""), path.parent, path.parent.parent / path.stem):
-        if (folder / name).is_file():
+        if is_file(folder / name):
             return folder
     remedy = f"Put the PNGs into {path.with_suffix('')}, or beside the file"
     raise UserError(f"its picture of segments {name} was not found", file=path, remedy=remedy)

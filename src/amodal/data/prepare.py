@@ -16,6 +16,7 @@ from amodal.annotations import AnnotationSet, Category
 from amodal.data import coco, formats, image_folder
 from amodal.data.merging import merge
 from amodal.errors import UserError
+from amodal.files import is_file
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def _as_one_class(annotations: AnnotationSet) -> AnnotationSet:
 
 def _require_images(annotations: AnnotationSet, data_set: DataSet) -> None:
     folder = annotations.image_folder
-    missing = [i.file_name for i in annotations.images if folder is None or not (folder / i.file_name).is_file()]
+    missing = [i.file_name for i in annotations.images if folder is None or not is_file(folder / i.file_name)]
     if missing:
         where = f"in {folder}" if folder else "found"
         problem = f"{len(missing):,} of {len(annotations.images):,} images are not {where}, the first {missing[0]}"

@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from PIL import Image
 from tqdm import tqdm
 
 from amodal import rle
@@ -16,11 +15,9 @@ from amodal.data.choices import Choices
 from amodal.data.contents import CATEGORY_KEYS, IMAGE_KEYS, Contents, Record, called, extra_of
 from amodal.data.problems import Problem, Refused, Report, shortened
 from amodal.errors import UserError
+from amodal.pictures import image_size
 from amodal.rle import Rle
 from amodal.soundness import NUM_TOGETHER, sound_areas
-
-LONGEST_SIDE = 65_535
-"""Of an image, in pixels; JPEG's limit. More is a mistyped number that would ask for more memory than there is."""
 
 
 def assemble(
@@ -88,13 +85,12 @@ def size_of(raw: dict[str, Any], folder: Path | None) -> tuple[int, int]:
     """Height and width of an image as stated, or else as its file has it. Raises Refused."""
     if raw.get("height") is None or raw.get("width") is None:
         try:
-            with Image.open((folder or Path()) / raw["file_name"]) as image:
-                return image.height, image.width
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return image_size((folder or Path()) / raw["file_name"])
+        except UserError:
             problem = f"no height and width, and '{raw['file_name']}' cannot be opened to measure them"
             raise Refused("bad_record", problem) from None
     height, width = whole(raw["height"], "height"), whole(raw["width"], "width")
-    if not (0 < height <= LONGEST_SIDE and 0 < width <= LONGEST_SIDE):
+    if not rle.is_size((height, width)):
         raise Refused("bad_record", f"height {height} and width {width} are no size of an image")
     return height, width
 
@@ -184,8 +180,7 @@ def _is_text(mask: Any) -> bool:
     """Whether a mask is compressed run lengths, damaged or not, of an image's size."""
     if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str | bytes):
         return False
-    size = mask.get("size")
-    return isinstance(size, list) and len(size) == 2 and all(type(n) is int and 0 < n <= LONGEST_SIDE for n in size)
+    return rle.is_size(mask.get("size"))
 
 
 def _as_rle(mask: dict[str, Any]) -> Rle:

@@ -14,7 +14,8 @@ from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
 from amodal.data import charts, statistics
 from amodal.errors import UserError
-from amodal.files import read_image, replacing
+from amodal.files import replacing
+from amodal.pictures import read_annotated_image
 
 PICTURE_SIDE = 480
 """Longest side of a picture on the page."""
@@ -143,10 +144,9 @@ def _photograph(image: ImageRecord, folder: Path | None) -> tuple[np.ndarray, st
     if folder is None:
         return grey, " (image folder not found)"
     try:
-        pixels = read_image(folder / image.file_name)
+        return read_annotated_image(folder / image.file_name, (image.height, image.width)), ""
     except UserError as error:
         return grey, f" ({error.problem})"
-    return (pixels, "") if pixels.shape == grey.shape else (grey, " (image and annotations differ in size)")
 
 
 def _draw(pixels: np.ndarray, annotations: list[Annotation]) -> np.ndarray:

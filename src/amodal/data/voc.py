@@ -12,7 +12,6 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import numpy as np
-from PIL import Image
 
 from amodal import rle
 from amodal.annotations import Extra
@@ -20,7 +19,7 @@ from amodal.data import xml_files
 from amodal.data.contents import Contents, Record
 from amodal.data.problems import Problem
 from amodal.errors import UserError
-from amodal.files import IMAGE_SUFFIXES
+from amodal.pictures import IMAGE_SUFFIXES, read_indices
 
 FOLDER = "SegmentationObject"
 TWENTY = (
@@ -62,12 +61,11 @@ def contents(folder: Path, images: Path | None) -> Contents:
 def _indices(path: Path) -> tuple[np.ndarray | None, Problem | None]:
     """The numbers of a PNG's pixels, int (H, W): of its palette, or of its colours in the order of VOC's palette."""
     try:
-        with Image.open(path, formats=("PNG",)) as image:
-            if image.mode in ("P", "L", "1"):
-                return np.asarray(image, dtype=np.int64), None
-            pixels = np.asarray(image.convert("RGB"), dtype=np.int64)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return None, Problem("bad_mask", f"{path.parent.name}/{path.name}", f"cannot be read as a PNG ({error})")
+        pixels = read_indices(path)
+    except UserError as error:
+        return None, Problem("bad_mask", f"{path.parent.name}/{path.name}", error.problem)
+    if pixels.ndim == 2:
+        return pixels.astype(np.int64), None
     # VOC's palette spreads the bits of a number over the high bits of red, green and blue in turn.
     numbers = sum(
         ((pixels[..., channel] >> (7 - place)) & 1) << (3 * place + channel)

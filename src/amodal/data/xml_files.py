@@ -6,7 +6,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from amodal.errors import UserError
-from amodal.files import require_file
+from amodal.files import read_text, require_file
 
 
 def is_xml(path: Path) -> bool:
@@ -17,10 +17,7 @@ def is_xml(path: Path) -> bool:
 
 def read(path: Path) -> ElementTree.Element:
     """The root of an XML file in UTF-8. Raises UserError where it is missing, damaged, or declares a document type."""
-    try:
-        text = require_file(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"not a text file ({error})", file=path, remedy="Give an annotation file") from None
+    text = read_text(path)
     # Entities, which may grow without end or name other files, can only be declared inside a document type.
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise UserError("declares a document type, which annotations do not need", file=path, remedy="Export it again")

@@ -18,7 +18,8 @@ from amodal.data.contents import Contents, Record
 from amodal.data.problems import Problem, Refused
 from amodal.data.records import inside, size_of
 from amodal.errors import UserError
-from amodal.files import IMAGE_SUFFIXES, replacing, require_file
+from amodal.files import is_file, read_text, replacing, require_file
+from amodal.pictures import IMAGE_SUFFIXES
 
 DATA_FILE = "data.yaml"
 HOLDS = frozenset({"amodal", "visible", "hidden_objects", "crowd_marks"})  # as there are no crowds in it
@@ -68,7 +69,7 @@ def contents(folder: Path, images: Path | None) -> Contents:
     for number, path in enumerate(sorted(labels.rglob("*.txt")), start=1):
         stem = path.relative_to(labels)
         found = (stem.with_suffix(suffix) for suffix in IMAGE_SUFFIXES)
-        name = next((name for name in found if (image_folder / name).is_file()), stem.with_suffix(".jpg"))
+        name = next((name for name in found if is_file(image_folder / name)), stem.with_suffix(".jpg"))
         listed.append({"id": number, "file_name": name.as_posix()})
         try:
             height, width = size_of(listed[-1], image_folder)
@@ -100,7 +101,7 @@ def _record(name: str, number: int, image_id: int, text: str, sides: tuple[int, 
 
 def _names(path: Path) -> list[str]:
     """The names of `data.yaml`: `names: [a, b]`, or one a line below as `- a` or `0: a`."""
-    text = require_file(path, remedy="YOLO's folder holds data.yaml with the names").read_text(encoding="utf-8")
+    text = read_text(require_file(path, remedy="YOLO's folder holds data.yaml with the names"))
     match = re.search(
         r"^names:[ \t]*(\[.*?\])?[^\n]*\n?((?:[ \t]*(?:-|\d+:)[^\n]*\n?)*)", text, re.MULTILINE | re.DOTALL
     )

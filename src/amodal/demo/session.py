@@ -16,6 +16,7 @@ from amodal.errors import UserError
 from amodal.inference.predictor import Predictor
 from amodal.inference.render import Style, draw
 from amodal.inference.result import Result
+from amodal.pictures import image_size, read_image
 
 MOST_BYTES = 20 * 2**20
 """Uploads may be so large..."""
@@ -107,19 +108,16 @@ class Session:
 
 def open_picture(predictor: Predictor, path: str | Path) -> Session:
     """Looks at an uploaded picture. Raises UserError for one that is no picture, or too large."""
-    from amodal.inference.pixels import as_pixels
-
     path = Path(path)
     if path.stat().st_size > MOST_BYTES:
         raise UserError(f"The file is larger than {MOST_BYTES // 2**20} MB", remedy="Shrink the picture")
     try:
-        with Image.open(path) as image:  # reads the header only
-            width, height = image.size
-    except (OSError, Image.DecompressionBombError) as error:
-        raise UserError("This file is no picture", remedy="Give a JPEG, PNG or WebP") from error
-    if width * height > MOST_PIXELS:
-        raise UserError(f"The picture has {width * height:,} pixels", remedy=f"At most {MOST_PIXELS:,} are taken")
-    pixels = as_pixels(path)
+        height, width = image_size(path)
+        if width * height > MOST_PIXELS:
+            raise UserError(f"The picture has {width * height:,} pixels", remedy=f"At most {MOST_PIXELS:,} are taken")
+        pixels = read_image(path)
+    except UserError as error:  # without the server's path
+        raise UserError(error.problem, remedy=error.remedy) from error
     scale = WORKING_SIDE / max(pixels.shape[:2])
     if scale < 1:
         size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))

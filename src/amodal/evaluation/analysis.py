@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec import convert
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.errors import UserError
@@ -78,16 +79,26 @@ class Analysis:
 
     @staticmethod
     def from_json(content: Any) -> "Analysis":
-        """What `to_json` gave. Raises KeyError or TypeError for anything else, UserError for damaged records."""
+        """What `to_json` gave. Raises msgspec.ValidationError for anything else, UserError for damaged records."""
+        stated = convert(content, _Stated)
+        records = {name: Records.from_text(text) for name, text in stated.records.items()}
         return Analysis(
-            Shapes(**content["shapes"]),
-            DepthOrder(**content["depth"]),
-            {name: Recall(**one) for name, one in content["recall"].items()},
-            Calibration(**content["calibration"]),
-            content["confusion"],
-            {name: Records.from_text(text) for name, text in content["records"].items()},
-            Calibration(**hidden) if (hidden := content.get("hidden_calibration")) else None,
-        )
+            stated.shapes, stated.depth, stated.recall, stated.calibration, stated.confusion, records,
+            stated.hidden_calibration,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """An analysis in a file: its types are checked as it is read."""
+
+    shapes: Shapes
+    depth: DepthOrder
+    recall: dict[str, Recall]
+    calibration: Calibration
+    confusion: list[list[int]]
+    records: dict[str, str]
+    hidden_calibration: Calibration | None = None
 
 
 def analyse(truth: AnnotationSet, detections: Sequence[Detection], hidden: Bins | None = None) -> Analysis:

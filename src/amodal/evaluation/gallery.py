@@ -13,9 +13,10 @@ from scipy.ndimage import binary_dilation
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Detection
+from amodal.errors import UserError
 from amodal.evaluation.depth import in_front
 from amodal.evaluation.pairs import Pair, Paired
-from amodal.files import read_image
+from amodal.pictures import read_annotated_image
 
 PICTURE_SIDE = 300
 """Longest side of a picture in pixels."""
@@ -107,12 +108,13 @@ def picture(failure: Failure, truth: AnnotationSet, instances: Sequence[Annotati
 
 
 def _ground(truth: AnnotationSet, file_name: str, size: tuple[int, int]) -> np.ndarray:
-    """The image's pixels, float64 (H, W, 3)."""
+    """The image's pixels, float64 (H, W, 3); grey where it cannot be had."""
     path = Path(truth.image_folder) / file_name if truth.image_folder and file_name else None
-    if path is None or not path.is_file():
-        return np.full((*size, 3), 128.0)
-    pixels = read_image(path).astype(np.float64)
-    return pixels if pixels.shape[:2] == size else np.full((*size, 3), 128.0)
+    try:
+        pixels = None if path is None else read_annotated_image(path, size)
+    except UserError:
+        pixels = None
+    return np.full((*size, 3), 128.0) if pixels is None else pixels.astype(np.float64)
 
 
 def _draw(pixels: np.ndarray, amodal: np.ndarray, visible: np.ndarray, colour: np.ndarray) -> None:

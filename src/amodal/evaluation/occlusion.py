@@ -123,12 +123,18 @@ def stated_visible_ratios(path: str | Path) -> dict[int, float]:
     """
     ratios: dict[int, float] = {}
     for record in formats.contents(path).records:
-        if not isinstance(record, Record) or not isinstance(record.id, int):
-            continue
-        if isinstance(record.occlusion_rate, int | float):
-            ratios[record.id] = 1 - record.occlusion_rate
-        elif isinstance(record.visible, dict) and isinstance(record.area, int | float) and record.area > 0:
-            ratios[record.id] = (
-                float(areas([from_json(record.visible, tuple(record.visible["size"]))[0]])[0]) / record.area
-            )
+        if isinstance(record, Record) and isinstance(record.id, int) and (ratio := _stated_ratio(record)) is not None:
+            ratios[record.id] = ratio
     return ratios
+
+
+def _stated_ratio(record: Record) -> float | None:
+    if isinstance(record.occlusion_rate, int | float):
+        return 1 - record.occlusion_rate
+    if not isinstance(record.visible, dict) or not isinstance(record.area, int | float) or record.area <= 0:
+        return None
+    try:
+        visible, _ = from_json(record.visible, record.visible.get("size"))  # type: ignore[arg-type]
+        return float(areas([visible])[0]) / record.area
+    except (ValueError, OverflowError):
+        return None

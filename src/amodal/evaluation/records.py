@@ -6,6 +6,7 @@ a whole data set's fit in a few bytes a detection.
 
 import base64
 import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,16 @@ from amodal.evaluation.views import Grading, View
 
 MOST = 100
 """Detections per image and category that COCO looks at."""
+MOST_BYTES = 2**28
+"""Of unpacked records in a report: those of COCO's own images take a tenth of it."""
+_TYPES = {
+    "category": np.int32,
+    "image": np.int32,
+    "score": np.float64,
+    "matched": np.bool_,
+    "ignored": np.bool_,
+    "wanted": np.int32,
+}
 
 
 @dataclass(frozen=True)
@@ -72,14 +83,49 @@ class Records:
     def from_text(text: str) -> "Records":
         """What `to_text` gave. Raises UserError for a damaged text."""
         try:
-            with np.load(io.BytesIO(base64.b85decode(text)), allow_pickle=False) as file:
-                arrays = dict(file)
-            count = len(IOU_THRESHOLDS)
-            for name in ("matched", "ignored"):
-                arrays[name] = np.unpackbits(arrays[name], axis=0, count=count).astype(bool)
-            return Records(**arrays)
-        except (ValueError, OSError, KeyError, TypeError) as error:
-            raise UserError(f"its match records are damaged ({error})", remedy="Evaluate again with --out") from error
+            records = Records(**_arrays(base64.b85decode(text)))
+            records.check()
+        except Exception as error:  # a damaged archive may raise anything
+            problem = f"its match records are damaged ({error or type(error).__name__})"
+            raise UserError(problem, remedy="Evaluate again with --out") from error
+        return records
+
+    def check(self) -> None:
+        """Raises ValueError where the arrays do not fit each other."""
+        detections, thresholds = len(self.category), len(IOU_THRESHOLDS)
+        categories, images = self.wanted.shape
+        shapes = [self.category.shape, self.image.shape, self.score.shape, self.matched.shape, self.ignored.shape]
+        if shapes != [(detections,)] * 3 + [(thresholds, detections)] * 2:
+            raise ValueError(f"arrays of shapes {shapes}")
+        for places, end in ((self.category, categories), (self.image, images)):
+            if len(places) and not (places.min() >= 0 and places.max() < end):
+                raise ValueError("a place that is not there")
+        if (np.diff(self.category) < 0).any() or np.isnan(self.score).any() or (self.wanted < 0).any():
+            raise ValueError("values that no evaluation gives")
+
+
+def _arrays(data: bytes) -> dict[str, np.ndarray]:
+    """The arrays of an archive that `to_text` made, of its types. Raises ValueError and more for any other."""
+    found = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
+            raise ValueError("too large")
+        for name, kind in _TYPES.items():
+            array = _array(archive.read(f"{name}.npy"))
+            packed = name in ("matched", "ignored")
+            array = np.unpackbits(array, axis=0, count=len(IOU_THRESHOLDS)) if packed else array
+            found[name] = array.astype(kind, casting="unsafe" if packed else "same_kind")
+    return found
+
+
+def _array(data: bytes) -> np.ndarray:
+    """An array of NumPy's own format, whose header is believed on nothing that the data do not bear out."""
+    file = io.BytesIO(data)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("of another version")
+    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    values = np.frombuffer(file.read(), dtype)
+    return values.reshape(shape, order="F" if is_fortran else "C")
 
 
 def collect(

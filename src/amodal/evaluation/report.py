@@ -7,6 +7,7 @@ measure": no instance counts, or the detections lack that kind of mask.
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from msgspec import ValidationError, convert
 from rich.console import Console, Group
 from rich.table import Table
 
@@ -90,23 +91,12 @@ class Report:
     def from_json(content: Any, *, file: str | None = None) -> "Report":
         """The report that `to_json` wrote. Raises UserError for anything else."""
         try:
-            box, amodal, visible, invisible = (
-                Scores(**content[kind]) if content[kind] else None for kind in ("box", "amodal", "visible", "invisible")
-            )
-            return Report(
-                Counts(**content["counts"]),
-                box,
-                amodal,
-                visible,
-                invisible,
-                occlusion=[OcclusionScores(**one) for one in content["occlusion"]],
-                analysis=Analysis.from_json(content["analysis"]) if content["analysis"] else None,
-                about=content["about"],
-            )
-        except (KeyError, TypeError) as error:
-            raise UserError(
-                f"not a report of `amodal evaluate` ({error})", file=file, remedy="Write one with `--out report.json`"
-            ) from error
+            analysis = content.get("analysis") if isinstance(content, dict) else None
+            plain = convert(content | {"analysis": None} if isinstance(content, dict) else content, Report)
+            return replace(plain, analysis=Analysis.from_json(analysis) if analysis else None)
+        except (ValidationError, UserError) as error:
+            problem = error.problem if isinstance(error, UserError) else f"not a report of `amodal evaluate` ({error})"
+            raise UserError(problem, file=file, remedy="Write one with `amodal evaluate --out report.json`") from error
 
     def __str__(self) -> str:
         """The table as text."""

@@ -7,6 +7,7 @@ it, are read with `segmentation="visible"`.
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -19,6 +20,8 @@ import numpy as np
 from amodal import rle
 from amodal.annotations import AnnotationSet, Detection, ImageRecord
 from amodal.data.json_stream import CHARACTERS_AT_ONCE, cut, uncollected
+from amodal.data.problems import Refused, shortened
+from amodal.data.records import whole
 from amodal.errors import UserError
 from amodal.evaluation.detections import Detections, Masks
 from amodal.evaluation.image_ids import Find, finders
@@ -72,7 +75,7 @@ def _usual_file(path: Path, images: dict[int, ImageRecord], find: Find) -> Detec
                 if part is None:
                     return None
                 parts.append(part)
-    except (msgspec.DecodeError, OverflowError):
+    except (msgspec.DecodeError, OverflowError, UnicodeDecodeError, RecursionError):
         return None
     return Detections.joined(parts)
 
@@ -163,16 +166,19 @@ def _one_by_one(content: list[Any], images: dict[int, ImageRecord], find: Find, 
             found.append(_detection(raw, images, find))
         except UserError as error:
             raise UserError(error.problem, file=path, record=f"detection {place}", remedy=error.remedy) from None
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, Refused) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise UserError(reason, file=path, record=f"detection {place}", remedy=REMEDY) from error
     return found
 
 
 def _detection(raw: dict[str, Any], images: dict[int, ImageRecord], find: Find) -> Detection:
+    if not isinstance(raw, dict):
+        raise ValueError("not a JSON object")
     identity = find(raw["image_id"])
     if identity is None:
-        raise UserError(f"image {raw['image_id']} is not in the data set", remedy="Give the data it was predicted for")
+        named = shortened(raw["image_id"])
+        raise UserError(f"image {named} is not in the data set", remedy="Give the data it was predicted for")
     image = images[identity]
     amodal, visible = (
         None if raw.get(key) is None else rle.from_json(raw[key], (image.height, image.width))[0]
@@ -182,9 +188,12 @@ def _detection(raw: dict[str, Any], images: dict[int, ImageRecord], find: Find) 
     if raw.get("bbox") is not None:
         left, top, width, height = map(float, raw["bbox"])
         box = (left, top, left + width, top + height)
+        if not all(map(math.isfinite, box)):
+            raise ValueError(f"its box is {shortened(raw['bbox'])}")
     order = raw.get("depth_order")
-    order = None if order is None else int(order)
-    return Detection(image.id, raw["category_id"], float(raw["score"]), box, amodal, visible, order)
+    order = None if order is None else whole(order, "depth_order")
+    category_id = whole(raw["category_id"], "category_id")
+    return Detection(image.id, category_id, float(raw["score"]), box, amodal, visible, order)
 
 
 def write(detections: Sequence[Detection], path: str | Path) -> None:

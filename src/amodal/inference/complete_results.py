@@ -12,9 +12,10 @@ from amodal.annotations import TEXT_ID, Annotation, AnnotationSet, Category, Det
 from amodal.data import formats
 from amodal.errors import UserError
 from amodal.evaluation import results
-from amodal.files import find_images, read_image, read_json
+from amodal.files import read_json
 from amodal.inference.detected import Detected
 from amodal.inference.predictor import Occluders, Predictor
+from amodal.pictures import find_images, image_size, read_annotated_image
 
 
 def images_of(source: Path, predictions: Path, images: Path | None) -> AnnotationSet:
@@ -50,7 +51,7 @@ def _ids(files: Sequence[Path], stated: set[int | str]) -> list[int]:
 
 
 def _record(number: int, file: Path, folder: Path) -> ImageRecord:
-    height, width = read_image(file, upright=True).shape[:2]
+    height, width = image_size(file)
     return ImageRecord(number, str(file.relative_to(folder)), height, width, {TEXT_ID: file.stem})
 
 
@@ -82,7 +83,7 @@ def complete_results(
         places.setdefault(one.image_id, []).append(place)
     for image in tqdm([image for image in images.images if image.id in places], unit="image"):
         own = places[image.id]
-        pixels = read_image(images.image_folder / image.file_name, upright=True)
+        pixels = read_annotated_image(images.image_folder / image.file_name, (image.height, image.width))
         whole = _complete([found[place] for place in own], images.categories, pixels, predictor, occluders)
         for place, one in zip(own, whole, strict=True):
             found[place] = one

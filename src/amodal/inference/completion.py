@@ -10,10 +10,10 @@ from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
 from amodal.categories import key, labels_by_name, listed
 from amodal.errors import UserError
-from amodal.files import read_image
 from amodal.inference.careful import Care, believed
 from amodal.inference.predictor import Occluders, Predictor
 from amodal.inference.result import Result
+from amodal.pictures import read_annotated_image
 
 
 def complete_annotations(
@@ -56,7 +56,7 @@ def complete_annotations(
 
     completed: list[Annotation] = []
     for image in tqdm(annotation_set.images, unit="image"):
-        pixels = read_image(annotation_set.image_folder / image.file_name)
+        pixels = read_annotated_image(annotation_set.image_folder / image.file_name, (image.height, image.width))
         completed += _complete(annotation_set.by_image[image.id], image, pixels, prompt)
     return replace(annotation_set, annotations=completed)
 
@@ -82,14 +82,10 @@ def _complete(
     prompt: Callable[[np.ndarray, list[Annotation], np.ndarray | None], Result],
 ) -> Iterator[Annotation]:
     """The annotations of one image, in their order."""
-    size = (image.height, image.width)
-    if pixels.shape[:2] != size:
-        stated = f"{size[1]}x{size[0]}"
-        raise UserError(f"is {pixels.shape[1]}x{pixels.shape[0]}, the annotations say {stated}", file=image.file_name)
     areas = rle.areas([annotation.visible for annotation in annotations])
     chosen = [a for a, area in zip(annotations, areas, strict=True) if area and not a.is_crowd]
     crowds = [annotation.visible for annotation in annotations if annotation.is_crowd]
-    others = rle.decode([rle.union(crowds)], size)[0] if crowds else None
+    others = rle.decode([rle.union(crowds)], (image.height, image.width))[0] if crowds else None
     objects = prompt(pixels, chosen, others).to_annotations(image.id) if chosen else []
     found = {annotation.id: whole for annotation, whole in zip(chosen, objects, strict=True)}
     for annotation in annotations:

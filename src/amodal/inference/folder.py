@@ -18,6 +18,7 @@ from amodal.inference import ledger
 from amodal.inference.ledger import Ledger, Planned
 from amodal.inference.result import Result
 from amodal.inference.sheet import Tile, contact_sheet
+from amodal.pictures import read_image
 
 PREDICTIONS, IMAGES, SHEET = "predictions.json", "images.json", "sheet.jpg"
 SHEET_PICTURES = 24
@@ -145,6 +146,6 @@ def _key(source: Path) -> str:
 
 
 def _thumbnail(path: Path) -> Image.Image:
-    with Image.open(path) as picture:
-        picture.thumbnail((SHEET_SIDE, SHEET_SIDE), Image.Resampling.LANCZOS)
-        return picture.convert("RGB")
+    picture = Image.fromarray(read_image(path))
+    picture.thumbnail((SHEET_SIDE, SHEET_SIDE), Image.Resampling.LANCZOS)
+    return picture

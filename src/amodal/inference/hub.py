@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from amodal.errors import UserError
-from amodal.files import read_json, require_file
+from amodal.files import parse_json, read_json, require_file
 
 FILE = "model.safetensors"
 PATIENCE = 5.0
@@ -124,7 +124,7 @@ def _about(checkpoint: str | Path) -> dict[str, Any]:
     path = require_file(checkpoint, remedy="Give a model.safetensors that `amodal train` wrote")
     try:
         with safe_open(path, "np") as file:
-            return json.loads((file.metadata() or {})["about"])
+            return parse_json((file.metadata() or {})["about"], file=path)
     except (SafetensorError, KeyError) as error:
         raise UserError("is no checkpoint", file=path, remedy="Give one that `amodal train` wrote") from error
 

@@ -1,6 +1,5 @@
 """An exported model run by ONNX Runtime behind the predictor. No torch here."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from amodal.annotations import Category
+from amodal.annotations import categories_from_json
 from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.errors import UserError
-from amodal.files import require_file
+from amodal.files import parse_json, require_file
 from amodal.inference.completer import Completer
 from amodal.inference.predictor import Model, Pixels
 
@@ -39,7 +38,7 @@ class OnnxModel:
 
     def __init__(self, session: "InferenceSession", about: Mapping[str, str]) -> None:
         self.session = session
-        self.categories = [Category(**category) for category in json.loads(about["categories"])]
+        self.categories = categories_from_json(parse_json(about.get("categories", ""), file="its categories"))
         self._outputs = [output.name for output in self.session.get_outputs()]
         optional = {one.name for one in self.session.get_overridable_initializers()}
         self._threshold = SCORE_THRESHOLD if SCORE_THRESHOLD in optional else OLD_SCORE_THRESHOLD
@@ -58,7 +57,12 @@ class OnnxModel:
     def _detect(self, image: Pixels, score_threshold: float) -> BoxedMasks:
         pixels = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
         given = {INPUT: pixels, self._threshold: np.array(score_threshold, np.float32)}
-        values = [np.asarray(value) for value in self.session.run(None, given)]
+        try:
+            values = [np.asarray(value) for value in self.session.run(None, given)]
+        except Exception as error:  # ONNX Runtime's own errors have no common public base
+            reason = str(error).splitlines()[0]
+            problem = f"the exported model fails on an image of {image.shape[1]}x{image.shape[0]} pixels ({reason})"
+            raise UserError(problem, remedy="It may be too thin, or too large for the memory") from error
         outputs = dict(zip(self._outputs, values, strict=True))
         return BoxedMasks(
             outputs["boxes"], outputs["labels"], outputs["scores"], outputs.get("amodal"), outputs.get("visible")
@@ -86,17 +90,22 @@ def load(path: str | Path, device: str | None = None, *, threads: int | None = N
     options.log_severity_level = 3  # it warns of every input that may be left out
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=_providers(device))
-    except UserError:
-        raise
+        return _described(session)
+    except UserError as error:
+        raise UserError(error.problem, file=path, remedy=error.remedy or REMEDY) from error
     except Exception as error:  # ONNX Runtime's own errors have no common public base
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"cannot be read as an ONNX model ({reason})", file=path, remedy=REMEDY) from error
+
+
+def _described(session: "InferenceSession") -> Model:
+    """The model that a graph's own description tells of. Raises UserError and ONNX Runtime's errors."""
     about = session.get_modelmeta().custom_metadata_map
     if about.get("kind") == KIND:
         return OnnxModel(session, about)
     if about.get("kind") == COMPLETER_KIND:
         return Completer(partial(_completions, session))
-    raise UserError("is an ONNX model, but none of this toolkit", file=path, remedy=REMEDY)
+    raise UserError("is an ONNX model, but none of this toolkit")
 
 
 def _completions(session: "InferenceSession", crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

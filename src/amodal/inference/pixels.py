@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
 from amodal.errors import UserError
-from amodal.files import read_image
+from amodal.pictures import read_image, upright_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,9 +29,9 @@ def as_pixels(image: "ImageLike") -> UInt8[np.ndarray, "H W 3"]:
         UserError: A file that is missing or damaged, or an array that is no image.
     """
     if isinstance(image, str | Path):
-        return read_image(image, upright=True)
+        return read_image(image)
     if isinstance(image, Image.Image):
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        return upright_rgb(image)
     if isinstance(image, np.ndarray):
         return _array_pixels(image)
     torch = sys.modules.get("torch")  # whoever holds a tensor has imported it

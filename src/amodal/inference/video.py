@@ -15,12 +15,14 @@ from amodal.inference.film import SOUND, USUAL_RATE, filming, pyav
 from amodal.inference.predictor import Predictor
 from amodal.inference.render import Style, draw
 from amodal.inference.tracking import Tracker
+from amodal.pictures import MOST_PIXELS
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 
 class Painter:
@@ -93,7 +95,7 @@ def _demuxed(
             for frame in video.decode(packet):
                 yield upright(frame), float(frames / rate) if frame.time is None else frame.time
                 frames += 1
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, ValueError) as error:
         if frames == 0:
             raise UserError(f"cannot be decoded ({error})", file=source, remedy="Give another video") from error
         tqdm.write(f"amodal: {source}: damaged after frame {frames} ({error}); what comes before is written")
@@ -102,13 +104,26 @@ def _demuxed(
 def _opened(source: Path) -> "InputContainer":
     av = pyav()
     try:
-        container = av.open(str(source))
-    except av.error.FFmpegError as error:
+        container = av.open(str(source), metadata_errors="replace")
+    except (av.error.FFmpegError, ValueError) as error:
         raise UserError(f"cannot be read as a video ({error})", file=source, remedy="Give another file") from error
     if not container.streams.video:
         container.close()
         raise UserError("holds no pictures", file=source, remedy="Give a video")
+    problem = _too_much(container.streams.video[0])
+    if problem:
+        container.close()
+        raise UserError(problem, file=source, remedy="Give another video")
     return container
+
+
+def _too_much(video: "VideoStream") -> str | None:
+    """What is wrong with a stream that cannot be decoded here, from its header alone."""
+    if video.codec_context is None:
+        return "holds pictures of an unknown kind"
+    if video.width * video.height > MOST_PIXELS:
+        return f"claims frames of {video.width}x{video.height} pixels"
+    return None
 
 
 def _sound(container: "InputContainer", source: Path) -> "AudioStream | None":

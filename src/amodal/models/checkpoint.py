@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from amodal.annotations import Category
+from amodal import tensor_files
+from amodal.annotations import Category, categories_from_json
 from amodal.errors import UserError
-from amodal.files import replacing, require_file
+from amodal.files import replacing
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.config import ModelConfig
 from amodal.models.zoo import build, needs_prior
@@ -22,6 +22,7 @@ from amodal.settings import from_json, to_json
 KIND = "amodal model"
 PRIOR_PREFIX = "branch.prior."
 REMEDY = "Give a model.safetensors that `amodal train` wrote"
+OTHER = "It may be of another version"
 
 
 @dataclass(frozen=True)
@@ -60,28 +61,18 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
     Raises:
         UserError: The file is missing, damaged, of another kind, or does not fit its own settings.
     """
-    path = require_file(path, remedy=REMEDY)
+    tensors, about = tensor_files.read(path, KIND, REMEDY)
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("kind") != KIND:
-                kind = metadata.get("kind", "a file without a description")
-                raise UserError(f"not a checkpoint of this toolkit but {kind}", file=path, remedy=REMEDY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        about = json.loads(metadata["about"])
-        config = from_json(ModelConfig, about["config"])
-        categories = [Category(**category) for category in about["categories"]]
+        config = from_json(ModelConfig, about.get("config"))
+        categories = categories_from_json(about.get("categories"))
         model = _rebuild(config, categories, tensors)
     except UserError as error:
-        raise UserError(error.problem, file=path, record=error.record, remedy=error.remedy) from error
-    except SafetensorError as error:
-        raise UserError(f"not a checkpoint, or a damaged one ({error})", file=path, remedy=REMEDY) from error
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(error.problem, file=path, record=error.record, remedy=error.remedy or OTHER) from error
+    except Exception as error:  # settings can be of the right types and make no model
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"its weights do not fit its settings ({reason})", file=path, remedy="It may be of another version"
-        ) from error
-    return Checkpoint(model.to(device).eval(), config, categories, about["details"])
+        raise UserError(f"its settings make no model ({reason})", file=path, remedy=OTHER) from error
+    details = about.get("details")
+    return Checkpoint(model.to(device).eval(), config, categories, details if isinstance(details, dict) else {})
 
 
 def _rebuild(config: ModelConfig, categories: Sequence[Category], tensors: dict[str, torch.Tensor]) -> AmodalRCNN:
@@ -89,6 +80,11 @@ def _rebuild(config: ModelConfig, categories: Sequence[Category], tensors: dict[
     if needs_prior(config):
         own = {k.removeprefix(PRIOR_PREFIX): v for k, v in tensors.items() if k.startswith(PRIOR_PREFIX)}
         prior = ShapePrior.from_tensors(own, categories)
-    model = build(config, len(categories), prior, pretrained=False)
-    model.load_state_dict(tensors)
+    try:
+        tensor_files.require_fit(lambda: build(config, len(categories), prior, pretrained=False), tensors)
+        model = build(config, len(categories), prior, pretrained=False)
+        model.load_state_dict(tensors)
+    except (UserError, RuntimeError) as error:
+        reason = error.problem if isinstance(error, UserError) else str(error).splitlines()[0]
+        raise UserError(f"its weights do not fit its settings ({reason})", remedy=OTHER) from error
     return model

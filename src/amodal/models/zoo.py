@@ -5,7 +5,6 @@ from collections.abc import Callable
 from torch import nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from amodal.errors import UserError
 from amodal.models.aisformer import AISFormer
@@ -20,6 +19,7 @@ from amodal.models.mask_rcnn import MaskRCNN
 from amodal.models.orcnn import ORCNN
 from amodal.models.reclassification import Reclassifier
 from amodal.models.regions import RegionPooler
+from amodal.models.resizing import Resize
 from amodal.models.sln import SIDE as SLN_SIDE
 from amodal.models.sln import SLN
 from amodal.models.two_heads import TwoHeads
@@ -48,7 +48,7 @@ def build(
     backbone = build_backbone(config.backbone, pretrained=pretrained)
     detector = config.detector
     return AmodalRCNN(
-        resize=GeneralizedRCNNTransform(detector.min_size, detector.max_size, IMAGENET_MEAN, IMAGENET_STD),  # type: ignore[arg-type]
+        resize=Resize(detector.min_size, detector.max_size, IMAGENET_MEAN, IMAGENET_STD),  # type: ignore[arg-type]
         backbone=backbone,
         propose=_rpn(backbone.out_channels, detector),
         boxes=BoxStage(backbone.out_channels, num_classes, detector),

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from amodal.errors import UserError
+from amodal.tensor_files import require_fit
 
 MASK_SIDE = 28
 EMBEDDING_SIDES = {2: 7, 3: 4}
@@ -53,11 +54,14 @@ class MaskAutoencoder(nn.Module):
         depth = sum(name.startswith("encoder.") and name.endswith(".weight") for name in tensors)
         if depth not in EMBEDDING_SIDES:
             raise UserError(f"these tensors hold {depth} encoder convolutions: no mask auto-encoder")
-        autoencoder = cls(depth, len(tensors["encoder.0.weight"]))
+        channels = _channels(tensors.get("encoder.0.weight"))
         try:
+            require_fit(lambda: cls(depth, channels), tensors)
+            autoencoder = cls(depth, channels)
             autoencoder.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise UserError(f"no mask auto-encoder ({' '.join(str(error).split())})") from error
+        except (UserError, RuntimeError) as error:
+            reason = error.problem if isinstance(error, UserError) else " ".join(str(error).split())
+            raise UserError(f"no mask auto-encoder ({reason})") from error
         return autoencoder
 
     @property
@@ -84,3 +88,8 @@ class MaskAutoencoder(nn.Module):
     def forward(self, masks: Float[Tensor, "R 1 28 28"]) -> Float[Tensor, "R 1 28 28"]:
         """Reconstructions of `masks`, as probabilities."""
         return self.decode(self.encode(masks))
+
+
+def _channels(weight: Tensor | None) -> int:
+    """The width that the encoder's first convolution has; 1 where there is none."""
+    return max(len(weight), 1) if weight is not None and weight.dim() else 1

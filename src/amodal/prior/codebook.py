@@ -24,8 +24,13 @@ class CodeBook(nn.Module):
 
     def __init__(self, codes: Float[Tensor, "K V D"], counts: Int64[Tensor, " K"]) -> None:
         super().__init__()
-        if codes.shape[1] == 0:
+        if codes.dim() != 3 or counts.shape != codes.shape[:1]:
+            shapes = f"{tuple(codes.shape)} with counts {tuple(counts.shape)}"
+            raise UserError(f"codes of shape {shapes} are no code book")
+        if codes.shape[1] == 0 or not codes.shape[0]:
             raise UserError("a code book needs a code of at least one class")
+        if counts.device.type != "meta" and not (int(counts.min()) >= 0 and int(counts.max()) <= codes.shape[1]):
+            raise UserError("the code book counts codes that it does not have")
         self.register_buffer("codes", codes)
         self.register_buffer("counts", counts)
         self.register_buffer("norms", codes.square().sum(2), persistent=False)

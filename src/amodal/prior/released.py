@@ -4,7 +4,9 @@ A `.npy` code book is a pickle, and unpickling runs whatever the file says. So n
 used: plain stand-ins take the place of the few names that an array's pickle mentions, and any other name is refused.
 """
 
+import io
 import pickle
+import pickletools
 import re
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -18,6 +20,8 @@ from amodal.files import require_file
 from amodal.prior.autoencoder import MaskAutoencoder
 from amodal.prior.codebook import CodeBook
 
+SMALL = 2**28
+"""Bytes that a code book may take in memory, however little of it is in the file."""
 _RELEASED_NAME = re.compile(r"(?:mask_fcn_(?P<part>enc|dec)(?P<index>[1-3])(?:\.1)?|outconv\.0)\.(?P<kind>weight|bias)")
 
 
@@ -61,8 +65,7 @@ def load_codebook(path: str | Path, num_classes: int | None = None) -> CodeBook:
     """
     path = require_file(path)
     try:
-        with path.open("rb") as file:
-            classes = _class_arrays(_read_pickled_array(file))
+        classes = _class_arrays(_read_pickled_array(io.BytesIO(path.read_bytes())))
         return _book(classes, num_classes)
     except UserError as error:
         raise UserError(error.problem, file=path, remedy="Give one of the authors' code books") from error
@@ -81,7 +84,11 @@ def _book(classes: dict[int, np.ndarray], num_classes: int | None) -> CodeBook:
         num_classes = highest + 1
     if highest >= num_classes:
         raise UserError(f"has a class {highest}, of {num_classes} classes counted from 0")
-    empty = np.zeros((0, sizes.pop()), np.float32)
+    size, longest = sizes.pop(), max(len(codes) for codes in filled.values())
+    there = sum(codes.nbytes for codes in filled.values())
+    if 4 * num_classes * longest * size > max(SMALL, 8 * there):
+        raise UserError(f"{len(filled)} filled classes of {num_classes}, {longest} codes at most: too much is empty")
+    empty = np.zeros((0, size), np.float32)
     return CodeBook.from_classes([torch.from_numpy(filled.get(index, empty)) for index in range(num_classes)])
 
 
@@ -107,10 +114,21 @@ def _read_pickled_array(file: BinaryIO) -> object:
     _, _, dtype = read_header(file)
     if not dtype.hasobject:
         raise UserError(f"is an array of {dtype}, not a pickled dict of arrays by class")
+    _check_places(file)
     array = _ArrayUnpickler(file).load()
     if not isinstance(array, _Array):
         raise UserError("does not hold an array")
     return array.single_object()
+
+
+def _check_places(file: BinaryIO) -> None:
+    """Raises ValueError where a pickle is cut short, or keeps things at places as far away as no file has things."""
+    start = file.tell()
+    data = file.read()
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name.endswith("PUT") and argument is not None and int(argument) > len(data):
+            raise ValueError(f"a place of number {argument}")
+    file.seek(start)
 
 
 class _Dtype:

@@ -9,14 +9,14 @@ from typing import Any, Self
 
 import torch
 from jaxtyping import Bool, Float, Int64
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from amodal.annotations import Category
+from amodal import tensor_files
+from amodal.annotations import Category, categories_from_json
 from amodal.categories import order_problem
 from amodal.errors import UserError
-from amodal.files import replacing, require_file
+from amodal.files import replacing
 from amodal.prior.autoencoder import MASK_SIDE, MaskAutoencoder
 from amodal.prior.codebook import CodeBook
 
@@ -164,20 +164,13 @@ class ShapePrior(nn.Module):
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Reads what `save` wrote. Raises UserError for a missing file or one of another kind."""
-        path = require_file(path, remedy=MAKE_ONE)
+        tensors, about = tensor_files.read(path, KIND, MAKE_ONE)
         try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("kind") != KIND:
-                    raise UserError("is not a shape prior", remedy=MAKE_ONE)
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            about = json.loads(metadata["about"])
-            categories = [Category(**category) for category in about["categories"]]
-            return cls.from_tensors(tensors, categories, about["details"])
+            details = about.get("details")
+            categories = categories_from_json(about.get("categories"))
+            return cls.from_tensors(tensors, categories, details if isinstance(details, dict) else {})
         except UserError as error:
-            raise UserError(error.problem, file=path, remedy=error.remedy) from error
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"cannot be read as a shape prior ({error})", file=path, remedy=MAKE_ONE) from error
+            raise UserError(error.problem, file=path, remedy=error.remedy or MAKE_ONE) from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet
 from amodal.errors import UserError
-from amodal.files import read_image
+from amodal.pictures import read_annotated_image
 from amodal.synthesis.config import Split, part_of
 from amodal.synthesis.cutouts import CutOut, Recent, choose, num_bytes_of, tight
 from amodal.synthesis.wholeness import has_amodal_masks, whole
@@ -90,13 +90,7 @@ class AnnotatedCutOuts:
     def _read(self, label: int, annotation: Annotation) -> CutOut:
         record = self._images[annotation.image_id]
         path = self.folder / record.file_name
-        pixels = read_image(path)
-        if pixels.shape[:2] != (record.height, record.width):
-            raise UserError(
-                f"is {pixels.shape[1]}x{pixels.shape[0]} pixels, annotated as {record.width}x{record.height}",
-                file=path,
-                remedy="Take the images that the annotations were made on",
-            )
+        pixels = read_annotated_image(path, (record.height, record.width))
         left, top, width, height = map(int, rle.boxes([annotation.amodal])[0])
         box = np.s_[top - 1 : top + height + 1, left - 1 : left + width + 1]  # one pixel more, for the soft edge
         mask = rle.decode([annotation.amodal], pixels.shape[:2])[0][box]

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from amodal.errors import UserError
-from amodal.files import find_images, read_image
+from amodal.pictures import find_images, read_image
 from amodal.synthesis.config import Split, part_of
 from amodal.synthesis.cutouts import Recent, choose, num_bytes_of_image
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from amodal.errors import UserError
-from amodal.files import IMAGE_SUFFIXES, read_rgba
+from amodal.pictures import IMAGE_SUFFIXES, read_rgba
 from amodal.synthesis.config import Split, part_of
 
 Value = TypeVar("Value")

@@ -12,7 +12,7 @@ from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet
 from amodal.categories import key, labels_by_name, listed
 from amodal.errors import UserError
-from amodal.files import read_image
+from amodal.pictures import read_annotated_image
 from amodal.synthesis.wholeness import has_amodal_masks, whole
 
 
@@ -89,14 +89,8 @@ class Photographs:
     def __getitem__(self, index: int) -> Photograph:
         """A photograph, read from its file. Raises UserError where that is missing, damaged or of another size."""
         record = self.images[index]
-        pixels = read_image(self.folder / record.file_name)
         size = (record.height, record.width)
-        if pixels.shape[:2] != size:
-            raise UserError(
-                f"is {pixels.shape[1]}x{pixels.shape[0]}, the annotations say {record.width}x{record.height}",
-                file=self.folder / record.file_name,
-                remedy="Use the images that were annotated",
-            )
+        pixels = read_annotated_image(self.folder / record.file_name, size)
         everything = self._objects[record.id]
         scale = self.side / max(size)
         least = max(round(self.min_area / scale**2), 1)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.errors import UserError
-from amodal.files import write_image
+from amodal.pictures import write_image
 from amodal.synthesis.backgrounds import Backgrounds
 from amodal.synthesis.composition import Scene, compose, encode_scene, scene_rng
 from amodal.synthesis.config import SceneConfig

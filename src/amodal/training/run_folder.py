@@ -11,10 +11,9 @@ tensorboard/             the same as curves, and pictures of validation images
 """
 
 import json
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeGuard
 
 import torch
 from torch import Tensor
@@ -127,12 +126,24 @@ def load_state(folder: Path) -> TrainingState | None:
     remedy = "Remove the file to start from the first step"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # a damaged pickle may raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"cannot be read as a training state ({reason})", file=path, remedy=remedy) from error
-    if not isinstance(state, dict) or state.keys() != TrainingState.__annotations__.keys():
+    if not _is_state(state):
         raise UserError("is not the state of a training run", file=path, remedy=remedy)
-    return state  # type: ignore[return-value]
+    return state
+
+
+def _is_state(state: Any) -> TypeGuard[TrainingState]:
+    return (
+        isinstance(state, dict)
+        and state.keys() == TrainingState.__annotations__.keys()
+        and type(state["step"]) is int
+        and state["step"] >= 0
+        and isinstance(state["seconds"], float)
+        and isinstance(state["model"], dict)
+        and isinstance(state["optimiser"], dict)
+    )
 
 
 def restore(state: TrainingState, model: torch.nn.Module, optimiser: torch.optim.Optimizer, folder: Path) -> None:
@@ -140,9 +151,10 @@ def restore(state: TrainingState, model: torch.nn.Module, optimiser: torch.optim
     try:
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
-    except (RuntimeError, ValueError, KeyError) as error:
+    except Exception as error:  # neither looks at what it is given before it uses it
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
-            f"does not fit this model ({str(error).splitlines()[0]})",
+            f"does not fit this model ({reason})",
             file=folder / STATE,
             remedy="Resume with the version and settings that wrote it, or choose another --out",
         ) from error
@@ -157,11 +169,14 @@ def note(folder: Path, name: str, numbers: Mapping[str, float | None]) -> None:
 def notes(folder: Path, name: str) -> list[dict[str, float]]:
     """The lines of such a file; one that was cut off by a crash, and all after it, are left out."""
     path, lines = folder / name, []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(line, dict) or type(line.get("step")) is not int:
+            break
+        lines.append(line)
     return lines
 
 
