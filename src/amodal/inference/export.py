@@ -27,6 +27,7 @@ from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import SMALLEST_SIDE
 from amodal.models.branch import RegionMasks
 from amodal.models.regions import STRIDES, RegionPooler, Regions
+from amodal.models.rescoring import across_classes
 from amodal.prior.shape_prior import ShapePrior
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Traceable(nn.Module):
         regions, scores = _at(torch.where(bounds >= score_threshold)[0], regions, scores)
         if not model.branch.rescores:
             kept = suppressed(regions, scores, size, config.nms_threshold)[: config.detections_per_image]
+            kept = across_classes(kept, regions.boxes[kept], scores[kept], config.cross_class_nms_threshold)
             regions, scores = _at(kept, regions, scores)
             masks = model.branch.predict(features, regions)
         else:
@@ -124,6 +126,7 @@ class Traceable(nn.Module):
             scores = model.branch.rescored(scores, masks.factors)
             kept = suppressed(regions, scores, size, config.nms_threshold)
             kept = kept[scores[kept] >= score_threshold][: config.detections_per_image]
+            kept = across_classes(kept, regions.boxes[kept], scores[kept], config.cross_class_nms_threshold)
             amodal, visible = (None if mask is None else mask[kept] for mask in (masks.amodal, masks.visible))
             masks = RegionMasks(amodal, visible)
             regions, scores = _at(kept, regions, scores)

@@ -17,7 +17,7 @@ from amodal.models.boxes import BoxStage, all_regions
 from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.models.prompting import cropped, grown, named
 from amodal.models.regions import BatchTruth, Regions
-from amodal.models.rescoring import Candidates, SuppressionLimits, suppress_rescored
+from amodal.models.rescoring import Candidates, SuppressionLimits, across_classes, suppress_rescored
 
 Image = Float[Tensor, "3 _ _"] | UInt8[Tensor, "3 _ _"]
 STEP_CPU, STEP_GPU = 16, 128
@@ -131,6 +131,9 @@ class AmodalRCNN(nn.Module):
         limits = SuppressionLimits(config.nms_threshold, config.detections_per_image, score_threshold)
         step = STEP_CPU if candidates.boxes.device.type == "cpu" else STEP_GPU
         kept, scores = suppress_rescored(bounded, lazy.corrections, limits, step)
+        places = torch.arange(len(kept), device=kept.device)
+        places = across_classes(places, regions.boxes[kept], scores, config.cross_class_nms_threshold)
+        kept, scores = kept[places], scores[places]
         return regions[kept], scores, lazy.masks(kept, coarse=coarse)
 
     def _as_input(self, image: Tensor) -> Float[Tensor, "3 _ _"]:
