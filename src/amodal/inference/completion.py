@@ -30,7 +30,7 @@ def complete_annotations(
     The depth order is read off the new masks.
 
     Args:
-        annotation_set: Visible masks; amodal ones, if there are any, are replaced.
+        annotation_set: Visible masks; amodal ones, if there are any, are replaced where an object is completed.
         predictor: The model.
         any_category: Let the model name every object for itself, where its categories are not the data set's.
         occluders: What may hide an object: anything in its image, or only what is annotated there.
@@ -93,4 +93,6 @@ def _complete(
         if other is None:
             yield replace(annotation, depth_order=None)
         else:
-            yield replace(annotation, amodal=other.amodal, visible=other.visible, depth_order=other.depth_order)
+            is_completed = other.amodal != other.visible  # else an amodal mask that is annotated already stays
+            amodal = other.amodal if is_completed else annotation.amodal
+            yield replace(annotation, amodal=amodal, visible=other.visible, depth_order=other.depth_order)
