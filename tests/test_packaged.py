@@ -1,8 +1,11 @@
-"""The model in the package: it loads by its name, and knows drawn objects that it was not trained on."""
+"""The models in the package: they load by their names, are small, and know what they were not trained on."""
 
 import json
+import tomllib
+from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors import safe_open
 
 import amodal
@@ -12,17 +15,43 @@ from amodal.synthesis.composition import compose, scene_rng
 from amodal.synthesis.config import SceneConfig
 from amodal.synthesis.shapes import DrawnCutOuts
 
-
-def test_it_is_small_and_says_what_it_is():
-    assert (PACKAGED / "demo.safetensors").stat().st_size <= 20e6
-    assert "amodal AP" in (PACKAGED / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
 
 
-def test_it_tells_nothing_of_the_machine_that_it_was_trained_on():
-    with safe_open(PACKAGED / "demo.safetensors", "np") as file:
+def test_together_they_are_small_and_the_card_says_what_they_are():
+    left_out = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    shipped = [
+        path for path in PACKAGED.glob("*.safetensors") if f"src/amodal/weights/{path.name}" not in left_out["exclude"]
+    ]
+    assert {path.stem for path in shipped} == {"photos", "completer"}
+    assert sum(path.stat().st_size for path in shipped) <= 40e6
+    card = (PACKAGED / "README.md").read_text()
+    assert "amodal AP" in card and all(f"# {path.stem}" in card for path in shipped)
+
+
+@pytest.mark.parametrize("name", ["demo", "photos", "completer"])
+def test_they_tell_nothing_of_the_machine_that_they_were_trained_on(name: str):
+    with safe_open(PACKAGED / f"{name}.safetensors", "np") as file:
         about = json.loads(file.metadata()["about"])
-    assert about["details"]["training"]["recipe"] == "demo"
     assert "/" not in json.dumps(about)
+
+
+def test_photos_finds_people_in_a_photograph():
+    result = amodal.load("photos", "cpu").predict(amodal.sample(), score_threshold=0.3)
+    assert "person" in result.names
+
+
+def test_the_completer_leaves_a_whole_disc_alone_and_completes_a_covered_one():
+    image = np.full((120, 160, 3), 200, np.uint8)
+    rows, columns = np.ogrid[:120, :160]
+    disc, bar = (rows - 60) ** 2 + (columns - 70) ** 2 <= 40**2, np.broadcast_to(abs(columns - 85) <= 12, (120, 160))
+    image[disc] = (200, 60, 50)
+    completer = amodal.load("completer", "cpu")
+    whole = completer.complete(image, visible_masks=disc[None]).masks[0]
+    assert (whole & disc).sum() / (whole | disc).sum() > 0.98
+    image[bar] = (60, 90, 60)
+    covered = completer.complete(image, visible_masks=np.stack([disc & ~bar, bar])).masks[0]
+    assert (covered & disc).sum() / (covered | disc).sum() > 0.95 > (disc & ~bar).sum() / disc.sum()
 
 
 def test_it_finds_most_of_what_is_drawn():

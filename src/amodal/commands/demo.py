@@ -9,7 +9,7 @@ from amodal.commands.declared import READS, Within
 
 
 def demo(
-    checkpoint: Annotated[str, tyro.conf.Positional, READS] = "demo",
+    checkpoint: Annotated[str, tyro.conf.Positional, READS] = "photos",
     *,
     host: str = "127.0.0.1",
     port: Annotated[int, Within(0, 65535)] = 7860,

@@ -55,7 +55,7 @@ def predict(
         images: Images, videos, folders of images; or camera, camera:1, /dev/video0, rtsp://... A checkpoint or .onnx
             file may stand before them in place of --model.
         model: A checkpoint, an exported .onnx model, hf://USER/MODEL, or the name of a model in the package, which is
-            "demo" and the default; or coco, torchvision's Mask R-CNN for COCO's categories, downloaded on first use.
+            "photos" and the default; or coco, torchvision's Mask R-CNN for COCO's categories, downloaded on first use.
         out: Folder to write to.
         how: What is looked for and drawn.
         resume: Keep the results that are there, and do what is missing.
@@ -96,7 +96,7 @@ def _model_and_sources(model: str | None, given: tuple[str, ...]) -> tuple[str, 
     is_first = bool(given) and is_model(given[0])
     if is_first and model is not None:
         raise UserError(f"two models given, {model} and {given[0]}", remedy="Give one")
-    model, sources = (given[0], given[1:]) if is_first else (model or "demo", given)
+    model, sources = (given[0], given[1:]) if is_first else (model or "photos", given)
     if not sources:
         raise UserError("no images given", remedy="amodal predict [MODEL] IMAGE_OR_FOLDER ...")
     return model, sources

@@ -18,8 +18,10 @@ BATCH = 8
 """Objects that the network sees at a time."""
 MASK_THRESHOLD = 0.45
 """A cell is the object's where its probability is above this: lower than one half, since IoU pays for reaching out."""
-OCCLUDED_THRESHOLD = 0.9
-"""An object stays as it is unless something of it is hidden with a higher probability than this."""
+OCCLUDED_THRESHOLD = 0.8
+"""An object stays as it is unless something of it is hidden with a higher probability than this. Chosen on composed
+validation photographs, so that 98 of 100 whole objects stay whole; 0.5 completes more of what is covered, and 10 of 100
+whole objects with it."""
 MIN_GROWTH = 0.02
 """Completions that add a smaller share of the visible area are dropped: they are noise of the outline."""
 

@@ -18,7 +18,7 @@ def model_file(name: str | Path) -> Path:
 
     Args:
         name: A checkpoint (`.safetensors`), an exported model (`.onnx`), the name of a model that comes with the
-            package ("demo"), or `hf://USER/MODEL` on the Hugging Face hub.
+            package ("photos", "completer"), or `hf://USER/MODEL` on the Hugging Face hub.
 
     Raises:
         UserError: There is none.

@@ -193,8 +193,8 @@ def load(path: str | Path, device: str | None = None) -> Predictor:
 
     Args:
         path: A checkpoint (`.safetensors`), an exported model (`.onnx`, which needs no torch), the name of a model
-            that comes with the package ("demo"), `hf://USER/MODEL` on the Hugging Face hub, or "coco": torchvision's
-            Mask R-CNN, downloaded on first use, whose visible masks the completer in the package makes whole.
+            that comes with the package ("photos", "completer"), `hf://USER/MODEL` on the Hugging Face hub, or "coco":
+            torchvision's Mask R-CNN, downloaded on first use, whose visible masks the packaged completer makes whole.
         device: "cpu", "cuda", "cuda:1"; the GPU where there is one by default.
 
     Raises:

@@ -6,6 +6,6 @@ from pathlib import Path
 def sample() -> Path:
     """The path of a photograph that comes with the package: an astronaut behind a cup, 480 x 480 pixels.
 
-    >>> amodal.load("demo").predict(amodal.sample())  # doctest: +SKIP
+    >>> amodal.load("photos").predict(amodal.sample())  # doctest: +SKIP
     """
     return Path(__file__).parent / "sample.jpg"
