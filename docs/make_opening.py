@@ -1,4 +1,4 @@
-"""Draws README's first picture: photographs free of copyright, as the packaged detector sees them.
+"""Draws README's first picture, and the model zoo's failures: photographs free of copyright, as `photos` sees them.
 
     python docs/make_opening.py            # --model coco where its weights can be downloaded
 
@@ -19,7 +19,9 @@ import amodal
 from amodal.inference.render import Style
 from amodal.inference.sheet import Tile, contact_sheet
 
-TARGET = Path(__file__).parent / "images" / "predictions.jpg"
+IMAGES = Path(__file__).parent / "images"
+TARGETS = {"predictions.jpg": ("cat", "cat behind a cup"), "failures.jpg": ("astronaut", "behind a cup")}
+"""Which photographs each picture shows."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Settings:
     """The name of a model, or its file."""
     score: float = 0.5
     """Objects that score less are left out."""
-    out: Path = TARGET
-    """The picture."""
+    out: Path = IMAGES
+    """Folder of the pictures."""
 
 
 def photographs() -> dict[str, Image.Image]:
@@ -43,20 +45,22 @@ def photographs() -> dict[str, Image.Image]:
     return {"astronaut": astronaut, "behind a cup": sample(), "cat": cat, "cat behind a cup": covered}
 
 
-def opening(model: str, score: float) -> Image.Image:
+def opening(model: str, score: float, names: tuple[str, ...]) -> Image.Image:
     """Each photograph above what the model says of it."""
     predictor = amodal.load(model)
-    tiles = [Tile(picture, name) for name, picture in photographs().items()]
-    for picture in photographs().values():
+    chosen = {name: photographs()[name] for name in names}
+    tiles = [Tile(picture, name) for name, picture in chosen.items()]
+    for picture in chosen.values():
         pixels = np.asarray(picture)
         tiles.append(Tile(predictor.predict(pixels, score_threshold=score).draw(pixels, Style(scale=2))))
-    return contact_sheet(tiles, columns=4, side=300)
+    return contact_sheet(tiles, columns=len(names), side=420)
 
 
 def main(settings: Settings) -> None:
-    """Writes the picture."""
-    opening(settings.model, settings.score).save(settings.out, quality=85, optimize=True)
-    print(f"{settings.out}: {settings.out.stat().st_size / 1000:.0f} kB")
+    """Writes the pictures."""
+    for file, names in TARGETS.items():
+        opening(settings.model, settings.score, names).save(settings.out / file, quality=85, optimize=True)
+        print(f"{settings.out / file}: {(settings.out / file).stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":
