@@ -43,7 +43,7 @@ class CompleterTraining:
     """Longer side of the photographs, in pixels."""
     drawn_share: float = 0.12
     """Share of scenes that are made of drawn objects alone, for other shapes than the photographs have."""
-    steps: int = 4500
+    steps: int = 9000
     """Steps of the whole run."""
     batch_size: int = 16
     """Crops of a step."""
