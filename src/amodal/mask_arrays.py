@@ -16,8 +16,8 @@ def window(mask: Bool[np.ndarray, "H W"]) -> Window:
     >>> window(np.array([[False, False], [False, True]]))
     (slice(1, 2, None), slice(1, 2, None))
     """
-    rows = _extent(mask.any(axis=1))
-    return rows, _extent(mask[rows].any(axis=0))
+    rows = _extent(np.asarray(mask.any(axis=1)))
+    return rows, _extent(np.asarray(mask[rows].any(axis=0)))
 
 
 def boxes(masks: Bool[np.ndarray, "N H W"]) -> Float32[np.ndarray, "N 4"]:
