@@ -36,7 +36,7 @@ def run(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(world)
     monkeypatch.setattr(recipes, "demo", lambda _: small)
     monkeypatch.setattr(model_files, "PACKAGED", world / "runs" / "packaged")
-    documentation.save_model(world / "runs" / "packaged" / "demo.safetensors")
+    documentation.save_model(world / "runs" / "packaged" / "photos.safetensors")
     documentation.save_completer(world / "runs" / "packaged" / "completer.safetensors")
     return world
 
