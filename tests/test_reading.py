@@ -17,6 +17,9 @@ from small_models import SMALL, small_model, small_prior
 
 from amodal import rle
 from amodal.annotations import AnnotationSet, Category, ImageRecord
+from amodal.completion import checkpoint as completer_checkpoint
+from amodal.completion import network
+from amodal.completion.config import CompleterConfig
 from amodal.data import formats
 from amodal.errors import MOST_CHARACTERS, UserError
 from amodal.evaluation import results
@@ -225,7 +228,11 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     "change",
     [
         *({"config.detector.box_width": 200_000}, {"config.mask.num_convs": 10**7}, {"config.mask.width": 10**6}),
-        *({"config.backbone.fpn_channels": 10**6}, {"config.vrsp.reclassification_width": 10**6}),
+        *(
+            {"config.backbone.fpn_channels": -8},
+            {"config.backbone.fpn_channels": 10**6},
+            {"config.vrsp.reclassification_width": 10**6},
+        ),
         *({"config.method": "sln", "config.sln.levels": 10**6}, {"config.backbone.name": "resnet50"}),
         *({"categories": []}, {"categories": [{"id": "x", "name": 3}]}, {"categories": 5}, {"config": []}),
     ],
@@ -241,6 +248,14 @@ def test_a_model_is_built_only_of_the_tensors_that_are_there(
         checkpoint.load(path)
     assert "alloc" not in str(error.value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # KiB
+
+
+def test_a_completer_whose_settings_make_no_network(tmp_path: Path) -> None:
+    path, config = tmp_path / "completer.safetensors", CompleterConfig()
+    completer_checkpoint.save(path, network.build(config), {}, half=True)
+    with_description(path, {"config.prototypes": -96})
+    with pytest.raises(UserError, match=r"completer\.safetensors: nothing can be made of them"):
+        completer_checkpoint.load(path)
 
 
 def test_a_whole_model_is_still_read(tmp_path: Path, model_file: bytes) -> None:

@@ -50,7 +50,7 @@ def read(path: str | Path, kind: str, remedy: str) -> tuple[dict[str, Tensor], d
 
 
 def require_fit(make: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) -> None:
-    """Raises UserError where a module's state is not of these tensors: before memory is asked for it.
+    """Raises UserError where a module cannot be made, or its state is not of these tensors, before memory is asked for.
 
     It is made without numbers (torch's meta device), and not far beyond the number of tensors.
     """
@@ -64,6 +64,11 @@ def require_fit(make: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) ->
     try:
         with torch.device("meta"):
             asked = make().state_dict()
+    except UserError:
+        raise
+    except Exception as error:  # settings can be of the right types and make no module
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"nothing can be made of them ({reason})") from error
     finally:
         counting.remove()
     for name, wanted in asked.items():
