@@ -26,7 +26,16 @@ from amodal.inference.completion import complete_annotations
 from amodal.inference.eager import TorchModel
 from amodal.inference.pixels import as_pixels
 from amodal.inference.predictor import Predictor
-from amodal.pictures import OtherSize, check_image, image_size, read_annotated_image, read_image, read_mask, read_rgba
+from amodal.pictures import (
+    OtherSize,
+    check_image,
+    image_size,
+    read_annotated_image,
+    read_image,
+    read_mask,
+    read_rgba,
+    write_image,
+)
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import FolderBackgrounds
 
@@ -195,6 +204,12 @@ def test_small_and_thin_pictures_have_results(tmp_path: Path, predictor: Predict
     assert (result.boxes <= [width, height, width, height]).all()
     one = predictor.complete(path, boxes=[[0, 0, width, height]], labels=[1])
     assert len(one) == 1
+
+
+def test_a_picture_that_its_format_cannot_hold_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a\.jpg: cannot be written as JPEG"):
+        write_image(tmp_path / "a.jpg", np.zeros((1, 70_000, 3), np.uint8))
+    assert not list(tmp_path.iterdir())
 
 
 # One rule for turned photographs

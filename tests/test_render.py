@@ -106,6 +106,8 @@ def test_small_images_are_enlarged_large_ones_are_not():
 
     assert size_of(160, 320) == (2 * READABLE, READABLE)
     assert size_of(READABLE + 1, 900) == (900, READABLE + 1)
+    assert size_of(1, 2000) == (4096, 2)
+    assert size_of(1, 5000) == (5000, 1)
 
 
 def test_empty_masks_and_single_kinds_of_masks_are_drawn():

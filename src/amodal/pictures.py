@@ -166,7 +166,7 @@ def write_image(path: str | Path, image: np.ndarray | Image.Image, **options: An
         options: Pillow's for this format, such as `quality`.
 
     Raises:
-        UserError: The ending is of no picture, or the disk is full.
+        UserError: The ending is of no picture, the format holds no such picture, or the disk is full.
     """
     path = Path(path)
     kind = Image.registered_extensions().get(path.suffix.lower())
@@ -174,7 +174,10 @@ def write_image(path: str | Path, image: np.ndarray | Image.Image, **options: An
         raise UserError(f"no picture's ending: '{path.suffix}'", file=path, remedy="Take .png, .jpg or .webp")
     # Pillow itself, given a path, goes on without a word where a full disk takes a part of a JPEG.
     encoded = io.BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(encoded, kind, **options)
+    try:
+        (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(encoded, kind, **options)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot be written as {kind} ({error})", file=path, remedy="Take another size") from error
     with replacing(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())
 

@@ -14,7 +14,7 @@ from PIL import Image
 from amodal.demo.session import LEAST_SCORE, MOST_BYTES, MOST_PIXELS, Session, open_picture
 from amodal.errors import UserError
 from amodal.inference.predictor import Predictor
-from amodal.inference.render import READABLE, Style
+from amodal.inference.render import Style, readable_scale
 
 Kind = Literal["both", "visible", "hidden"]
 SHOW: dict[Kind, str] = {"both": "Seen and hidden", "visible": "Seen only", "hidden": "Hidden only"}
@@ -177,4 +177,4 @@ def _path_of(upload: ImageData | None) -> str | None:
 
 def _scale(opened: Session) -> float:
     """Pixels of the shown picture for each of the image; clicks come back in the former."""
-    return max(1.0, READABLE / min(opened.result.size))
+    return readable_scale(*opened.result.size)

@@ -19,7 +19,9 @@ from amodal.inference.labels import Label, draw_labels
 from amodal.inference.result import Result
 
 READABLE = 640
-"""Images with a shorter short side than this are enlarged, so that names can be read."""
+"""Images with a shorter short side than this are enlarged, so that names can be read..."""
+LONGEST_ENLARGED = 4096
+"""...but none beyond this long side: of a thin image that would be millions of pixels, and more than a JPEG holds."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class _Layers:
     """The line where the seen part ends."""
 
 
+def readable_scale(height: int, width: int) -> float:
+    """How many times an image is enlarged, at least 1."""
+    return max(1.0, min(READABLE / min(height, width), LONGEST_ENLARGED / max(height, width)))
+
+
 def draw(
     image: UInt8[np.ndarray, "H W 3"], result: Result, style: Style, identities: Sequence[int] | None = None
 ) -> Image.Image:
@@ -64,7 +71,7 @@ def draw(
     height, width = image.shape[:2]
     if (height, width) != result.size:
         raise ValueError(f"image {height}x{width}, masks {result.size[0]}x{result.size[1]}")
-    scale = style.scale or max(1.0, READABLE / min(height, width))
+    scale = style.scale or readable_scale(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     pixels = np.array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
     colours = [colour(identity) for identity in (range(len(result)) if identities is None else identities)]
