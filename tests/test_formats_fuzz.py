@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from annotation_files import CUP, aistron, cocoa, d2sa, image_entry, kins, kins2020, labelme, save_image
+from benchmarks.fuzz.mutators import damage, places
 
 from amodal import rle
 from amodal.annotations import AnnotationSet
@@ -27,37 +28,6 @@ VALUE = {"points": [[10, 10], [50, 10], [50, 50]], "polygonlabels": ["cup"]}
 BRUSH = {"type": "brushlabels", "value": {"rle": encode(CUP), "brushlabels": ["jug_amodal"]}}
 TASK = {"id": 10, "data": {"image": "a.png"}, "annotations": [{"result": [REGION | {"value": VALUE}, REGION | BRUSH]}]}
 WHOLE: list[Any] = [d2sa(), kins(), kins2020(), aistron(), cocoa(), labelme(), SINGLE, SA1B, PANOPTIC, [TASK]]
-JUNK = [
-    *(None, True, False, 0, -1, 3, 3.5, 1e300, float("nan"), float("inf"), 10**30, -(2**63), "", "x", "7", "\u0000"),
-    *("0" * 40, "~~~", "é", [], [[]], {}, [1, 2, 3], ["a"], [None], [1e9] * 8, [[0, 0, 1e12, 0, 5, 5]], [[1, 2], [3]]),
-    *({"size": [6, 8], "counts": []}, {"size": [2**40, 2**40], "counts": "0"}, {"counts": [48], "size": [6, 8]}),
-    *(
-        {"size": [6, 8], "counts": [-5, 53]},
-        {"size": [6, 8], "counts": "PPPPPPPPPPPPPPPP"},
-        {"size": None, "counts": ""},
-    ),
-]
-
-
-def places(tree: Any) -> list[tuple[Any, Any]]:
-    """Every (container, key) of a JSON tree."""
-    pairs = list(tree.items()) if isinstance(tree, dict) else list(enumerate(tree)) if isinstance(tree, list) else []
-    return [place for key, value in pairs for place in [(tree, key), *places(value)]]
-
-
-def damage(tree: Any, rng: random.Random) -> None:
-    """Changes one place: another value, taken away, twice, or a character of its text."""
-    container, key = rng.choice(places(tree))
-    value, act = container[key], rng.random()
-    if act < 0.15:
-        del container[key]
-    elif act < 0.25 and isinstance(container, list):
-        container.append(copy.deepcopy(value))
-    elif act < 0.5 and isinstance(value, str) and value:
-        at = rng.randrange(len(value))
-        container[key] = value[:at] + rng.choice(["", chr(rng.randrange(32, 127)), "o" * 9]) + value[at + 1 :]
-    else:
-        container[key] = copy.deepcopy(rng.choice(JUNK))
 
 
 def damaged_text(rng: random.Random) -> str:

@@ -20,6 +20,7 @@ from amodal.annotations import AnnotationSet, Category, ImageRecord
 from amodal.completion import checkpoint as completer_checkpoint
 from amodal.completion import network
 from amodal.completion.config import CompleterConfig
+from amodal.completion.training import restore
 from amodal.data import formats
 from amodal.errors import MOST_CHARACTERS, UserError
 from amodal.evaluation import results
@@ -254,7 +255,9 @@ def test_a_completer_whose_settings_make_no_network(tmp_path: Path) -> None:
     path, config = tmp_path / "completer.safetensors", CompleterConfig()
     completer_checkpoint.save(path, network.build(config), {}, half=True)
     with_description(path, {"config.prototypes": -96})
-    with pytest.raises(UserError, match=r"completer\.safetensors: nothing can be made of them"):
+    with pytest.raises(
+        UserError, match=r"completer\.safetensors: its weights do not fit .*nothing can be made of them"
+    ):
         completer_checkpoint.load(path)
 
 
@@ -328,6 +331,22 @@ def test_the_state_of_a_run_has_its_types(tmp_path: Path) -> None:
         assert state
         with pytest.raises(UserError, match=r"training\.pt: does not fit this model"):
             run_folder.restore(state, layer, optimiser, tmp_path)
+
+
+def test_the_state_of_a_completers_run_is_read_or_one_line(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 2)
+    optimiser = torch.optim.AdamW(layer.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1.0, 5)
+    parts = {"model": layer, "optimiser": optimiser, "schedule": schedule}
+    path = tmp_path / "state.pt"
+    whole = {name: part.state_dict() for name, part in parts.items()} | {"step": 2, "seconds": 1.5}
+    torch.save(whole, path)
+    assert restore(path, layer, optimiser, schedule) == (2, 1.5)
+    torch.save(whole | {"step": None}, path)
+    for content in (path.read_bytes(), path.read_bytes()[:200], b"", b"nothing"):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"state\.pt: cannot be read as a training state"):
+            restore(path, layer, optimiser, schedule)
 
 
 def test_notes_end_at_the_first_that_is_none(tmp_path: Path) -> None:

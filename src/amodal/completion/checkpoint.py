@@ -57,7 +57,10 @@ def take(path: str | Path, model: CompletionNetwork) -> set[str]:
 
 def fitted(config: CompleterConfig, weights: dict[str, torch.Tensor]) -> CompletionNetwork:
     """The network with these weights, in 32 bits. Raises UserError where they are others."""
-    tensor_files.require_fit(lambda: build(config), weights)
+    try:
+        tensor_files.require_fit(lambda: build(config), weights)
+    except UserError as error:
+        raise UserError(f"its weights do not fit its settings ({error.problem})") from error
     model = build(config)
     model.load_state_dict({name: v.float() if v.is_floating_point() else v for name, v in weights.items()})
     return model

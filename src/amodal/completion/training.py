@@ -50,11 +50,7 @@ def train_completer(
     schedule = OneCycleLR(optimiser, config.lr, config.steps, pct_start=0.1)
     step, before = 0, 0.0
     if resume:
-        state = torch.load(folder / STATE, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        step, before = state["step"], state["seconds"]
+        step, before = restore(folder / STATE, model, optimiser, schedule)
     began, running = perf_counter(), {}
     steps = range(step, min(config.steps, stop_after or config.steps))
     bar = tqdm(batches(items, steps, config.workers), initial=step, total=config.steps, unit="step")
@@ -76,6 +72,20 @@ def train_completer(
             seconds = before + perf_counter() - began
             _save(folder, model, optimiser, schedule, step, seconds)
     return folder / MODEL
+
+
+def restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, schedule: OneCycleLR) -> tuple[int, float]:
+    """Puts a state in a file into a run; gives its step and seconds. Raises UserError for none."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        schedule.load_state_dict(state["schedule"])
+        return int(state["step"]), float(state["seconds"])
+    except Exception as error:  # a damaged pickle may raise anything
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        problem = f"cannot be read as a training state ({reason})"
+        raise UserError(problem, file=path, remedy="Start again with another --out") from error
 
 
 def batches(items: CropBatches, steps: range, workers: int) -> Iterator[CropBatch]:
