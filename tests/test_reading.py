@@ -255,9 +255,7 @@ def test_a_completer_whose_settings_make_no_network(tmp_path: Path) -> None:
     path, config = tmp_path / "completer.safetensors", CompleterConfig()
     completer_checkpoint.save(path, network.build(config), {}, half=True)
     with_description(path, {"config.prototypes": -96})
-    with pytest.raises(
-        UserError, match=r"completer\.safetensors: its weights do not fit .*nothing can be made of them"
-    ):
+    with pytest.raises(UserError, match=r"completer\.safetensors: its weights do not fit .*nothing can be made"):
         completer_checkpoint.load(path)
 
 
