@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -289,7 +290,8 @@ def test_masks_are_measured_object_by_object() -> None:
     predicted = amodal.clone()
     predicted[0, 0, 3] = False
     target = {"amodal_masks": amodal, "visible_masks": visible}
-    found = mask_quality._of_image({"amodal_masks": predicted}, target, "")  # type: ignore[typeddict-item, arg-type]
+    answer = SimpleNamespace(pasted=lambda size: (predicted.numpy(), None))
+    found = mask_quality._of_image(answer, target)  # type: ignore[arg-type]
     assert found["amodal"].tolist() == [0.75, 1.0]
     assert found["amodal_occluded"][0] == 0.75
     assert found["hidden"][0] == 0.5, "one of two hidden cells"

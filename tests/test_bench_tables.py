@@ -50,9 +50,18 @@ def test_table_1_is_trained_measured_and_written_once(
     trained = count_trainings(monkeypatch)
     settings = TableSettings(recipe="tiny", out=tmp_path, iterations=1, device="cpu")
     bench_table1(settings=settings)
-    assert len(trained) == 7
+    assert len(trained) == 10
     rows = json.loads((tmp_path / "table1_tiny.json").read_text())
-    assert [row["method"] for row in rows] == ["mask_rcnn", "mask_rcnn_c8", "orcnn", "sln", "vrsp"]
+    assert [row["method"] for row in rows] == [
+        "mask_rcnn",
+        "mask_rcnn_c8",
+        "two_heads",
+        "orcnn",
+        "sln",
+        "aisformer",
+        "bcnet",
+        "vrsp",
+    ]
     for row in rows:
         assert row["seed"] == 0
         assert row["images"] == 2
@@ -67,7 +76,7 @@ def test_table_1_is_trained_measured_and_written_once(
     assert "| Mask R-CNN |" in capsys.readouterr().out
 
     bench_table1(settings=settings)  # everything is there
-    assert len(trained) == 7
+    assert len(trained) == 10
     assert json.loads((tmp_path / "table1_tiny.json").read_text()) == rows
 
 

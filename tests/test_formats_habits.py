@@ -89,7 +89,7 @@ def test_results_are_matched_by_id_or_by_the_files_name(usual: bool, stated: lis
     ("stated", "message"),
     [
         ([1, 139], "detection 1: image 139 is not in the data set"),  # ids and names are not mixed
-        (["17_13"], "detection 0: image 17_13 is not in"),
+        (["17_13"], "detection 0: image '17_13' is not in"),
         ([[1]], "detection 0"),
         ([None], "detection 0"),
         ([True, 7], "image 7 is not in"),
@@ -105,7 +105,7 @@ def test_an_image_that_nothing_tells_is_named(stated: list[Any], message: str, t
 def test_a_name_of_several_images_tells_none(tmp_path: Path):
     both = [image_entry(1, "x/a.jpg"), image_entry(2, "y/a.jpg")]
     path = save([detection("a")], tmp_path / "results.json")
-    with pytest.raises(UserError, match="image a is not in"):
+    with pytest.raises(UserError, match="image 'a' is not in"):
         results.read(path, truth(tmp_path, both))
     path = save([detection("y/a.jpg")], tmp_path / "results.json")
     assert results.read(path, truth(tmp_path, both)).image_ids.tolist() == [2]

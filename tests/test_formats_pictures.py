@@ -164,7 +164,7 @@ def test_damaged_voc_folders_are_one_line(tmp_path: Path):
     with pytest.raises(UserError, match="SegmentationClass is of another size"):
         formats.read(folder)
     (folder / "SegmentationObject" / "a.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match="cannot be read as a PNG"):
+    with pytest.raises(UserError, match="cannot be read as an image"):
         formats.read(folder)
 
 

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from test_training import TINY, tiny_run
@@ -14,12 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from amodal import processes
+from amodal.boxed_masks import BoxedMasks
+from amodal.models.amodal_rcnn import as_prediction
 from amodal.prior.config import PriorConfig
 from amodal.training import loop
 from amodal.training.config import OptimiserConfig, PriorSource
 
 WEIGHTS = "weights.pt"
-BOX, MASK = torch.tensor([[0.0, 0.0, 64.0, 64.0]]), torch.ones(1, 64, 64, dtype=torch.bool)
+BOX = torch.tensor([[0.0, 0.0, 64.0, 64.0]])
 
 
 class PerImage(nn.Module):
@@ -29,10 +32,14 @@ class PerImage(nn.Module):
         super().__init__()
         self.convolution = nn.Conv2d(3, 2, 5, stride=4)
 
+    def detect(self, images: list[Tensor], *, coarse: bool = False) -> list[BoxedMasks]:
+        """One object that fills its box, in every image."""
+        one, mask = np.ones(1, dtype=np.float32), np.ones((1, 28, 28), dtype=np.float32)
+        return [BoxedMasks(BOX.numpy(), np.ones(1, dtype=np.int64), one, mask, mask) for _ in images]
+
     def forward(self, images: list[Tensor], targets: list[dict[str, Tensor]] | None = None) -> object:
         if targets is None:
-            masks = {"amodal_masks": MASK, "visible_masks": MASK}
-            return [masks | {"boxes": BOX, "labels": torch.tensor([1]), "scores": torch.ones(1)} for _ in images]
+            return [as_prediction(*each) for each in zip(self.detect(images), images, strict=True)]
         kinds = ("amodal_masks", "visible_masks")
         wanted = torch.stack([torch.stack([target[kind].any(0) for kind in kinds]) for target in targets])
         logits = self.convolution(torch.stack(images))

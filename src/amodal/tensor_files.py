@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from amodal.errors import UserError
 from amodal.files import parse_json, require_file
@@ -49,6 +50,15 @@ def read(path: str | Path, kind: str, remedy: str) -> tuple[dict[str, Tensor], d
     return tensors, about
 
 
+class _Undrawn(TorchFunctionMode):
+    """Draws no random numbers: on the meta device they are none, and PyTorch would load its compiler for them."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in ("normal_", "uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 def require_fit(make: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) -> None:
     """Raises UserError where a module cannot be made, or its state is not of these tensors, before memory is asked for.
 
@@ -62,7 +72,7 @@ def require_fit(make: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) ->
 
     counting = register_module_parameter_registration_hook(count)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             asked = make().state_dict()
     except UserError:
         raise
