@@ -53,10 +53,14 @@ def measure(quick: bool) -> Measured:
 
 
 def describe(measured: Measured) -> str:
-    shown, imported, against, model, answer = measured.rows
+    shown, imported, against, *first = measured.rows
     loaded = "loads" if measured.facts["help_loads_torch"] else "does not load"
-    return f"""`amodal --help` answers in {shown.ratio:.2f} s and {loaded} torch; `import amodal` takes
+    text = f"""`amodal --help` answers in {shown.ratio:.2f} s and {loaded} torch; `import amodal` takes
 {imported.ratio:.2f} s, `import torch` {against.details["rival_seconds"]:.1f} s. What needs torch imports it when it is
-called. A new process has the packaged model loaded in {model.ratio:.2f} times the time of `import torch`, and the whole
-command `amodal predict PICTURE` takes {answer.ratio:.2f} times as long. Python compiles what it imports the first time:
-install with `--compile-bytecode`, or the first command takes twice as long."""
+called."""
+    if not first:  # measured before the first answer was
+        return text
+    model, answer = first
+    return f"""{text} A new process has the packaged model loaded in {model.ratio:.2f} times the
+time of `import torch`, and the whole command `amodal predict PICTURE` takes {answer.ratio:.2f} times as long. Python
+compiles what it imports the first time: install with `--compile-bytecode`, or the first command takes twice as long."""
