@@ -1,7 +1,10 @@
 """The completer: what it looks at, what it learns, how it answers."""
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import photographs
@@ -14,13 +17,14 @@ import amodal
 from amodal import cli
 from amodal.boxed_masks import BoxedMasks
 from amodal.completion import checkpoint
+from amodal.completion import training as completion_training
 from amodal.completion.config import CompleterConfig, CompleterTraining
 from amodal.completion.crops import SIDE, convex_hull, cut, square_around
 from amodal.completion.losses import losses
 from amodal.completion.network import Completion, build
 from amodal.completion.samples import CropBatches, chosen, roughened, sample
 from amodal.completion.training import MODEL, train_completer
-from amodal.errors import UserError
+from amodal.errors import Stopped, UserError
 from amodal.inference.completer import Completer, crops_of, gated
 from amodal.inference.predictor import Predictor
 from amodal.synthesis.composition import scene_rng
@@ -143,6 +147,23 @@ def test_a_resumed_run_has_the_weights_of_one_that_was_never_stopped(training: C
     assert all(torch.equal(first[name], second[name]) for name in first)
     with pytest.raises(UserError, match="holds a run already"):
         train_completer(training, tmp_path / "whole")
+
+
+def test_a_signal_lets_the_step_be_saved(training: CompleterTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    calls = iter(range(99))
+
+    def interrupted(*arguments: Any) -> dict[str, torch.Tensor]:
+        if next(calls) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return losses(*arguments)
+
+    monkeypatch.setattr(completion_training, "losses", interrupted)
+    with pytest.raises(Stopped) as caught:
+        train_completer(training, tmp_path / "run")
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert caught.value.reason == f"stopped by SIGTERM; step 2 of {training.steps} is saved"
+    assert caught.value.resumable
+    assert torch.load(tmp_path / "run" / completion_training.STATE, weights_only=True)["step"] == 2
 
 
 def test_a_completer_is_loaded_by_its_file(tmp_path: Path):

@@ -1,6 +1,7 @@
 """The command line: which commands there are. Each one imports what it needs when it runs."""
 
 import os
+import shlex
 import sys
 import tempfile
 import traceback
@@ -32,7 +33,7 @@ from amodal.commands.prior import prior_convert, prior_fit, prior_show
 from amodal.commands.push import push
 from amodal.commands.synth import synth
 from amodal.commands.train import train
-from amodal.errors import UserError, unknown
+from amodal.errors import Stopped, UserError, unknown
 
 Commands = dict[str, Callable[..., Any]]
 
@@ -91,6 +92,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.flush()
     except UserError as error:
         _stop(str(error), 2)
+    except Stopped as stopped:
+        print(f"amodal: {stopped.reason}. {_how_to_go_on(given, stopped)}", file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         _stop("stopped", 130)
     except BrokenPipeError:  # whoever reads the output has heard enough, as `head` does
@@ -142,6 +146,19 @@ def _require_known(given: list[str], commands: Commands, prog: str) -> None:
     """Raises UserError unless the first word, if it is no flag, is one of the commands."""
     if given and not given[0].startswith("-") and given[0] not in commands:
         raise unknown(f"no command is called '{prog} {given[0]}'", given[0], commands)
+
+
+def _how_to_go_on(given: list[str], stopped: Stopped) -> str:
+    again = [*given, "--resume"] if stopped.resumable and "--resume" not in given else given
+    place = os.environ
+    if "TORCHELASTIC_RUN_ID" not in place:
+        return f"{'Go on' if stopped.resumable else 'Start again'} with: {shlex.join(['amodal', *again])}"
+    nodes = ["--nnodes", place["GROUP_WORLD_SIZE"], "--node-rank", place["GROUP_RANK"]]
+    nodes += ["--master-addr", place["MASTER_ADDR"], "--master-port", place["MASTER_PORT"]]
+    several = place["GROUP_WORLD_SIZE"] != "1"
+    torchrun = ["torchrun", *(nodes if several else []), "--nproc-per-node", place["LOCAL_WORLD_SIZE"]]
+    where = " (each machine has its own --node-rank)" if several else ""
+    return f"Go on with: {shlex.join([*torchrun, '-m', 'amodal.cli', *again])}{where}"
 
 
 def _run(commands: Commands, prog: str, description: str, arguments: list[str]) -> None:

@@ -1,6 +1,7 @@
-"""The one error a user is meant to read."""
+"""The one error a user is meant to read, and the end that a signal brings."""
 
 import re
+import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -55,3 +56,17 @@ def one_line(text: str) -> str:
 
 def _quoting(text: str) -> str:
     return one_line(text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…")
+
+
+class Stopped(SystemExit):
+    """A signal ended work that can be gone on with; the process's status is 128 + the signal's number, as in shells.
+
+    Attributes:
+        reason: The signal, and what is saved.
+        resumable: Whether the same command goes on with `--resume`, or starts again without.
+    """
+
+    def __init__(self, number: int, saved: str = "", *, resumable: bool = False) -> None:
+        super().__init__(128 + number)
+        self.reason = f"stopped by {signal.Signals(number).name}" + (f"; {saved}" if saved else "")
+        self.resumable = resumable

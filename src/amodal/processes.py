@@ -45,6 +45,15 @@ def wait() -> None:
         distributed.barrier()
 
 
+def highest(number: int) -> int:
+    """The highest of all processes' numbers, in every process. Never waits for a GPU."""
+    if not distributed.is_initialized():
+        return number
+    shared = torch.tensor(number)
+    distributed.all_reduce(shared, distributed.ReduceOp.MAX)
+    return int(shared)
+
+
 def gather(value: T) -> list[T]:
     """Every process's `value`, by rank, in every process. Values travel pickled."""
     if not distributed.is_initialized():
@@ -83,9 +92,17 @@ def joined(device_name: str = "auto") -> Iterator[torch.device]:
     if "WORLD_SIZE" not in os.environ or distributed.is_initialized():
         yield device
         return
-    backend, own = ("nccl", device) if device.type == "cuda" else ("gloo", None)
+    # What is on the CPU goes by gloo, which tells at once when a process is gone; NCCL waits for it.
+    backend, own = ("cpu:gloo,cuda:nccl", device) if device.type == "cuda" else ("gloo", None)
     distributed.init_process_group(backend, timeout=PATIENCE, device_id=own)
     try:
         yield device
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
+            raise
+        raise UserError(
+            f"another process of this run has ended or was lost ({str(error).splitlines()[0]})",
+            remedy="Its own message says why. The last checkpoint is whole: start all of them again with --resume",
+        ) from error
     finally:
         distributed.destroy_process_group()

@@ -15,9 +15,11 @@ from amodal.completion.config import CompleterTraining
 from amodal.completion.losses import losses
 from amodal.completion.network import CompletionNetwork, build
 from amodal.completion.samples import CropBatch, CropBatches
-from amodal.errors import UserError
-from amodal.files import replacing, write_json
+from amodal.data.workers import deaths_named, settle
+from amodal.errors import Stopped, UserError
+from amodal.files import naming_failures, replacing, write_json
 from amodal.settings import to_json
+from amodal.stopping import Listener, listening
 
 STATE, MODEL = "state.pt", "completer.safetensors"
 
@@ -34,8 +36,20 @@ def train_completer(
         stop_after: Leave off after so many steps of the run, to go on later.
 
     Raises:
-        UserError: Data is missing or damaged, or the folder does not fit.
+        UserError: Data is missing or damaged, the folder does not fit, or the disk is full.
+        Stopped: A signal came. The step in progress was finished and saved.
     """
+    try:
+        with listening() as listener, naming_failures(folder), deaths_named():
+            return _train(config, folder, listener, resume=resume, stop_after=stop_after)
+    except Stopped as stopped:
+        stopped.resumable = (folder / STATE).exists()
+        raise
+
+
+def _train(
+    config: CompleterTraining, folder: Path, listener: Listener, *, resume: bool, stop_after: int | None
+) -> Path:
     if (folder / STATE).exists() != resume:
         problem = "holds no run to go on with" if resume else "holds a run already"
         raise UserError(problem, file=folder, remedy="Choose another --out, or change --resume")
@@ -54,23 +68,28 @@ def train_completer(
     began, running = perf_counter(), {}
     steps = range(step, min(config.steps, stop_after or config.steps))
     bar = tqdm(batches(items, steps, config.workers), initial=step, total=config.steps, unit="step")
-    for batch in bar:
-        model.train()
-        torch.manual_seed(config.seed + step)
-        inputs = batch.inputs.to(memory_format=torch.channels_last)
-        terms = losses(model(inputs), inputs[:, 3], batch.amodal)
-        optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 10.0)
-        optimiser.step()
-        schedule.step()
-        step += 1
-        for name, loss in terms.items():
-            running[name] = 0.98 * running.get(name, loss.item()) + 0.02 * loss.item()
-        bar.set_postfix({name.removeprefix("loss_"): f"{loss:.3f}" for name, loss in running.items()}, refresh=False)
-        if step % config.save_every == 0 or step == steps.stop:
-            seconds = before + perf_counter() - began
-            _save(folder, model, optimiser, schedule, step, seconds)
+    with listener.being(busy=True):
+        for batch in bar:
+            model.train()
+            torch.manual_seed(config.seed + step)
+            inputs = batch.inputs.to(memory_format=torch.channels_last)
+            terms = losses(model(inputs), inputs[:, 3], batch.amodal)
+            optimiser.zero_grad(set_to_none=True)
+            torch.stack(list(terms.values())).sum().backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+            optimiser.step()
+            schedule.step()
+            step += 1
+            for name, loss in terms.items():
+                running[name] = 0.98 * running.get(name, loss.item()) + 0.02 * loss.item()
+            shown = {name.removeprefix("loss_"): f"{loss:.3f}" for name, loss in running.items()}
+            bar.set_postfix(shown, refresh=False)
+            called = listener.signal
+            if called or step % config.save_every == 0 or step == steps.stop:
+                seconds = before + perf_counter() - began
+                _save(folder, model, optimiser, schedule, step, seconds)
+            if called:
+                raise Stopped(called, f"step {step} of {config.steps} is saved")
     return folder / MODEL
 
 
@@ -96,6 +115,7 @@ def batches(items: CropBatches, steps: range, workers: int) -> Iterator[CropBatc
         sampler=steps,
         num_workers=workers,
         collate_fn=_unchanged,  # type: ignore[arg-type]
+        worker_init_fn=settle,
     )
     for batch in loader:
         if isinstance(batch, UserError):
@@ -127,5 +147,6 @@ def _save(
     """The model for users and the state for resuming, each whole or not at all."""
     checkpoint.save(folder / MODEL, model, {"step": step, "seconds": round(seconds)})
     state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
-    with replacing(folder / STATE) as temporary:
-        torch.save({**state, "step": step, "seconds": seconds}, temporary)
+    # Through Python's own file a full disk is told as such; by a path, torch says "file write failed".
+    with replacing(folder / STATE) as temporary, temporary.open("wb") as file:
+        torch.save({**state, "step": step, "seconds": seconds}, file)

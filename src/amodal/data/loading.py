@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 from torch.utils.data import DataLoader, Dataset
 
 from amodal.data.config import AugmentConfig
 from amodal.data.dataset import Sample, SampleSet
 from amodal.data.transforms import augment
+from amodal.data.workers import settle
 from amodal.errors import UserError
 
 Batch = list[Sample]
@@ -104,7 +104,7 @@ def batches(items: StepBatches, steps: range, *, workers: int = 0, pin_memory: b
         num_workers=workers,
         collate_fn=_unchanged,
         pin_memory=pin_memory,
-        worker_init_fn=_one_thread,
+        worker_init_fn=settle,
     )
     for batch in loader:
         if isinstance(batch, UserError):
@@ -115,7 +115,3 @@ def batches(items: StepBatches, steps: range, *, workers: int = 0, pin_memory: b
 def _unchanged(batch: Batch | UserError) -> Batch | UserError:
     """Images differ in size and number of objects: a batch stays a list."""
     return batch
-
-
-def _one_thread(_worker: int) -> None:
-    torch.set_num_threads(1)

@@ -19,6 +19,7 @@ from amodal import processes, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
 from amodal.boxed_masks import BoxedMasks
 from amodal.data.dataset import Sample, SampleSet
+from amodal.data.workers import deaths_named, settle
 from amodal.errors import UserError
 from amodal.evaluation.calibration import Bins
 from amodal.evaluation.detections import of_image
@@ -88,6 +89,7 @@ def evaluate(
     return shared, detections
 
 
+@deaths_named()
 def predict(
     model: Model,
     samples: SampleSet,
@@ -168,6 +170,7 @@ def _answers(
         batch_sampler=_chunks(share, loading.batch_size),
         num_workers=loading.workers,
         collate_fn=list,
+        worker_init_fn=settle,
     )
     with torch.inference_mode(), tqdm(total=len(share), unit="image", disable=not processes.is_lead()) as progress:
         for batch in loader:

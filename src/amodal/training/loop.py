@@ -23,11 +23,14 @@ from amodal import processes
 from amodal.annotations import Category
 from amodal.data.loading import Batch, BatchPlan, StepBatches, batches
 from amodal.data.sources import num_samples, open_source
-from amodal.errors import UserError
+from amodal.data.workers import deaths_named
+from amodal.errors import Stopped, UserError
+from amodal.files import naming_failures
 from amodal.instances import Target, move
 from amodal.models import checkpoint, zoo
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.settings import to_json
+from amodal.stopping import Listener, listening
 from amodal.training import run_folder
 from amodal.training.config import TrainConfig
 from amodal.training.journal import Journal
@@ -66,54 +69,78 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False, device_nam
         What metrics.json holds.
 
     Raises:
-        UserError: Data is missing or damaged, the folder does not fit, or the losses are no longer finite.
+        UserError: Data is missing or damaged, the folder does not fit, the losses are no longer finite, the disk is
+            full, or another process was lost.
+        Stopped: A signal came. The step in progress was finished and saved.
     """
-    with processes.joined(device_name) as device:
-        run = open_run(config, folder, device, resume=resume)
-        lead = processes.is_lead()
-        with Journal(folder, run.step, config.schedule.iterations) if lead else nullcontext() as journal:
-            optimise(run, journal)
-        return run_folder.summarise(folder, config, run.seconds, str(device)) if lead else {}
+    lead = True
+    try:
+        with (
+            listening() as listener,
+            naming_failures(folder),
+            deaths_named(),
+            processes.joined(device_name) as device,
+        ):
+            lead = processes.is_lead()
+            run = open_run(config, folder, device, resume=resume)
+            with Journal(folder, run.step, config.schedule.iterations) if lead else nullcontext() as journal:
+                optimise(run, journal, listener)
+            return run_folder.summarise(folder, config, run.seconds, str(device)) if lead else {}
+    except Stopped as stopped:
+        stopped.resumable = (folder / run_folder.CONFIG).exists()
+        raise stopped if lead else SystemExit(stopped.code) from None
 
 
-def optimise(run: Run, journal: Journal | None) -> None:
+def optimise(run: Run, journal: Journal | None, listener: Listener) -> None:
     """The loop. Losses that are noted are the lead process's own; gradients are the mean over processes."""
-    config, world_size = run.config, processes.world_size()
-    # Buffers (frozen statistics, the shape prior) are the same in all processes: nothing to send round.
-    parallel = DistributedDataParallel(run.model, broadcast_buffers=False) if world_size > 1 else run.model
-    mixed = config.mixed_precision and run.device.type == "cuda"
-    if config.compile:
-        run.model.backbone.compile()
     if missed_validation(run):
         validate(run, journal)
+    # Buffers (frozen statistics, the shape prior) are the same in all processes: nothing to send round.
+    parallel = DistributedDataParallel(run.model, broadcast_buffers=False) if processes.world_size() > 1 else run.model
+    if run.config.compile:
+        run.model.backbone.compile()
     began, seconds_before = perf_counter(), run.seconds
-    for batch in stream(run):
-        run.model.train()
-        torch.manual_seed(config.seed + run.step * world_size + processes.rank())
-        images, targets = on_device(batch, run.device)
-        with torch.autocast(run.device.type, torch.bfloat16, enabled=mixed):
-            losses: dict[str, Tensor] = parallel(images, targets)
-        terms = torch.stack([loss.float() for loss in losses.values()])
-        numbers = finite(dict(zip(losses, terms.tolist(), strict=True)), run)
+    with listener.being(busy=True):
+        for batch in stream(run):
+            numbers, rate = advance(run, parallel, batch)
+            if journal:
+                journal.step(run.step, numbers, rate)
+            run.seconds = seconds_before + perf_counter() - began
+            due = run.validation is not None and run.validation.is_due(run.step)
+            called = processes.highest(listener.signal)  # all processes stop after the same step
+            stop = run.config.schedule.iterations
+            if called or due or run.step % run.config.checkpoint_every == 0 or run.step == stop:
+                save(run)  # first, so that nothing that validation meets can cost the steps before it
+            if called:
+                processes.wait()  # the first to leave has torchrun end the others
+                raise Stopped(called, f"step {run.step} of {stop} is saved")
+            if due:
+                with listener.being(busy=False):
+                    validate(run, journal)
+                began = perf_counter() - (run.seconds - seconds_before)
 
-        rate = rate_at(run.step, config.optimiser.lr, config.schedule)
-        set_rate(run.optimiser, rate)
-        run.optimiser.zero_grad(set_to_none=True)
-        terms.sum().backward()
-        if config.optimiser.clip_norm is not None:
-            nn.utils.clip_grad_norm_(run.model.parameters(), config.optimiser.clip_norm)
-        run.optimiser.step()
 
-        run.step += 1
-        if journal:
-            journal.step(run.step, numbers, rate)
-        run.seconds = seconds_before + perf_counter() - began
-        due = run.validation is not None and run.validation.is_due(run.step)
-        if due or run.step % config.checkpoint_every == 0 or run.step == config.schedule.iterations:
-            save(run)  # first, so that nothing that validation meets can cost the steps before it
-        if due:
-            validate(run, journal)
-            began = perf_counter() - (run.seconds - seconds_before)
+def advance(run: Run, parallel: nn.Module, batch: Batch) -> tuple[dict[str, float], float]:
+    """One step. Gives its losses and the learning rate."""
+    config = run.config
+    run.model.train()
+    torch.manual_seed(config.seed + run.step * processes.world_size() + processes.rank())
+    images, targets = on_device(batch, run.device)
+    mixed = config.mixed_precision and run.device.type == "cuda"
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=mixed):
+        losses: dict[str, Tensor] = parallel(images, targets)
+    terms = torch.stack([loss.float() for loss in losses.values()])
+    numbers = finite(dict(zip(losses, terms.tolist(), strict=True)), run)
+
+    rate = rate_at(run.step, config.optimiser.lr, config.schedule)
+    set_rate(run.optimiser, rate)
+    run.optimiser.zero_grad(set_to_none=True)
+    terms.sum().backward()
+    if config.optimiser.clip_norm is not None:
+        nn.utils.clip_grad_norm_(run.model.parameters(), config.optimiser.clip_norm)
+    run.optimiser.step()
+    run.step += 1
+    return numbers, rate
 
 
 def validate(run: Run, journal: Journal | None) -> None:

@@ -1,0 +1,55 @@
+"""The worker processes of a data loader: one thread each, no ear for signals, and one clear error if they die."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import torch
+
+from amodal.errors import UserError
+
+_REPORT = re.compile(r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\) ([^.\n]+)")
+
+
+def settle(_worker: int = 0) -> None:
+    """What a worker does first.
+
+    Terminals, `timeout`, torchrun and batch systems send a signal to all processes of a run. The process that trains
+    decides what becomes of it, and needs its workers until then: they obey no SIGTERM but its own.
+    """
+    torch.set_num_threads(1)
+    if not hasattr(signal, "sigwaitinfo"):  # it tells who sent a signal; macOS and Windows have no such thing
+        return
+    signal.set_wakeup_fd(-1)  # the parent's own
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    Thread(target=_obey_the_parent, daemon=True).start()
+
+
+def _obey_the_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
+
+
+@contextmanager
+def deaths_named() -> Iterator[None]:
+    """Turns torch's report of a dead worker, which may come at any time, into a UserError."""
+    try:
+        yield
+    except RuntimeError as error:
+        found = _REPORT.match(str(error))
+        if found is None:
+            raise
+        remedy = (
+            "Shared memory ran out: give the container more (docker run --shm-size=8g), or pass --workers 0"
+            if "Bus error" in found[1]
+            else "Most often memory ran out: pass fewer --workers"
+        )
+        raise UserError(
+            f"a process that reads images {found[1].replace('is killed', 'was killed')}", remedy=remedy
+        ) from error

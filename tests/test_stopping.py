@@ -1,0 +1,214 @@
+"""Signals, dead workers, full disks, lost processes: the step is finished and saved, or the last checkpoint stands."""
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import pytest
+import torch
+import training_processes
+from safetensors.torch import load_file
+from training_processes import STEPS, Training, start
+
+from amodal.training import run_folder
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc"),
+]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / run_folder.CHECKPOINT)
+
+
+def saved_step(folder: Path) -> int:
+    state = run_folder.load_state(folder)
+    assert state
+    assert not list(folder.glob(".amodal-*"))
+    return state["step"]
+
+
+def check_same(first: Path, second: Path) -> None:
+    found, expected = weights(first), weights(second)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+    for name in (run_folder.LOSSES, run_folder.SCORES):
+        assert (first / name).read_text() == (second / name).read_text()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    assert start(folder).end() == (0, "")
+    return folder
+
+
+def test_every_signal_saves_and_the_line_it_says_goes_on_to_the_same_weights(tmp_path: Path, undisturbed: Path) -> None:
+    flags: list[str] = []
+    for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP"):
+        number = getattr(signal, name)
+        before = len(run_folder.notes(tmp_path / "run", run_folder.LOSSES))
+        training = start(tmp_path / "run", *flags)
+        training.wait_for_step(before + 2)
+        for _ in range(2):  # to the workers too, and twice: as `timeout` and terminals do
+            os.killpg(training.pid, number)
+        status, said = training.end()
+        assert status == 128 + number
+        done = len(run_folder.notes(tmp_path / "run", run_folder.LOSSES))
+        assert saved_step(tmp_path / "run") == done < STEPS
+        first, last = said.splitlines()
+        assert first == f"amodal: {name}: finishing and saving the step; a second signal stops at once"
+        reason, _, command = last.partition(". Go on with: ")
+        assert reason == f"amodal: stopped by {name}; step {done} of {STEPS} is saved"
+        program, *words = shlex.split(command)
+        assert [program, *words[:4]] == ["amodal", "train", "tiny", "--out", str(tmp_path / "run")]
+        flags = words[6:]
+        assert flags == ["--resume"]
+    assert start(tmp_path / "run", *flags).end() == (0, "")
+    check_same(tmp_path / "run", undisturbed)
+
+
+def test_a_validation_is_broken_off_and_made_up_for(tmp_path: Path, undisturbed: Path) -> None:
+    training = start(tmp_path / "run", change=training_processes.endless_validation)
+    training.wait_for_step(STEPS)
+    training.wait_for((tmp_path / "run" / run_folder.STATE).exists)
+    training.send(signal.SIGTERM)
+    status, said = training.end(within=60)
+    assert (status, saved_step(tmp_path / "run")) == (143, STEPS)
+    assert "Go on with: amodal train" in said
+    assert start(tmp_path / "run", "--resume").end() == (0, "")
+    check_same(tmp_path / "run", undisturbed)
+
+
+def test_the_fitting_of_a_prior_is_broken_off(tmp_path: Path) -> None:
+    training = start(tmp_path / "run", change=training_processes.endless_prior)
+    training.wait_for(lambda: "auto-encoder" in training.errors.read_text())
+    training.send(signal.SIGINT)
+    status, said = training.end(within=60)
+    assert status == 130
+    assert said.startswith("amodal: stopped by SIGINT. Go on with: amodal train tiny")
+    assert said.endswith("--resume")
+
+
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    training = start(tmp_path / "run", change=training_processes.stuck_step)
+    training.wait_for(lambda: "stuck" in training.errors.read_text())
+    training.send(signal.SIGTERM)
+    training.wait_for(lambda: "finishing" in training.errors.read_text())
+    training.process.join(1.2)
+    training.send(signal.SIGINT)
+    status, said = training.end(within=3)
+    assert status == 130
+    assert said.endswith("SIGINT: stopped at once; the last checkpoint is whole")
+
+
+STUCK = """
+import ctypes, os, sys
+from amodal.stopping import listening
+lock = ctypes.create_string_buffer(64)
+mutex = ctypes.CDLL(None).pthread_mutex_lock
+with listening() as listener, listener.being(busy=True):
+    print(".", flush=True)
+    mutex(lock)
+    mutex(lock)  # for ever, and outside Python
+"""
+
+
+def test_a_process_that_is_stuck_outside_python_can_be_stopped() -> None:
+    with subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.read(1)
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(3) == 143
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    script = STUCK.partition("lock =")[0] + "\nwith listening():\n    os.kill(os.getpid(), 1)\n    print('on')"
+    answer = subprocess.run(
+        ["nohup", sys.executable, "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout == "on\n"
+
+
+def test_a_worker_that_dies_is_one_line(tmp_path: Path) -> None:
+    training = start(tmp_path / "run", "--checkpoint-every", "1")
+    training.wait_for_step(3)
+    os.kill(training.children()[0], signal.SIGKILL)
+    began = monotonic()
+    status, said = training.end(within=30)
+    assert status == 2
+    assert monotonic() - began < 30
+    assert said == (
+        "amodal: a process that reads images was killed by signal: Killed. "
+        "Most often memory ran out: pass fewer --workers"
+    )
+    assert saved_step(tmp_path / "run") >= 2
+
+
+def test_a_full_disk_is_one_line_and_the_last_checkpoint_stands(tmp_path: Path) -> None:
+    status, said = start(tmp_path / "run", change=training_processes.disk_that_fills).end()
+    assert status == 2
+    path = tmp_path / "run" / run_folder.CHECKPOINT
+    assert said == f"amodal: {path}: cannot be written (File too large). Check the folder, or write elsewhere"
+    assert saved_step(tmp_path / "run") == 5
+    assert weights(tmp_path / "run")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two processes of one run, as torchrun starts them."""
+
+    lead: Training
+    other: Training
+
+    @classmethod
+    def start(cls, folder: Path, *flags: str) -> "Pair":
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        place = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1", "GROUP_RANK": "0"}
+        place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+        return cls(*(start(folder, *flags, environment=place | {"RANK": rank}) for rank in "01"))
+
+
+def test_two_processes_stop_after_the_same_step_and_outlive_each_other_in_one_line(tmp_path: Path) -> None:
+    whole = Pair.start(tmp_path / "whole")
+    assert whole.lead.end() == whole.other.end() == (0, "")
+
+    pair = Pair.start(tmp_path / "run")
+    pair.lead.wait_for_step(2)
+    pair.other.send(signal.SIGUSR1)
+    status, said = pair.lead.end()
+    assert status == 138
+    assert pair.other.end() == (138, "")
+    done = saved_step(tmp_path / "run")
+    assert len(run_folder.notes(tmp_path / "run", run_folder.LOSSES)) == done < STEPS
+    torchrun = "torchrun --nproc-per-node 2 -m amodal.cli train tiny --out"
+    assert said == (
+        f"amodal: stopped by SIGUSR1; step {done} of {STEPS} is saved. "
+        f"Go on with: {torchrun} {tmp_path}/run --device cpu --resume"
+    )
+
+    pair = Pair.start(tmp_path / "run", "--resume")
+    pair.lead.wait_for_step(done + 2)
+    pair.other.send(signal.SIGKILL)
+    status, said = pair.lead.end(within=30)
+    assert status == 2
+    assert said.startswith("amodal: another process of this run has ended or was lost")
+    assert said.count("\n") == 0
+    assert saved_step(tmp_path / "run") == done
+    pair.other.end()
+
+    pair = Pair.start(tmp_path / "run", "--resume")
+    assert pair.lead.end() == pair.other.end() == (0, "")
+    check_same(tmp_path / "run", tmp_path / "whole")

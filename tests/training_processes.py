@@ -1,0 +1,128 @@
+"""Trainings in processes of their own, to be stopped, killed and starved: forked from one that has imported all."""
+
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import torch
+from test_training import TINY, tiny_run
+
+from amodal.cli import main
+from amodal.prior.config import PriorConfig
+from amodal.training import loop, recipes, run_folder, validation
+from amodal.training.config import PriorSource, TrainConfig
+
+STEPS = 40
+PROCESSES = get_context("forkserver")
+PROCESSES.set_forkserver_preload(["amodal.cli", "amodal.training.loop", "pytest", "torchvision.models.detection"])
+
+
+def endless_prior(config: TrainConfig) -> TrainConfig:
+    """The run, with a prior that is fitted for hours first."""
+    prior = PriorSource(scenes=2, fit=PriorConfig(steps=10**6, shapes_per_class=3, masks_per_class=4))
+    return replace(config, model=replace(TINY, method="vrsp"), prior=prior)
+
+
+def endless_validation(config: TrainConfig) -> TrainConfig:
+    validation.Validation.run = lambda *_: time.sleep(600)  # type: ignore[method-assign]
+    return config
+
+
+def disk_that_fills(config: TrainConfig) -> TrainConfig:
+    """The run, on a disk that has no room for its second checkpoint."""
+    save = loop.save
+
+    def saving(run: loop.Run) -> None:
+        if run.step > config.checkpoint_every:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
+        save(run)
+
+    loop.save = saving
+    return replace(config, checkpoint_every=5)
+
+
+def stuck_step(config: TrainConfig) -> TrainConfig:
+    def advance(*_: object) -> None:
+        print("stuck", file=sys.stderr)
+        time.sleep(600)
+
+    loop.advance = advance  # type: ignore[assignment]
+    return config
+
+
+Change = Callable[[TrainConfig], TrainConfig]
+
+
+def _train(arguments: list[str], errors: Path, environment: dict[str, str], change: Change | None) -> None:
+    os.setsid()  # as a shell does, so that a signal can be sent to the run and its workers together
+    os.environ |= environment
+    handle = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(handle, 2)
+    sys.stderr = os.fdopen(2, "w", buffering=1)
+    torch.set_num_threads(1)
+    config = replace(tiny_run(STEPS), checkpoint_every=1000, workers=2)
+    recipes.recipe = lambda *_: change(config) if change else config  # type: ignore[assignment]
+    main(arguments)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A process that runs `amodal train tiny`, and what it says."""
+
+    process: BaseProcess
+    folder: Path
+    errors: Path
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid
+        return self.process.pid
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 400
+        while not condition():
+            assert self.process.is_alive(), self.errors.read_text()
+            assert time.monotonic() < end, self.errors.read_text()
+            time.sleep(0.01)
+
+    def wait_for_step(self, step: int) -> None:
+        self.wait_for(lambda: len(run_folder.notes(self.folder, run_folder.LOSSES)) >= step)
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def children(self) -> list[int]:
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+    def end(self, within: float = 400) -> tuple[int | None, str]:
+        """The exit status, and the lines of standard error that are the command's own."""
+        self.process.join(within)
+        code = self.process.exitcode
+        if code is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self.process.join()
+        said = self.errors.read_text()
+        assert "Traceback" not in said, said
+        return code, "\n".join(line for line in said.splitlines() if line.startswith("amodal:"))
+
+
+def start(
+    folder: Path, *flags: str, environment: dict[str, str] | None = None, change: Change | None = None
+) -> Training:
+    """Starts `amodal train tiny --out folder FLAGS`."""
+    rank = (environment or {}).get("RANK", "")
+    errors = folder.parent / f"{folder.name}-errors{rank}.txt"
+    errors.unlink(missing_ok=True)
+    arguments = ["train", "tiny", "--out", str(folder), "--device", "cpu", *flags]
+    process = PROCESSES.Process(target=_train, args=(arguments, errors, environment or {}, change))
+    process.start()
+    return Training(process, folder, errors)
