@@ -19,7 +19,9 @@ ALL = {
     **COMMANDS,
     **{f"{group} {name}": command for group, (_, commands) in GROUPS.items() for name, command in commands.items()},
 }
-WORDS = {"--device", "--host", "--recipe", "--repository", "--name", "--categories", "--variants", "--against"}
+WORDS = {"--device", "--host", "--recipe", "--repository", "--name", "--categories", "--variants", "--against"} | {
+    "--allow-host"
+}
 """Texts that name no file."""
 
 

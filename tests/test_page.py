@@ -13,6 +13,7 @@ from PIL import Image
 
 from amodal.annotations import Category
 from amodal.boxed_masks import BoxedMasks
+from amodal.demo import decoding
 from amodal.demo import session as session_module
 from amodal.demo.peeling import cut_out, peel
 from amodal.demo.session import Session, open_picture
@@ -41,7 +42,12 @@ class TwoBars:
         return BoxedMasks(boxes, np.array([1, 2, 1]), np.array([0.9, 0.6, 0.2], np.float32), amodal, visible)
 
     def complete(self, image, prompts):
-        raise NotImplementedError
+        """All of a box, its right half seen."""
+        amodal = np.ones((len(prompts.boxes), 28, 28), np.float32)
+        visible = amodal.copy()
+        visible[:, :, :14] = 0
+        labels, scores = np.ones(len(amodal), np.int64), np.full(len(amodal), 0.5, np.float32)
+        return BoxedMasks(prompts.boxes.astype(np.float32), labels, scores, amodal, visible)
 
 
 PREDICTOR = Predictor(TwoBars())
@@ -87,6 +93,27 @@ def test_peeling_shows_the_hidden_part_in_the_objects_colours(opened):
     assert (freed[12, 40] == opened.pixels[12, 40]).all()
 
 
+def test_an_objects_hidden_part_can_be_seen_alone(opened):
+    picture = np.asarray(opened.picture(0.5, Style("hidden", scale=1, labels=False), peeled=1)).astype(int)
+    assert np.abs(picture[30, 40] - (200, 60, 30)).max() < 25  # hidden: in the object's own colours, unhatched
+    assert picture[30, 15].min() > 150  # seen: dimmed, like all around
+    seen = np.asarray(opened.picture(0.5, Style("visible", scale=1, labels=False), peeled=1)).astype(int)
+    assert np.abs(seen[30, 15] - (200, 60, 30)).max() < 5
+    assert seen[30, 40].min() > 150
+
+
+def test_what_lies_in_a_box_is_made_whole_and_becomes_an_object(opened, monkeypatch):
+    session = session_module.complete(PREDICTOR, opened, (60, 40, 76, 56))
+    assert len(session.result) == len(opened.result) + 1
+    assert session.result.masks[-1][40:56, 60:76].all()
+    assert session.result.masks[-1].sum() == 256
+    assert session.table(0.95)[0][3] == "50%"  # half of it is hidden, and no score hides it
+    assert session.object_at(50, 74, 0.95) == 3
+    monkeypatch.setattr(session_module, "MOST_OBJECTS", 4)
+    with pytest.raises(UserError, match="4 objects are enough"):
+        session_module.complete(PREDICTOR, session, (0, 0, 5, 5))
+
+
 def test_peeling_without_anything_hidden_or_anything_seen_changes_nothing():
     pixels = np.random.default_rng(0).integers(0, 255, (9, 9, 3), dtype=np.uint8)
     some = np.zeros((9, 9), bool)
@@ -115,7 +142,7 @@ def test_downloads(opened, tmp_path):
 def test_uploads_have_limits(tmp_path, monkeypatch):
     path = write_picture(tmp_path / "a.png")
     monkeypatch.setattr(session_module, "MOST_PIXELS", 1000)
-    with pytest.raises(UserError, match="4,800 pixels"):
+    with pytest.raises(UserError, match=r"4,800 pixels. At most 1,000"):
         open_picture(PREDICTOR, path)
     monkeypatch.setattr(session_module, "MOST_BYTES", 10)
     with pytest.raises(UserError, match="larger than"):
@@ -124,8 +151,17 @@ def test_uploads_have_limits(tmp_path, monkeypatch):
     monkeypatch.setattr(session_module, "WORKING_SIDE", 40)
     assert open_picture(PREDICTOR, path).result.size == (30, 40)
     path.write_text("no picture")
-    with pytest.raises(UserError, match=r"^cannot be read as an image"):
+    with pytest.raises(UserError, match="cannot be read as an image") as caught:
         open_picture(PREDICTOR, path)
+    assert "/" not in str(caught.value)  # whoever reads it is somewhere else
+
+
+@pytest.mark.parametrize(("name", "limit"), [("SECONDS", 0.01), ("MEMORY", 2**20)])
+def test_reading_a_picture_has_limits_of_time_and_memory(tmp_path, monkeypatch, name, limit):
+    path = write_picture(tmp_path / "a.png", (1500, 2000))
+    monkeypatch.setattr(decoding, name, limit)
+    with pytest.raises(UserError, match="longer than 0.01 s" if name == "SECONDS" else "cannot be read"):
+        decoding.decode(path, 10**7, 100)
 
 
 def chromium() -> str | None:
@@ -140,6 +176,35 @@ def check_downloads(page) -> None:
         page.locator("#cut-outs").click()
     with zipfile.ZipFile(caught.value.path()) as archive:
         assert len(archive.namelist()) == 4
+
+
+def check_layout(page, width: int) -> None:
+    """On a phone the result is right under the picture, on a desk beside it; nothing is wider than the screen."""
+    given, found, settings = (page.locator(name).bounding_box() for name in ("#given", "#found", "#settings"))
+    if width < 900:
+        assert 0 <= found["y"] - given["y"] - given["height"] < 40
+        assert settings["y"] > found["y"]
+    else:
+        assert found["x"] > given["x"] + given["width"]
+        assert abs(found["y"] - given["y"]) < 5
+        assert 0 <= settings["y"] - given["y"] - given["height"] < 40
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if folder := os.environ.get("PAGE_PICTURES"):  # to be looked at by a person
+        page.screenshot(path=f"{folder}/page-{width}.png", full_page=True)
+
+
+def check_box(page, shown, expect, width: int) -> None:
+    """Two clicks have what lies between them made whole."""
+    page.locator("#touch").get_by_text("Marks a corner").click()
+    shown.scroll_into_view_if_needed()  # on a phone the choice is below the picture
+    box = shown.bounding_box()
+    for across, down in ((0.8, 0.7), (0.95, 0.95)):
+        before = shown.get_attribute("src")
+        page.mouse.click(box["x"] + box["width"] * across, box["y"] + box["height"] * down)
+        expect(shown).not_to_have_attribute("src", before)
+    expect(page.locator("#table")).to_contain_text("1.00")
+    if folder := os.environ.get("PAGE_PICTURES"):
+        page.screenshot(path=f"{folder}/box-{width}.png", full_page=True)
 
 
 def wait_for_pixel(page, across: float, down: float, condition: str) -> None:
@@ -158,8 +223,9 @@ def wait_for_pixel(page, across: float, down: float, condition: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.filterwarnings("ignore")  # Gradio's and its parts' own
-def test_in_a_browser(tmp_path):
+def test_in_a_browser(tmp_path, width):
     """Upload, slider, choice, click, click again, downloads, and a file that is no picture."""
     pytest.importorskip("gradio")
     sync_api = pytest.importorskip("playwright.sync_api")
@@ -171,7 +237,7 @@ def test_in_a_browser(tmp_path):
     with serving(PREDICTOR, port=0) as address, sync_api.sync_playwright() as playwright:
         assert address.startswith("http://127.0.0.1:")
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1300, "height": 1200})
+        page = browser.new_page(viewport={"width": width, "height": 1200})
         page.set_default_timeout(60_000)
         foreign: list[str] = []
         page.on(
@@ -182,22 +248,26 @@ def test_in_a_browser(tmp_path):
         )
         page.goto(address)
         page.get_by_text("This model knows post, rail / beam.").wait_for()
+        for name in ("#coco", "#cut-outs"):
+            sync_api.expect(page.locator(name)).to_be_disabled()
         upload = page.locator("#upload input[type=file]")
         upload.set_input_files(str(write_picture(tmp_path / "a.png")))
         shown = page.locator("#picture img")
         shown.wait_for()
         sync_api.expect(page.locator("#table")).to_contain_text("rail / beam")
 
+        check_layout(page, width)
         check_downloads(page)
-        page.get_by_text("Hidden only").click()
+        page.locator("#show").get_by_text("Hidden only").click()
         wait_for_pixel(page, 0.2, 0.5, "red > 190")  # the rail's own colour, untinted
-        page.get_by_text("Seen and hidden").click()
+        page.locator("#show").get_by_text("Seen and hidden").click()
         wait_for_pixel(page, 0.2, 0.5, "red < 160")
         box = shown.bounding_box()
         assert box is not None
         for expected in ("red > 190", "red < 100"):  # the background: dimmed after a click, as it was after another
             page.mouse.click(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.5)
             wait_for_pixel(page, 0.02, 0.9, expected)
+        check_box(page, shown, sync_api.expect, width)
         slider = page.locator("#score input[type=range]")
         slider.focus()
         slider.press("End")

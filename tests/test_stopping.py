@@ -1,6 +1,7 @@
 """Signals, dead workers, full disks, lost processes: the step is finished and saved, or the last checkpoint stands."""
 
 import os
+import re
 import shlex
 import signal
 import socket
@@ -148,9 +149,10 @@ def test_a_worker_that_dies_is_one_line(tmp_path: Path) -> None:
     status, said = training.end(within=30)
     assert status == 2
     assert monotonic() - began < 30
-    assert said == (
-        "amodal: a process that reads images was killed by signal: Killed. "
-        "Most often memory ran out: pass fewer --workers"
+    assert re.fullmatch(
+        r"amodal: a process that reads images (was killed by signal: Killed|exited unexpectedly)\. "
+        r"Most often memory ran out: pass fewer --workers",
+        said,
     )
     assert saved_step(tmp_path / "run") >= 2
 

@@ -20,7 +20,7 @@ from amodal.prior.config import PriorConfig
 from amodal.training import loop, recipes, run_folder, validation
 from amodal.training.config import PriorSource, TrainConfig
 
-STEPS = 40
+STEPS = 30
 PROCESSES = get_context("forkserver")
 PROCESSES.set_forkserver_preload(["amodal.cli", "amodal.training.loop", "pytest", "torchvision.models.detection"])
 
@@ -38,7 +38,7 @@ def endless_validation(config: TrainConfig) -> TrainConfig:
 
 def disk_that_fills(config: TrainConfig) -> TrainConfig:
     """The run, on a disk that has no room for its second checkpoint."""
-    save = loop.save
+    config, save = replace(config, checkpoint_every=5), loop.save
 
     def saving(run: loop.Run) -> None:
         if run.step > config.checkpoint_every:
@@ -46,7 +46,7 @@ def disk_that_fills(config: TrainConfig) -> TrainConfig:
         save(run)
 
     loop.save = saving
-    return replace(config, checkpoint_every=5)
+    return config
 
 
 def stuck_step(config: TrainConfig) -> TrainConfig:
@@ -121,7 +121,7 @@ def start(
     """Starts `amodal train tiny --out folder FLAGS`."""
     rank = (environment or {}).get("RANK", "")
     errors = folder.parent / f"{folder.name}-errors{rank}.txt"
-    errors.unlink(missing_ok=True)
+    errors.write_text("")
     arguments = ["train", "tiny", "--out", str(folder), "--device", "cpu", *flags]
     process = PROCESSES.Process(target=_train, args=(arguments, errors, environment or {}, change))
     process.start()

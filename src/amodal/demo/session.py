@@ -4,26 +4,29 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from amodal.demo.decoding import decode
 from amodal.demo.peeling import cut_out, peel
 from amodal.errors import UserError
 from amodal.inference.predictor import Predictor
 from amodal.inference.render import Style, draw
 from amodal.inference.result import Result
-from amodal.pictures import image_size, read_image
 
 MOST_BYTES = 20 * 2**20
 """Uploads may be so large..."""
 MOST_PIXELS = 50_000_000
-"""...and hold so many pixels."""
-WORKING_SIDE = 1600
-"""Larger pictures are shrunk to this longer side: a page needs no more, and masks of 100 objects stay small."""
+"""...and hold so many pixels: those of a good phone. Decoded they are 150 MB, for as long as `decoding` runs."""
+WORKING_SIDE = 1280
+"""Larger pictures are shrunk to this longer side before anything else: a page needs no more, and a job, whose memory is
+that of the masks of a hundred objects, stays below 400 MB."""
+MOST_OBJECTS = 120
+"""In one picture: what a model finds, and what a person has completed by hand."""
 LEAST_SCORE = 0.05
 """What the score slider can bring out."""
 
@@ -46,9 +49,14 @@ class Session:
             return draw(self.pixels, self.result[chosen], style, chosen)
         one = self.result[[peeled]]
         whole, seen = _both(one)
+        part = {"both": whole, "visible": seen, "hidden": whole & ~seen}[style.show]
         faded = (0.35 * self.pixels + 0.65 * 255).astype(np.uint8)
-        freed = np.where(whole[:, :, None], peel(self.pixels, whole, seen), faded)
-        return draw(freed, one, Style("hidden", style.labels, style.scale), [peeled])
+        freed = np.where(part[:, :, None], peel(self.pixels, whole, seen), faded)
+        if style.show == "both":  # what is hidden is told from what is seen by its hatching
+            return draw(freed, one, replace(style, show="hidden"), [peeled])
+        scale = style.scale or 1.0
+        size = (round(freed.shape[1] * scale), round(freed.shape[0] * scale))
+        return Image.fromarray(freed).resize(size, Image.Resampling.LANCZOS)
 
     def object_at(self, row: float, column: float, score: float) -> int | None:
         """The object that is seen at a place of the picture, or else one that lies hidden there."""
@@ -111,18 +119,33 @@ def open_picture(predictor: Predictor, path: str | Path) -> Session:
     path = Path(path)
     if path.stat().st_size > MOST_BYTES:
         raise UserError(f"The file is larger than {MOST_BYTES // 2**20} MB", remedy="Shrink the picture")
-    try:
-        height, width = image_size(path)
-        if width * height > MOST_PIXELS:
-            raise UserError(f"The picture has {width * height:,} pixels", remedy=f"At most {MOST_PIXELS:,} are taken")
-        pixels = read_image(path)
-    except UserError as error:  # without the server's path
-        raise UserError(error.problem, remedy=error.remedy) from error
-    scale = WORKING_SIDE / max(pixels.shape[:2])
-    if scale < 1:
-        size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+    pixels = decode(path, MOST_PIXELS, WORKING_SIDE)
     return Session(pixels, predictor.predict(pixels, score_threshold=LEAST_SCORE))
+
+
+def complete(predictor: Predictor, opened: Session, box: tuple[float, float, float, float]) -> Session:
+    """The session with one object more, its last: what lies in the box (xyxy, in pixels), made whole.
+
+    Raises:
+        UserError: The box is empty, the model completes nothing from a box, or there are enough such objects.
+    """
+    if len(opened.result) >= MOST_OBJECTS:
+        raise UserError(f"{MOST_OBJECTS} objects are enough", remedy="Give the picture again to begin anew")
+    found = predictor.complete(opened.pixels, boxes=[box])
+    return Session(opened.pixels, _joined(opened.result, found))
+
+
+def _joined(result: Result, found: Result) -> Result:
+    """Both results' objects. What was asked for has no score as a detection: it is shown at any."""
+
+    def both(name: str) -> np.ndarray | None:
+        first, second = getattr(result, name), getattr(found, name)
+        return None if first is None or second is None else np.concatenate([first, second])
+
+    values = {name: both(name) for name in ("boxes", "labels", "amodal_masks", "visible_masks")}
+    return replace(
+        result, **values, scores=np.append(result.scores, np.ones(len(found), np.float32)), predicted_order=None
+    )
 
 
 def _both(one: Result) -> tuple[np.ndarray, np.ndarray]:
