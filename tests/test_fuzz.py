@@ -59,6 +59,13 @@ def overreaching(path: Path) -> None:
         raise UserError("cannot be read", file=path) from error
 
 
+def forbidden(path: Path) -> None:
+    try:
+        raise OSError(12, "Cannot allocate memory", str(path))
+    except OSError as error:
+        raise UserError(f"cannot be read ({error})", file=path) from error
+
+
 def crashing(_: Path) -> None:
     os.abort()
 
@@ -68,6 +75,7 @@ def crashing(_: Path) -> None:
     [
         (Path.read_bytes, "read"),
         (refusing, "refused"),
+        (forbidden, "refused"),
         (raising, "KeyError: 'a.json'"),
         (chattering, "not one printable line"),
         (looping, "seconds of the processor"),

@@ -123,10 +123,17 @@ def _of_refusal(error: UserError) -> str:
         return "a message that is not one printable line"
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, MemoryError) or _NO_MEMORY.search(str(cause)):
+        if _asked_in_vain(cause):
             return f"memory was asked for in vain: {_first_line(cause)}"
         cause = cause.__cause__ or cause.__context__
     return "refused"
+
+
+def _asked_in_vain(error: BaseException) -> bool:
+    """Whether memory ran out. FFmpeg's errors, which have a number, are of its own ceiling: it asked for nothing."""
+    if isinstance(error, UserError) or getattr(error, "errno", None) is not None:
+        return False
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(_first_line(error)) is not None
 
 
 def _first_line(error: BaseException) -> str:
