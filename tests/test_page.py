@@ -197,9 +197,8 @@ def check_box(page, shown, expect, width: int) -> None:
     """Two clicks have what lies between them made whole."""
     page.locator("#touch").get_by_text("Marks a corner").click()
     shown.scroll_into_view_if_needed()  # on a phone the choice is below the picture
-    box = shown.bounding_box()
     for across, down in ((0.8, 0.7), (0.95, 0.95)):
-        before = shown.get_attribute("src")
+        before, box = shown.get_attribute("src"), shown.bounding_box()
         page.mouse.click(box["x"] + box["width"] * across, box["y"] + box["height"] * down)
         expect(shown).not_to_have_attribute("src", before)
     expect(page.locator("#table")).to_contain_text("1.00")
@@ -236,6 +235,7 @@ def test_in_a_browser(tmp_path, width):
 
     with serving(PREDICTOR, port=0) as address, sync_api.sync_playwright() as playwright:
         assert address.startswith("http://127.0.0.1:")
+        sync_api.expect.set_options(timeout=60_000)  # a busy machine
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": 1200})
         page.set_default_timeout(60_000)

@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 import torch
@@ -155,6 +156,27 @@ def test_a_worker_that_dies_is_one_line(tmp_path: Path) -> None:
         said,
     )
     assert saved_step(tmp_path / "run") >= 2
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_workers_obey_their_own_process_and_do_not_outlive_it(tmp_path: Path, method: str) -> None:
+    told = tmp_path / "pid"
+    process = training_processes.PROCESSES.Process(target=training_processes.read, args=(method, told))
+    process.start()
+    wait_until(lambda: told.exists() and told.read_text() != "")
+    status = Path(f"/proc/{told.read_text()}/stat")
+    os.kill(int(told.read_text()), signal.SIGTERM)
+    sleep(0.5)
+    assert status.read_text().split()[2] != "Z"
+    process.kill()
+    wait_until(lambda: not status.exists() or status.read_text().split()[2] == "Z")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = monotonic() + 60
+    while not condition():
+        assert monotonic() < end
+        sleep(0.05)
 
 
 def test_a_full_disk_is_one_line_and_the_last_checkpoint_stands(tmp_path: Path) -> None:

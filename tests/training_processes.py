@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
 from test_training import TINY, tiny_run
+from torch.utils.data import DataLoader, Dataset
 
 from amodal.cli import main
+from amodal.data.workers import settle
 from amodal.prior.config import PriorConfig
 from amodal.training import loop, recipes, run_folder, validation
 from amodal.training.config import PriorSource, TrainConfig
@@ -62,6 +64,7 @@ Change = Callable[[TrainConfig], TrainConfig]
 
 
 def _train(arguments: list[str], errors: Path, environment: dict[str, str], change: Change | None) -> None:
+    set_start_method("fork", force=True)  # its data workers are its own children, not the fork server's
     os.setsid()  # as a shell does, so that a signal can be sent to the run and its workers together
     os.environ |= environment
     handle = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -113,6 +116,24 @@ class Training:
         said = self.errors.read_text()
         assert "Traceback" not in said, said
         return code, "\n".join(line for line in said.splitlines() if line.startswith("amodal:"))
+
+
+class WhoReads(Dataset[int]):
+    """Every item is the number of the process that reads it."""
+
+    def __len__(self) -> int:
+        return 9
+
+    def __getitem__(self, index: int) -> int:
+        return os.getpid()
+
+
+def read(method: str, told: Path) -> None:
+    """Writes down who reads for this process, and waits to be killed."""
+    set_start_method(method, force=True)
+    items = iter(DataLoader(WhoReads(), batch_size=None, num_workers=1, worker_init_fn=settle))
+    told.write_text(str(next(items)))
+    time.sleep(600)
 
 
 def start(

@@ -8,6 +8,7 @@ Without torchrun every function answers for a world of one, so callers need no s
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -100,8 +101,9 @@ def joined(device_name: str = "auto") -> Iterator[torch.device]:
     except RuntimeError as error:
         if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
             raise
+        reason = re.sub(r"^\[[^]]*\] ", "", str(error).splitlines()[0]).partition(". ")[0]  # no source file, no advice
         raise UserError(
-            f"another process of this run has ended or was lost ({str(error).splitlines()[0]})",
+            f"another process of this run has ended or was lost ({reason})",
             remedy="Its own message says why. The last checkpoint is whole: start all of them again with --resume",
         ) from error
     finally:

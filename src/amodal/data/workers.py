@@ -1,5 +1,6 @@
 """The worker processes of a data loader: one thread each, no ear for signals, and one clear error if they die."""
 
+import multiprocessing
 import os
 import re
 import signal
@@ -11,6 +12,8 @@ import torch
 
 from amodal.errors import UserError
 
+LOOKS = 5.0
+"""Seconds between two looks for the parent."""
 _REPORT = re.compile(r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\) ([^.\n]+)")
 
 
@@ -21,7 +24,7 @@ def settle(_worker: int = 0) -> None:
     decides what becomes of it, and needs its workers until then: they obey no SIGTERM but its own.
     """
     torch.set_num_threads(1)
-    if not hasattr(signal, "sigwaitinfo"):  # it tells who sent a signal; macOS and Windows have no such thing
+    if not hasattr(signal, "sigtimedwait"):  # it tells who sent a signal; macOS and Windows have no such thing
         return
     signal.set_wakeup_fd(-1)  # the parent's own
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
@@ -31,8 +34,15 @@ def settle(_worker: int = 0) -> None:
 
 
 def _obey_the_parent() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-        pass
+    """Ends this process when its parent says so, or is no more.
+
+    A worker that comes out of a fork server has another parent in the system's eyes, whose end would tell nothing.
+    """
+    parent = multiprocessing.parent_process()
+    while parent is not None and parent.is_alive():
+        heard = signal.sigtimedwait({signal.SIGTERM}, LOOKS)
+        if heard is not None and heard.si_pid == parent.pid:
+            break
     os._exit(0)
 
 
