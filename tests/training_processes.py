@@ -66,6 +66,7 @@ Change = Callable[[TrainConfig], TrainConfig]
 def _train(arguments: list[str], errors: Path, environment: dict[str, str], change: Change | None) -> None:
     set_start_method("fork", force=True)  # its data workers are its own children, not the fork server's
     os.setsid()  # as a shell does, so that a signal can be sent to the run and its workers together
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests under nohup ignores it, and so would the run
     os.environ |= environment
     handle = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(handle, 2)
