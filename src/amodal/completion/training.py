@@ -1,21 +1,20 @@
 """The completer's training loop: plain PyTorch, one process, resumable to the bit."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from amodal.completion import checkpoint
 from amodal.completion.config import CompleterTraining
 from amodal.completion.losses import losses
 from amodal.completion.network import CompletionNetwork, build
-from amodal.completion.samples import CropBatch, CropBatches
-from amodal.data.workers import deaths_named, settle
+from amodal.completion.samples import CropBatches
+from amodal.data.loading import batches
+from amodal.data.workers import deaths_named
 from amodal.errors import Stopped, UserError
 from amodal.files import naming_failures, replacing, write_json
 from amodal.settings import to_json
@@ -67,7 +66,7 @@ def _train(
         step, before = restore(folder / STATE, model, optimiser, schedule)
     began, running = perf_counter(), {}
     steps = range(step, min(config.steps, stop_after or config.steps))
-    bar = tqdm(batches(items, steps, config.workers), initial=step, total=config.steps, unit="step")
+    bar = tqdm(batches(items, steps, workers=config.workers), initial=step, total=config.steps, unit="step")
     with listener.being(busy=True):
         for batch in bar:
             model.train()
@@ -105,26 +104,6 @@ def restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, sche
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         problem = f"cannot be read as a training state ({reason})"
         raise UserError(problem, file=path, remedy="Start again with another --out") from error
-
-
-def batches(items: CropBatches, steps: range, workers: int) -> Iterator[CropBatch]:
-    """The batches of the given steps, prepared ahead. Raises UserError where one cannot be made."""
-    loader: DataLoader[CropBatch | UserError] = DataLoader(
-        items,
-        batch_size=None,
-        sampler=steps,
-        num_workers=workers,
-        collate_fn=_unchanged,  # type: ignore[arg-type]
-        worker_init_fn=settle,
-    )
-    for batch in loader:
-        if isinstance(batch, UserError):
-            raise batch
-        yield batch
-
-
-def _unchanged(batch: CropBatch | UserError) -> CropBatch | UserError:
-    return batch
 
 
 def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:

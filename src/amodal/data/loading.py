@@ -7,6 +7,7 @@ uninterrupted one would, and the number of workers changes nothing but the speed
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
@@ -85,11 +86,16 @@ class StepBatches(Dataset[Batch | UserError]):
         return augment(self.samples[self.plan.index(number)], self.config, seed)
 
 
-def batches(items: StepBatches, steps: range, *, workers: int = 0, pin_memory: bool = False) -> Iterator[Batch]:
+Item = TypeVar("Item")
+
+
+def batches(
+    items: Dataset[Item | UserError], steps: range, *, workers: int = 0, pin_memory: bool = False
+) -> Iterator[Item]:
     """The batches of the given steps, in order, prepared ahead by `workers` processes of one thread each.
 
     Args:
-        items: Batches by step.
+        items: Batches by step, as `StepBatches` gives them; of what they are does not matter.
         steps: Which ones; a resumed run starts where it was left.
         workers: Processes. 0 prepares each batch when it is asked for.
         pin_memory: Copy the batches to memory that a GPU reads directly.
@@ -97,12 +103,12 @@ def batches(items: StepBatches, steps: range, *, workers: int = 0, pin_memory: b
     Raises:
         UserError: A sample cannot be read.
     """
-    loader = DataLoader(
+    loader: DataLoader[Item | UserError] = DataLoader(
         items,
         batch_size=None,
         sampler=steps,
         num_workers=workers,
-        collate_fn=_unchanged,
+        collate_fn=_unchanged,  # type: ignore[arg-type]
         pin_memory=pin_memory,
         worker_init_fn=settle,
     )
@@ -112,6 +118,6 @@ def batches(items: StepBatches, steps: range, *, workers: int = 0, pin_memory: b
         yield batch
 
 
-def _unchanged(batch: Batch | UserError) -> Batch | UserError:
+def _unchanged(batch: Item | UserError) -> Item | UserError:
     """Images differ in size and number of objects: a batch stays a list."""
     return batch

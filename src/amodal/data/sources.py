@@ -1,5 +1,6 @@
 """A data set opened from its settings."""
 
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 
@@ -8,7 +9,6 @@ from amodal.data import formats
 from amodal.data.config import FileSource, PhotographSource, SceneSource, Source
 from amodal.data.dataset import AnnotatedImages
 from amodal.data.merging import merge
-from amodal.data.photographs import CoveredPhotographs
 from amodal.data.synthetic import ComposedScenes
 from amodal.errors import UserError
 from amodal.synthesis.annotated import AnnotatedCutOuts
@@ -16,8 +16,9 @@ from amodal.synthesis.backgrounds import open_backgrounds
 from amodal.synthesis.covering import CoveredSeries
 from amodal.synthesis.cutouts import CutOutSource, open_cutouts
 from amodal.synthesis.photographs import Photographs
+from amodal.synthesis.scene_files import SceneSeries
 
-Samples = AnnotatedImages | ComposedScenes | CoveredPhotographs
+Samples = AnnotatedImages | ComposedScenes
 
 
 def open_source(source: Source) -> Samples:
@@ -28,15 +29,21 @@ def open_source(source: Source) -> Samples:
             annotation_set, source.categories, source.side, merged=source.merged, up_to_border=True
         )
         occluders = AnnotatedCutOuts(annotation_set, uniform="objects")
-        ids = tuple(range(1, len(photographs.categories) + 1))
-        series = CoveredSeries(photographs, occluders, source.occlusion, source.seed, ids, source.group)
-        return CoveredPhotographs(series, count=source.count)
+        ids = _ids(photographs.categories)
+        covered = CoveredSeries(photographs, occluders, source.occlusion, source.seed, ids, source.group)
+        return ComposedScenes(covered, photographs.categories, count=source.count)
     if isinstance(source, SceneSource):
         cutouts = _open_cutouts(source)
         backgrounds = open_backgrounds(source.backgrounds, source.split)
-        return ComposedScenes(cutouts, backgrounds, source.scenes, count=source.count, seed=source.seed)
+        series = SceneSeries(cutouts, backgrounds, source.scenes, source.seed, _ids(cutouts.categories))
+        return ComposedScenes(series, cutouts.categories, count=source.count)
     annotation_set = read_all(source)
     return AnnotatedImages(annotation_set, keep_empty=source.keep_empty, keep_stuff=source.keep_stuff)
+
+
+def _ids(names: Sequence[str]) -> tuple[int, ...]:
+    """The ids of composed scenes' categories: 1, 2, ..."""
+    return tuple(range(1, len(names) + 1))
 
 
 def _open_cutouts(source: SceneSource) -> CutOutSource:

@@ -1,42 +1,31 @@
 """A data set of scenes that are composed as they are read."""
 
+from collections.abc import Sequence
+
 import torch
 
 from amodal.annotations import Category
 from amodal.data.dataset import Sample
 from amodal.errors import UserError
 from amodal.instances import Target
-from amodal.synthesis.backgrounds import Backgrounds
-from amodal.synthesis.composition import Scene, compose, scene_rng
-from amodal.synthesis.config import SceneConfig
-from amodal.synthesis.cutouts import CutOutSource
+from amodal.synthesis.composition import Scene
+from amodal.synthesis.scene_files import Series
 
 
 class ComposedScenes:
-    """Scene `index` of seed `seed`: the same whenever and in whichever process it is asked for.
+    """The scenes of a series as samples: each the same whenever and in whichever process it is asked for.
 
     Args:
-        cutouts: Objects; its categories, in order, get the ids 1, 2, ...
-        backgrounds: What lies behind them.
-        config: How a scene is composed.
+        series: Cut-outs over backgrounds, or covered photographs.
+        names: Of its categories, by label.
         count: How many scenes there are. None: as many as one asks for, and no length.
-        seed: Of all scenes.
     """
 
-    def __init__(
-        self,
-        cutouts: CutOutSource,
-        backgrounds: Backgrounds,
-        config: SceneConfig,
-        *,
-        count: int | None = None,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, series: Series, names: Sequence[str], *, count: int | None = None) -> None:
         if count is not None and count < 1:
             raise UserError(f"{count} scenes are no data set", remedy="Give a count of 1 or more")
-        self.cutouts, self.backgrounds, self.config = cutouts, backgrounds, config
-        self.count, self.seed = count, seed
-        self.categories = [Category(i, name) for i, name in enumerate(cutouts.categories, start=1)]
+        self.series, self.count = series, count
+        self.categories = [Category(i, name) for i, name in zip(series.category_ids, names, strict=True)]
 
     def __len__(self) -> int:
         if self.count is None:
@@ -46,7 +35,7 @@ class ComposedScenes:
     def __getitem__(self, index: int) -> Sample:
         if index < 0 or (self.count is not None and index >= self.count):
             raise IndexError(index)
-        return sample_of(compose(self.cutouts, self.backgrounds, self.config, scene_rng(self.seed, index)), index)
+        return sample_of(self.series.scene(index), index)
 
 
 def sample_of(scene: Scene, index: int) -> Sample:

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from amodal import mask_arrays
+
 SMALL = 0.1
 """A piece of less than this share of the largest piece's area is small."""
 FAR = 0.5
@@ -20,10 +22,9 @@ def main_part(mask: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     np.int64(100)
     """
     kept = mask.copy()
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
+    window = mask_arrays.window(mask)  # large pictures stay cheap
+    if not mask[window].size:
         return kept
-    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]  # large pictures stay cheap
     from scipy import ndimage  # late: the first answer does not wait for it
 
     found: Any = ndimage.label(mask[window], np.ones((3, 3)))
@@ -36,13 +37,8 @@ def main_part(mask: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
 
 def main_boxes(masks: Bool[np.ndarray, "N H W"]) -> Float32[np.ndarray, "N 4"]:
     """Tight boxes around the `main_part` of each mask, xyxy; zeros for an empty mask."""
-    boxes = np.zeros((len(masks), 4), dtype=np.float32)
-    for box, mask in zip(boxes, masks, strict=True):
-        part = main_part(mask)
-        rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
-        if len(rows):
-            box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return boxes
+    parts = [mask_arrays.boxes(main_part(mask)[None]) for mask in masks]
+    return np.concatenate(parts) if parts else np.zeros((0, 4), dtype=np.float32)
 
 
 def _stray(labels: np.ndarray, count: int) -> list[int]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from amodal import mask_arrays
 from amodal.annotations import Category
 from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.completion.crops import SIDE, resample
@@ -72,12 +73,12 @@ class Paired:
 
 def _window(mask: Bool[np.ndarray, "H W"], box: Float32[np.ndarray, "4"]) -> tuple[int, int, int, int]:
     """The tight box of a mask as (left, top, right, bottom); where the mask is empty, the pixels of its box."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
+    rows, columns = mask_arrays.window(mask)
+    if rows.stop == rows.start:
         left, top = np.floor(box[:2]).astype(int).tolist()
         right, bottom = np.ceil(box[2:]).astype(int).tolist()
         return left, top, max(right, left + 1), max(bottom, top + 1)
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return columns.start, rows.start, columns.stop, rows.stop
 
 
 def _over(
