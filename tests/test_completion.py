@@ -254,3 +254,19 @@ def test_what_its_training_does_not_have_is_refused(
     with pytest.raises(SystemExit):
         cli.main(["train", "completer", *given, "--out", str(tmp_path / "run")])
     assert "amodal:" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_the_command_goes_on_with_its_own_run_and_with_no_other(
+    training: CompleterTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)  # a folder as a user names it, relative to where they are
+    arguments = ["train", "completer", "--train", training.annotations, "--iterations", "3", "--batch-size", "2"]
+    arguments += ["--workers", "0", "--checkpoint-every", "1", "--out", "run"]
+    cli.main(arguments)
+    before = Path("run", "config.json").read_text()
+    cli.main([*arguments, "--resume"])
+    assert Path("run", "config.json").read_text() == before
+    with pytest.raises(SystemExit):
+        cli.main([*arguments, "--resume", "--lr", "0.5"])
+    assert "the run to resume has other settings (lr: " in capsys.readouterr().err
+    assert Path("run", "config.json").read_text() == before

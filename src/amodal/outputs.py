@@ -23,12 +23,17 @@ class Guard:
     Attributes:
         inputs: Files and folders that it reads: no file among them, or in them, is replaced.
         replaces: Whether the user said that what is there may be replaced; None where a command has no such flag.
-        own: Files and folders of an earlier run of it, which it may replace without being told.
+        own: Files and folders of its own work, now or in an earlier run, which it may replace without being told: by
+            their real paths, since a user's name of a file is mostly relative to where they are.
     """
 
     inputs: tuple[Path, ...] = ()
     replaces: bool | None = False
     own: set[Path] = field(default_factory=set)
+
+    def note(self, paths: Iterable[Path]) -> None:
+        """Adds files or folders to its own."""
+        self.own.update(Path(os.path.realpath(path)) for path in paths)
 
 
 _guard: ContextVar[Guard | None] = ContextVar("guard", default=None)
@@ -48,7 +53,7 @@ def own(paths: Iterable[Path]) -> None:
     """Says that these files, or all in these folders, are this command's own work and may be replaced by it."""
     guard = _guard.get()
     if guard is not None:
-        guard.own.update(Path(os.path.realpath(path)) for path in paths)
+        guard.note(paths)
 
 
 def claim(paths: Iterable[Path]) -> None:
@@ -69,7 +74,7 @@ def claim(paths: Iterable[Path]) -> None:
         others = f" (and {len(there) - 1:,} more of the files to write)" if len(there) > 1 else ""
         remedy = f"{ELSEWHERE}, or add --overwrite" if guard.replaces is False else ELSEWHERE
         raise UserError(f"is there already{others}", file=there[0], remedy=remedy)
-    guard.own.update(target for _, target in targets)
+    guard.note(target for _, target in targets)
 
 
 def target_of(path: str | Path) -> Path:

@@ -1,7 +1,9 @@
 """Settings, which are frozen dataclasses, to JSON and back. What is read is checked against the declared types."""
 
 import types
+from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from amodal.errors import UserError
@@ -32,6 +34,26 @@ def differences(first: Any, second: Any, place: str = "") -> list[str]:
     if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
         first, second = list(first), list(second)
     return [] if first == second else [f"{place}: {first!r}, not {second!r}"]
+
+
+def require_same(file: Path, before: dict[str, Any], now: dict[str, Any], may_change: Sequence[str]) -> None:
+    """Raises UserError where a run to go on with, whose settings are in `file`, was started with others.
+
+    Args:
+        file: Is named in the message.
+        before: Its settings, as `to_json` gives them.
+        now: Those asked for.
+        may_change: Names of settings that may differ: they do not touch the weights.
+    """
+    first, second = ({name: s[name] for name in s if name not in may_change} for s in (before, now))
+    found = differences(first, second)
+    if found:
+        shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
+        raise UserError(
+            f"the run to resume has other settings ({shown})",
+            file=file,
+            remedy="Resume with the recipe and flags that it was started with, or choose another --out",
+        )
 
 
 def _read(kind: Any, content: Any, place: str) -> Any:

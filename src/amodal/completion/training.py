@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from tqdm import tqdm
 
+from amodal import outputs
 from amodal.completion import checkpoint
 from amodal.completion.config import CompleterTraining
 from amodal.completion.losses import losses
@@ -16,11 +17,13 @@ from amodal.completion.samples import CropBatches
 from amodal.data.loading import batches
 from amodal.data.workers import deaths_named
 from amodal.errors import Stopped, UserError
-from amodal.files import naming_failures, replacing, write_json
-from amodal.settings import to_json
+from amodal.files import naming_failures, read_json, replacing, write_json
+from amodal.settings import from_json, require_same, to_json
 from amodal.stopping import Listener, listening
 
-STATE, MODEL = "state.pt", "completer.safetensors"
+CONFIG, STATE, MODEL = "config.json", "state.pt", "completer.safetensors"
+MAY_CHANGE = ("workers", "save_every")
+"""Settings that a resumed run may change: they do not touch the weights."""
 
 
 def train_completer(
@@ -49,11 +52,7 @@ def train_completer(
 def _train(
     config: CompleterTraining, folder: Path, listener: Listener, *, resume: bool, stop_after: int | None
 ) -> Path:
-    if (folder / STATE).exists() != resume:
-        problem = "holds no run to go on with" if resume else "holds a run already"
-        raise UserError(problem, file=folder, remedy="Choose another --out, or change --resume")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", to_json(config), indent=2)
+    enter(folder, config, resume=resume)
     items = CropBatches(config)
     torch.manual_seed(config.seed)
     model = build(config.model, config.weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -61,10 +60,10 @@ def _train(
         checkpoint.take(config.start_from, model)
     optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.lr)
     schedule = OneCycleLR(optimiser, config.lr, config.steps, pct_start=0.1)
-    step, before = 0, 0.0
+    step, seconds = 0, 0.0
     if resume:
-        step, before = restore(folder / STATE, model, optimiser, schedule)
-    began, running = perf_counter(), {}
+        step, seconds = restore(folder / STATE, model, optimiser, schedule)
+    began, running = perf_counter() - seconds, {}
     steps = range(step, min(config.steps, stop_after or config.steps))
     bar = tqdm(batches(items, steps, workers=config.workers), initial=step, total=config.steps, unit="step")
     with listener.being(busy=True):
@@ -85,11 +84,24 @@ def _train(
             bar.set_postfix(shown, refresh=False)
             called = listener.signal
             if called or step % config.save_every == 0 or step == steps.stop:
-                seconds = before + perf_counter() - began
-                _save(folder, model, optimiser, schedule, step, seconds)
+                _save(folder, model, optimiser, schedule, step, perf_counter() - began)
             if called:
                 raise Stopped(called, f"step {step} of {config.steps} is saved")
     return folder / MODEL
+
+
+def enter(folder: Path, config: CompleterTraining, *, resume: bool) -> None:
+    """Makes the folder ready for a run of these settings. Raises UserError where it does not fit."""
+    if (folder / STATE).exists() != resume:
+        problem = "holds no run to go on with" if resume else "holds a run already"
+        raise UserError(problem, file=folder, remedy="Choose another --out, or change --resume")
+    if resume:
+        before = to_json(from_json(CompleterTraining, read_json(folder / CONFIG)))
+        require_same(folder / CONFIG, before, to_json(config), MAY_CHANGE)
+        outputs.own([folder])
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / CONFIG, to_json(config), indent=2)
 
 
 def restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, schedule: OneCycleLR) -> tuple[int, float]:

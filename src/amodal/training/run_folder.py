@@ -21,7 +21,7 @@ from torch import Tensor
 from amodal import outputs, processes
 from amodal.errors import UserError
 from amodal.files import read_json, replacing, require_file, write_json
-from amodal.settings import differences, from_json, to_json
+from amodal.settings import from_json, require_same, to_json
 from amodal.training.config import TrainConfig
 
 CONFIG, PRIOR, CHECKPOINT, STATE = "config.json", "prior.safetensors", "model.safetensors", "training.pt"
@@ -53,7 +53,7 @@ def enter(folder: Path, config: TrainConfig, *, resume: bool) -> None:
     path = folder / CONFIG
     if resume:
         require_file(path, remedy="There is no run to resume: leave out --resume, or name the run's folder")
-        _check_same(path, settings(folder), to_json(config))
+        require_same(path, settings(folder), to_json(config), MAY_CHANGE)
         outputs.own([folder])
     elif folder.exists() and not folder.is_dir():
         raise UserError("is a file, not a folder", file=folder, remedy="Choose another --out")
@@ -90,21 +90,6 @@ def settings(folder: Path) -> dict[str, Any]:
             record=error.record,
             remedy="Choose another --out",
         ) from error
-
-
-def _check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    found = differences(_binding(before), _binding(now))
-    if found:
-        shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
-        raise UserError(
-            f"the run to resume has other settings ({shown})",
-            file=path,
-            remedy="Resume with the recipe and flags that it was started with, or choose another --out",
-        )
-
-
-def _binding(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name not in MAY_CHANGE}
 
 
 def save_state(folder: Path, state: TrainingState) -> None:
