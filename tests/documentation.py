@@ -64,7 +64,8 @@ def command_lines(page: Path) -> list[tuple[str, list[str]]]:
 
 
 def arguments_of(words: list[str]) -> list[str] | None:
-    """What a line gives to `amodal`; None for another program's line."""
+    """What a line gives to `amodal`, up to a pipe; None for another program's line."""
+    words = words[: words.index("|")] if "|" in words else words
     if Path(words[0]).name == "amodal":
         return words[1:]
     if "amodal.cli" in words:

@@ -142,6 +142,19 @@ def test_an_output_that_is_an_input_or_there_or_impossible_is_refused(name: str,
     assert (given.read_text(), other.read_text()) == ("precious", "another")
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_dash_is_a_file_but_where_it_is_standard_output(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("-").write_text("precious")
+    (tmp_path / "given").write_text("input")
+    for leaf in parameters(ALL[name]):
+        for mark in leaf.marks:
+            if isinstance(mark, Writes) and mark.kind == "file":
+                error, said = (AssertionError, "began") if mark.shows else (UserError, "-: is there already")
+                with pytest.raises(error, match=said):
+                    call(name, {leaf.flag: Path("-")}, tmp_path / "given")
+
+
 BOUNDED = [
     (name, leaf.flag, mark)
     for name, command in ALL.items()

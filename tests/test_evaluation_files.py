@@ -12,6 +12,7 @@ from test_evaluation_metrics import FRONT, LEFT, LEFT_SEEN, RIGHT, TRUTH, found
 
 from amodal import rle
 from amodal.annotations import AnnotationSet, Detection
+from amodal.cli import main
 from amodal.commands.compare import compare
 from amodal.commands.evaluate import Running, Scored, Written, evaluate
 from amodal.data import coco
@@ -126,6 +127,24 @@ def test_evaluate_and_compare_from_files(data: Path, capsys: pytest.CaptureFixtu
     reports = (data / "good-report.json", data / "worse-report.json")
     compare(reports, resamples=10, out=data / "differences.json")
     assert json.loads((data / "differences.json").read_text())[0]["difference"] == pytest.approx(-0.5)
+
+
+def test_for_a_script_standard_output_is_json_alone(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(data)
+    main(["evaluate", "--predictions", "good.json", "annotations.json", "--json", "-"])
+    shown, said = capsys.readouterr()
+    report = Report.from_json(json.loads(shown))
+    assert report.amodal and report.amodal.ap == pytest.approx(1.0)
+    assert "amodal masks" in said
+    main(["evaluate", "--predictions", "good.json", "annotations.json", "--json", "report.json"])
+    assert json.loads(Path("report.json").read_text()) == json.loads(shown)
+    Path("other.json").write_text(shown)
+    capsys.readouterr()
+    main(["compare", "report.json", "other.json", "--resamples", "2", "--json", "-"])
+    assert json.loads(capsys.readouterr().out)[0]["difference"] == 0
+    assert not Path("-").exists()
 
 
 def test_the_commands_name_what_is_missing(data: Path) -> None:

@@ -152,6 +152,28 @@ def test_what_a_killed_run_has_done_is_kept_and_the_rest_is_resumed(model, tmp_p
     assert len(json.loads((tmp_path / "out" / "images.json").read_text())["images"]) == 6
 
 
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(model, tmp_path, capsys, monkeypatch):
+    for number in range(3):
+        write_picture(tmp_path / "in" / f"{number}.png", number)
+    find, left = Predictor.predict, iter((True, False, True, True))
+
+    def interrupted(self, *args, **kwargs):
+        if not next(left):
+            raise KeyboardInterrupt
+        return find(self, *args, **kwargs)
+
+    monkeypatch.setattr(Predictor, "predict", interrupted)
+    line = f"predict {tmp_path}/in --model {model} --overwrite --out {tmp_path}/out --device cpu --score 0.01"
+    assert run(line) == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"amodal: stopped by SIGINT; what is done is in {tmp_path}/out. Go on with: amodal predict")
+    assert len(json.loads((tmp_path / "out" / "images.json").read_text())["images"]) == 1
+    again = said.partition("Go on with: amodal ")[2]
+    assert again == f"{line.replace(' --overwrite', '')} --resume"
+    assert run(again) == 0
+    assert len(json.loads((tmp_path / "out" / "images.json").read_text())["images"]) == 3
+
+
 def test_a_folder_of_results_is_kept_unless_told(model, tmp_path, capsys):
     picture = write_picture(tmp_path / "a.png")
     line = f"predict {picture} --model {model} --out {tmp_path}/out --device cpu"

@@ -1,11 +1,17 @@
 """`amodal train` on annotations of one's own."""
 
+import functools
+import inspect
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from amodal.cli import main
+from amodal.cli import COMMANDS, main
+from amodal.commands.next_steps import after_completer, after_training
 from amodal.commands.train import DataSet, own_data
 from amodal.data.config import DataConfig, FileSource
 from amodal.errors import UserError
@@ -28,6 +34,36 @@ def test_own_files_that_are_not_there(tmp_path: Path):
         recipes.recipe("d2sa_vrsp", Path("nowhere"), own_data(DataSet(train=(tmp_path / "train.json",))))
     with pytest.raises(UserError, match="go with --train"):
         own_data(DataSet(val=(tmp_path / "val.json",)))
+
+
+def test_what_comes_next_is_commands_that_amodal_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run as they are said: with the run's own validation data where these are files."""
+    called = []
+    for name in ("evaluate", "predict", "complete"):
+        command = COMMANDS[name]
+
+        def note(*args: Any, command: Any = command, name: str = name, **kwargs: Any) -> None:
+            called.append((name, inspect.signature(command).bind(*args, **kwargs).arguments))
+
+        monkeypatch.setitem(COMMANDS, name, functools.wraps(command)(note))
+    (tmp_path / "val.json").write_text("{}")
+    own = DataConfig(FileSource(("train.json",)), FileSource((f"{tmp_path}/val.json",), str(tmp_path)))
+    run = tmp_path / "my run"
+    lines = after_training(run, replace(recipes.RECIPES["d2sa_vrsp"](tmp_path), data=own))
+    lines += after_training(run, recipes.RECIPES["demo"](tmp_path)) + after_completer(run / "model.safetensors")
+    for line in lines:
+        label, _, command = line.partition(": ")
+        if label.startswith("next"):
+            main(shlex.split(command)[1:])
+    model = str(run / "model.safetensors")
+    assert [name for name, _ in called] == ["evaluate", "predict"] * 2 + ["complete"]
+    assert [given["sources"] for name, given in called if name == "evaluate"] == [
+        (model, f"{tmp_path}/val.json"),
+        (model, "DATA"),
+    ]
+    assert called[0][1]["scored"].images == tmp_path
+    assert called[1][1]["images"] == (model, "PICTURES")
+    assert called[4][1]["checkpoint"] == model
 
 
 @pytest.mark.slow

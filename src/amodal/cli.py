@@ -149,7 +149,8 @@ def _require_known(given: list[str], commands: Commands, prog: str) -> None:
 
 
 def _how_to_go_on(given: list[str], stopped: Stopped) -> str:
-    again = [*given, "--resume"] if stopped.resumable and "--resume" not in given else given
+    kept = [word for word in given if word not in ("--overwrite", "--resume")]  # to start anew is what nobody wants now
+    again = [*kept, "--resume"] if stopped.resumable else given
     place = os.environ
     if "TORCHELASTIC_RUN_ID" not in place:
         return f"{'Go on' if stopped.resumable else 'Start again'} with: {shlex.join(['amodal', *again])}"

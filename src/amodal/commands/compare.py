@@ -5,7 +5,8 @@ from typing import Annotated
 
 import tyro
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES
+from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_OR_SHOWS
+from amodal.commands.json_output import json_to
 
 
 def compare(
@@ -13,7 +14,7 @@ def compare(
     *,
     resamples: Annotated[int, COUNT] = 1000,
     seed: Annotated[int, FROM_ZERO] = 0,
-    out: Annotated[Path | None, WRITES] = None,
+    out: Annotated[Path | None, WRITES_OR_SHOWS, tyro.conf.arg(aliases=("--json",))] = None,
     overwrite: bool = False,
 ) -> None:
     """Puts reports of the same data set side by side and says which differences are real.
@@ -25,7 +26,7 @@ def compare(
         reports: JSON files that `amodal evaluate --out` wrote, the one to compare with first.
         resamples: How often the images are drawn anew.
         seed: Of the draws.
-        out: Write the differences here as JSON (fractions, not percent).
+        out: Write the differences here as JSON (fractions, not percent); `-` is standard output, for scripts.
         overwrite: Replace the file that is there.
     """
     from dataclasses import asdict
@@ -35,10 +36,10 @@ def compare(
     from amodal.evaluation.compare import compare as compare_reports
     from amodal.evaluation.compare import table
     from amodal.evaluation.report import Report
-    from amodal.files import read_json, write_json
+    from amodal.files import read_json
 
     read = {str(path): Report.from_json(read_json(path), file=str(path)) for path in reports}
     differences = compare_reports(read, resamples=resamples, seed=seed, progress=True)
-    Console().print(table(differences))
-    if out:
-        write_json(out, [asdict(one) | {"is_real": one.is_real} for one in differences], indent=1)
+    with json_to(out) as write_json:
+        Console().print(table(differences))
+        write_json([asdict(one) | {"is_real": one.is_real} for one in differences])

@@ -25,9 +25,14 @@ class Writes:
     """Marks a parameter that names what is written: a file, a folder to put files into, or either, as a format asks.
 
     Which files go into a folder the command claims itself, as soon as it knows (`amodal.outputs.claim`).
+
+    Attributes:
+        kind: What it names.
+        shows: Whether `-` stands for standard output in place of a file.
     """
 
     kind: Literal["file", "folder", "either"] = "file"
+    shows: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,9 @@ class Within:
 
 
 READS, WRITES, WRITES_IN, WRITES_EITHER = Reads(), Writes(), Writes("folder"), Writes("either")
+WRITES_OR_SHOWS = Writes(shows=True)
+STANDARD_OUTPUT = Path("-")
+"""In place of a file, where a command writes or shows."""
 SHARE, COUNT, FROM_ZERO = Within(0, 1), Within(1), Within(0)
 
 
@@ -127,11 +135,11 @@ def _claim(found: list[Leaf]) -> None:
     """Claims the files that the command line names, and looks whether folders can be ones."""
     files = []
     for leaf in found:
-        kind = next((mark.kind for mark in leaf.marks if isinstance(mark, Writes)), None)
+        mark = next((mark for mark in leaf.marks if isinstance(mark, Writes)), Writes())
         for path in leaf.paths(Writes):
-            if kind == "folder" or (kind == "either" and not path.is_file()):
+            if mark.kind == "folder" or (mark.kind == "either" and not path.is_file()):
                 require_folder(path)
-            else:
+            elif not (mark.shows and path == STANDARD_OUTPUT):
                 files.append(path)
     twice = next((path for path in files if files.count(path) > 1), None)
     if twice is not None:

@@ -3,13 +3,16 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES
+from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES, WRITES_OR_SHOWS
+from amodal.commands.json_output import json_to
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from amodal.annotations import AnnotationSet
     from amodal.evaluation.calibration import Bins
     from amodal.evaluation.detections import Detections
@@ -47,8 +50,8 @@ class Running:
 class Written:
     """What is written."""
 
-    out: Annotated[Path | None, WRITES] = None
-    """The report as JSON: fractions, not percent."""
+    out: Annotated[Path | None, WRITES_OR_SHOWS, tyro.conf.arg(aliases=("--json",))] = None
+    """The report as JSON: fractions, not percent. `-` writes it to standard output, and nothing else there."""
     html: Annotated[Path | None, WRITES] = None
     """The report as one web page: tables, charts and the worst failures."""
     detections: Annotated[Path | None, WRITES] = None
@@ -77,17 +80,24 @@ def evaluate(
         running: How a model is run.
         written: What is written.
     """
-    from rich.console import Console
-
-    from amodal.data import formats, problems
     from amodal.errors import UserError
-    from amodal.evaluation import results
-    from amodal.files import write_json
-    from amodal.inference.scoring import report_of, without_stuff
 
     if len(sources) != (1 if scored.predictions else 2):
         wanted = "DATA alone" if scored.predictions else "MODEL and DATA (or --predictions RESULTS and DATA)"
         raise UserError(f"{len(sources)} paths given", remedy=f"Give {wanted}")
+    with json_to(written.out) as write_json:
+        _evaluate(sources, scored, running, written, write_json)
+
+
+def _evaluate(
+    sources: tuple[str, ...], scored: Scored, running: Running, written: Written, write_json: "Callable[[Any], None]"
+) -> None:
+    from rich.console import Console
+
+    from amodal.data import formats, problems
+    from amodal.evaluation import results
+    from amodal.inference.scoring import report_of, without_stuff
+
     truth = formats.read(sources[-1], scored.images)
     for line in problems.said(truth.repairs, sources[-1]):
         print(line, file=sys.stderr)
@@ -103,8 +113,7 @@ def evaluate(
     about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": running.masks}
     report = report_of(truth, detections, hidden, about)
     Console().print(report.table())
-    if written.out:
-        write_json(written.out, report.to_json(), indent=1)
+    write_json(report.to_json())
     if written.html:
         from amodal.evaluation import html
 
@@ -115,8 +124,6 @@ def evaluate(
 
 def _warn_of_scores(detections: "Detections", file: Path) -> None:
     """Says which scores are no probabilities: AP asks only for their order, but a mistake shows in them first."""
-    import sys
-
     outside = [place for place, score in enumerate(detections.scores.tolist()) if not 0 <= score <= 1]
     if outside:
         first = f"the first {detections.scores[outside[0]]:g} (detection {outside[0] + 1})"

@@ -61,7 +61,9 @@ def predict(
         resume: Keep the results that are there, and do what is missing.
         overwrite: Replace the results that are there.
     """
-    from amodal.errors import UserError
+    from signal import SIGINT
+
+    from amodal.errors import Stopped, UserError
     from amodal.inference.folder import ResultFolder
     from amodal.inference.predictor import load
 
@@ -76,8 +78,11 @@ def predict(
     predictor = load(model, how.device)
     folder = ResultFolder(out, predictor.categories, {"model": model, "score": how.score, "show": how.show})
     planned = folder.plan(found, resume=resume, anew=overwrite)
-    with folder:
-        failures = _predict_all(predictor, planned, folder, how)
+    try:
+        with folder:
+            failures = _predict_all(predictor, planned, folder, how)
+    except KeyboardInterrupt:
+        raise Stopped(SIGINT, f"what is done is in {out}", resumable=True) from None
     _tell(folder, predictor, how.score)
     if len(planned) == 1 and failures:
         raise failures[0]

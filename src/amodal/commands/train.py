@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN, Within
+from amodal.commands.next_steps import after_training
 from amodal.commands.train_completer import COMPLETER, train_completer
 
 
@@ -84,8 +85,7 @@ def train(
 
     config = changed(recipes.recipe(recipe, data.data, own_data(data)), changes)
     if loop.train(config, out, resume=resume, device_name=device):  # empty in all but the lead process
-        print(f"model: {out / 'model.safetensors'}")
-        print(f"numbers: {out / 'metrics.json'}")
+        print("\n".join(after_training(out, config)))
 
 
 def own_data(own: DataSet) -> Any:

@@ -4,6 +4,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amodal.commands.next_steps import after_completer
+
 if TYPE_CHECKING:
     from amodal.commands.train import Changes, DataSet
     from amodal.completion.config import CompleterTraining
@@ -21,7 +23,7 @@ def train_completer(out: Path, data: "DataSet", changes: "Changes", *, resume: b
     """
     from amodal.completion.training import train_completer as run
 
-    print(f"model: {run(settings(data, changes), out, resume=resume)}")
+    print("\n".join(after_completer(run(settings(data, changes), out, resume=resume))))
 
 
 def settings(data: "DataSet", changes: "Changes") -> "CompleterTraining":
