@@ -1,22 +1,30 @@
-"""The `help` macro of the documentation's pages: what a command says of itself, taken from the command."""
+"""Writes into `commands.md` what each command says of itself. Run it after a change to a command's help.
+
+    python docs/command_help.py
+
+A section holds, after its examples, a mark with the command's name; what follows the mark, up to the next heading,
+is this script's. A test compares it to the commands.
+"""
 
 import contextlib
 import io
 import os
 import re
-import textwrap
-from typing import Any
+from pathlib import Path
 from unittest import mock
 
 from amodal.cli import main
 
+PAGE = Path(__file__).parent / "commands.md"
 WIDTH = 92
 """Columns of the text."""
+SECTION = re.compile(r"(<!-- help: (?P<command>.+?) -->\n).*?(?=^#|\Z)", re.MULTILINE | re.DOTALL)
 
 
-def define_env(env: Any) -> None:
-    """Called by the site's builder: makes `help` known to the pages."""
-    env.macro(describe, "help")
+def written(page: str) -> str:
+    """The page with the help of every command that it marks."""
+    whole = SECTION.sub(lambda found: f"{found[1]}\n{describe(found['command'])}\n", page)
+    return whole.rstrip("\n") + "\n"
 
 
 def describe(command: str) -> str:
@@ -28,8 +36,9 @@ def describe(command: str) -> str:
     if parts is None:
         raise ValueError(f"no command '{command}', or one without description or options:\n{text}")
     usage, description, options = parts.groups()
-    block = textwrap.indent(f"{usage}\n\n{options}", "    ")
-    return f'{description}\n\n??? note "All options of amodal {command}"\n\n    ```text\n{block}\n    ```\n'
+    # A forge takes the attribute for nothing, and the site's builder reads what is inside as Markdown for its sake.
+    head = f'<details markdown="1">\n<summary>All options of amodal {command}</summary>'
+    return f"{description}\n\n{head}\n\n```text\n{usage}\n\n{options.rstrip()}\n```\n\n</details>\n"
 
 
 def help_text(command: str) -> str:
@@ -39,3 +48,7 @@ def help_text(command: str) -> str:
     with width, contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         main([*command.split(), "--help"])
     return "\n".join(line.rstrip() for line in out.getvalue().strip("\n").splitlines())
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -53,14 +53,16 @@ def blocks(page: Path) -> list[Block]:
 
 def command_lines(page: Path) -> list[tuple[str, list[str]]]:
     """Where each line of shell stands, and its words; comments left out, continued lines joined."""
-    found = []
-    for block in blocks(page):
-        if block.language in ("sh", "bash", "console", "shell"):
-            joined = block.code.replace("\\\n", " ")
-            lines = [part for line in joined.splitlines() for part in line.removeprefix("$ ").split("&&")]
-            words = (shlex.split(line, comments=True) for line in lines)
-            found += [(f"{block.page}:{block.line}", line) for line in words if line]
-    return found
+    return [(f"{block.page}:{block.line}", words) for block in blocks(page) for words in lines_of(block)]
+
+
+def lines_of(block: Block) -> list[list[str]]:
+    """The words of each line of a block of shell; none of another block."""
+    if block.language not in ("sh", "bash", "console", "shell"):
+        return []
+    joined = block.code.replace("\\\n", " ")
+    lines = [part for line in joined.splitlines() for part in line.removeprefix("$ ").split("&&")]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
 def arguments_of(words: list[str]) -> list[str] | None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from small_models import NUM_CLASSES, SMALL, small_model, small_prior
 
@@ -178,6 +179,23 @@ def test_the_systems_errors_name_their_file(monkeypatch, capsys):
         cli.main(["breaking"])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "amodal: /some/where: Permission denied\n"
+
+
+@pytest.mark.parametrize("kind", ["gpu", "machine", "array"])
+def test_out_of_memory_is_one_line_with_the_way_out(kind, monkeypatch, capsys):
+    def breaking() -> None:
+        if kind == "gpu":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nand so on")
+        raise MemoryError if kind == "machine" else np._core._exceptions._ArrayMemoryError((9, 9), np.dtype(float))
+
+    monkeypatch.setitem(cli.COMMANDS, "breaking", breaking)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["breaking"])
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert said.startswith("amodal: out of memory (")
+    assert said.count("\n") == 1
+    assert "--batch-size" in said
 
 
 def test_a_reader_that_stops_reading_is_no_error():

@@ -58,15 +58,27 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(listed) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 
 
-def test_every_command_has_its_section() -> None:
-    text = (DOCS / "commands.md").read_text(encoding="utf-8")
+def test_every_command_has_its_section_with_the_help_that_it_prints() -> None:
+    text, script = (DOCS / "commands.md").read_text(encoding="utf-8"), load("command_help")
     commands = [*cli.COMMANDS, *(f"{group} {name}" for group, (_, members) in cli.GROUPS.items() for name in members)]
-    assert re.findall(r'\{\{ help\("(.+?)"\) \}\}', text) == re.findall(r"^##+ amodal (\S+(?: \S+)?)\n+```", text, re.M)
-    assert sorted(re.findall(r'\{\{ help\("(.+?)"\) \}\}', text)) == sorted(commands)
+    marked = [found["command"] for found in script.SECTION.finditer(text)]
+    assert marked == re.findall(r"^##+ amodal (\S+(?: \S+)?)\n+```", text, re.MULTILINE)
+    assert sorted(marked) == sorted(commands)
+    assert text == script.written(text), "run docs/command_help.py"
+
+
+def test_a_page_s_help_is_replaced_and_the_rest_kept() -> None:
+    script = load("command_help")
+    page = "# A\n\n<!-- help: data check -->\n\nstale words\n\n## B\n\nkept\n\n<!-- help: export -->\n"
+    found = script.written(page)
+    assert found.startswith("# A\n\n<!-- help: data check -->\n\nFinds what is wrong with annotations")
+    assert "stale words" not in found
+    assert "\n\n</details>\n\n## B\n\nkept\n\n<!-- help: export -->\n\nWrites" in found
+    assert script.written(found) == found
 
 
 def test_help_is_split_into_description_and_options() -> None:
-    description, options = load("command_help").describe("data check").split("\n\n???")
+    description, options = load("command_help").describe("data check").split("\n\n<details")
     assert description.startswith("Finds what is wrong with annotations")
     assert "--fix" in options
     assert "--fix" not in description

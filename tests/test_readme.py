@@ -52,6 +52,29 @@ def test_the_readme_s_first_block_runs_in_an_empty_folder(tmp_path: Path, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["drawn.jpg"]
 
 
+def test_the_readme_s_blocks_run_one_after_the_other_in_an_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they stand; but few scenes are made, and in place of the line that takes minutes its model is put there."""
+    lines, long = [], "amodal train demo --out runs/demo"
+    monkeypatch.chdir(tmp_path)
+    for block in documentation.blocks(documentation.ROOT / "README.md"):
+        if block.language == "python":
+            exec(compile(block.code, block.page, "exec"), {"__name__": "page"})
+        for words in documentation.lines_of(block):
+            lines.append(" ".join(words))
+            if lines[-1] == long:
+                documentation.save_model(tmp_path / "runs/demo/model.safetensors")
+            elif words[0] == "amodal":
+                cli.main([word if word != "200" else "2" for word in words[1:]])
+            else:
+                assert words[0] == "make", words
+    assert long in lines
+    assert len(lines) >= 8
+    for made in ("drawn.jpg", "scenes/annotations.json", "predictions/sheet.jpg", "kins.json"):
+        assert (tmp_path / made).is_file()
+
+
 def test_the_sample_is_a_small_picture_with_its_licence_beside_it() -> None:
     picture = amodal.sample()
     assert picture.is_file()
@@ -159,9 +182,16 @@ def test_make_targets_exist(page: Path) -> None:
     assert named <= targets
 
 
+def test_every_extra_is_explained() -> None:
+    project = tomllib.loads((documentation.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    table = (documentation.DOCS / "install.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(project["project"]["optional-dependencies"])
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_extras_exist(page: Path) -> None:
     """`.[onnx]` and its like name extras that pyproject.toml has."""
     project = tomllib.loads((documentation.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    named = set(re.findall(r"\.\[(\w+)\]", page.read_text(encoding="utf-8")))
+    lists = re.findall(r"(?:\.|amodal)\[([\w,]+)\]", page.read_text(encoding="utf-8"))
+    named = {name for names in lists for name in names.split(",")}
     assert named <= set(project["project"]["optional-dependencies"])

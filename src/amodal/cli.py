@@ -77,6 +77,8 @@ GROUPS: dict[str, tuple[str, Commands]] = {
 """Commands of two words: `amodal data check`."""
 
 
+LESS_MEMORY = "Give a smaller --batch-size, smaller images or fewer --workers, or --device cpu"
+
 DEBUG = "AMODAL_DEBUG"
 """Set in the environment, it shows tracebacks."""
 
@@ -106,6 +108,8 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         _reveal()
         said = (str(error).strip() or "it says no more").splitlines()[0]
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, which is not loaded
+            _stop(f"out of memory ({said}). {LESS_MEMORY}", 2)
         _stop(f"a mistake of the program: {type(error).__name__}: {said}. The details are in {_traceback_file()}", 1)
 
 
