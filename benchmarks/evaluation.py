@@ -118,7 +118,7 @@ def amodal(folder: Path, kind: str) -> Steps:
     """With every check of the files, and AP at four occlusion rates."""
     from amodal.data import formats
     from amodal.evaluation import coco, occlusion, results
-    from amodal.evaluation.views import AMODAL, BOX
+    from amodal.evaluation.mask_kinds import AMODAL, BOX
 
     def load() -> Any:
         truth = formats.read(folder / TRUTH)
@@ -127,7 +127,7 @@ def amodal(folder: Path, kind: str) -> Steps:
     def score(loaded: Any) -> float:
         truth, detections = loaded
         view = BOX if kind == "bbox" else AMODAL
-        ap = coco.run(truth, detections, view, occlusion.clean_grading(truth)).average_precision()
+        ap = coco.run(truth, detections, view, occlusion.clean_filter(truth)).average_precision()
         return float(ap or 0.0)
 
     return load, score

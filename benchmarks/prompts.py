@@ -1,10 +1,10 @@
-"""Completing given objects: how far should the box of a seen part be grown? The packaged model on drawn scenes.
+"""Completing given objects: how far should the box of a visible part be grown? The packaged model on drawn scenes.
 
     python -m benchmarks.prompts
 
-Each object of a scene is given by the box around what is seen of it, and its class. Its whole mask is completed within
-that box, within boxes grown by a fixed margin, and within the box that the model's own box head predicts from it, once
-or twice. Writes `results/prompts.json`: mean IoU of the completed masks with the true ones.
+Each object of a scene is given by the box around what is visible of it, and its class. Its whole mask is completed
+within that box, within boxes grown by a fixed margin, and within the box that the model's own box head predicts from
+it, once or twice. Writes `results/prompts.json`: mean IoU of the completed masks with the true ones.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from amodal.training import recipes
 OCCLUDED = 0.15
 """Objects hidden by at least so much are counted apart..."""
 CUT = 0.8
-"""...and so are those whose seen part's box covers less than this of the whole object's."""
+"""...and so are those whose visible part's box covers less than this of the whole object's."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Objects:
-    """The objects of one image; boxes are around what is seen of them."""
+    """The objects of one image; boxes are around what is visible of them."""
 
     image: np.ndarray
     boxes: np.ndarray
@@ -59,7 +59,7 @@ class Objects:
     rates: np.ndarray
     """Occlusion rates."""
     covered: np.ndarray
-    """Share of the whole object's box that the seen part's covers."""
+    """Share of the whole object's box that the visible part's covers."""
 
 
 Growth = Callable[[Predictor, Objects], Result]

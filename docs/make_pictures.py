@@ -77,7 +77,7 @@ def masks() -> Image.Image:
     tiles = [
         Tile(scene.image, "a pear behind a mug"),
         Tile(painted(scene.image, amodal, (90, 90, 110)), "amodal mask: the whole pear"),
-        Tile(painted(scene.image, visible, FRONT), "visible mask: what is seen"),
+        Tile(painted(scene.image, visible, FRONT), "visible mask: what can be seen"),
         Tile(painted(scene.image, amodal & ~visible, HIDDEN), "invisible mask: the rest"),
         Tile(boxes, "amodal box, visible box"),
         Tile(draw(scene.image, result_of(scene)[[1]], Style(labels=False, scale=3)), "as amodal predict draws it"),

@@ -67,12 +67,12 @@ def test_figure_1_subjects_hide_the_same_part_behind_different_objects() -> None
         assert len(subject.images) == len(subject.occluders) == len(subject.trimmed) == 3
         target = CATEGORIES[subject.label - 1].name
         assert len({target, *subject.occluders}) == 4, "occluders are of different categories"
-        assert not (subject.hidden & ~subject.amodal).any()
-        assert 0.2 <= subject.hidden.sum() / subject.amodal.sum() <= 0.5
+        assert not (subject.invisible & ~subject.amodal).any()
+        assert 0.2 <= subject.invisible.sum() / subject.amodal.sum() <= 0.5
         assert subject.trimmed[0] == 0
         assert max(subject.trimmed) <= subjects.MOST_TRIMMED
-        hidden_pixels = [image[subject.hidden] for image in subject.images]
-        assert not np.array_equal(hidden_pixels[0], hidden_pixels[1])
+        behind = [image[subject.invisible] for image in subject.images]
+        assert not np.array_equal(behind[0], behind[1])
 
 
 def test_a_trimmed_occluder_spares_what_it_must_not_hide() -> None:
@@ -130,7 +130,7 @@ def test_figures_without_photographs_are_of_greys_and_colours_only(
     monkeypatch.setattr(commands, "_write", lambda name, settings, picture, *rest, **details: seen.append(picture))
     benches: dict[str, tuple[Any, dict[str, Any]]] = {
         "figure1": (bench_figure1, {"models": ("vrsp",), "count": 1, "occluders": 2, "shown": 1}),
-        "figure3": (bench_figure3, {"images": 2, "shown": 1, "least_score": 0.0}),
+        "figure3": (bench_figure3, {"images": 2, "shown": 1, "score_threshold": 0.0}),
         "figure4": (bench_figure4, {"models": ("vrsp",), "images": (0,)}),
     }
     bench, options = benches[figure]
@@ -189,7 +189,7 @@ def test_figure_3_scores_are_the_models_own(models: Path) -> None:
 
 
 def test_figure_3_is_written(settings: FigureSettings) -> None:
-    bench_figure3(images=2, shown=2, least_score=0.0, settings=settings)
+    bench_figure3(images=2, shown=2, score_threshold=0.0, settings=settings)
     content = read(settings, "figure3")
     assert content["summary"]["images"] == 2
     assert content["summary"]["turned_pairs"] == len(content["pairs"]) > 0
@@ -202,7 +202,7 @@ def test_figure_3_is_written(settings: FigureSettings) -> None:
 
 
 def test_figure_3_without_a_turned_pair_has_no_picture(settings: FigureSettings) -> None:
-    bench_figure3(images=1, least_score=1.0, settings=settings)
+    bench_figure3(images=1, score_threshold=1.0, settings=settings)
     assert read(settings, "figure3")["pairs"] == []
     assert not (settings.out / "figure3_tiny.png").exists()
 

@@ -113,13 +113,13 @@ def test_answers_to_detections() -> None:
 
 
 def test_hidden_pixels_are_counted_over_all_images() -> None:
-    found = predict(knowing, Squares(), with_hidden=True)
+    found = predict(knowing, Squares(), with_invisible=True)
     # In each of five images the back square's hidden half, 4 x 8 pixels; the front one has nothing unseen in its box.
-    bins = found.hidden["refined"]
+    bins = found.invisible["refined"]
     assert (bins.counts.sum(), bins.right.sum()) == (160, 160)
     # Six of eight rows and three of four columns lie within the outermost cell centres, the rest fades to the border.
     assert bins.counts[7] == 5 * 6 * 3
-    assert predict(knowing, Squares()).hidden == {}
+    assert predict(knowing, Squares()).invisible == {}
 
 
 def test_batches_and_workers_change_nothing() -> None:
@@ -136,7 +136,7 @@ sys.path.insert(0, sys.argv[1])
 from test_evaluation_evaluator import Squares, knowing
 with processes.joined("cpu"):
     report, detections = evaluate(knowing, Squares())
-    hidden = predict(knowing, Squares(), with_hidden=True).hidden["refined"].calibration()
+    hidden = predict(knowing, Squares(), with_invisible=True).invisible["refined"].calibration()
     answer = json.dumps([report.to_json(), len(detections), hidden.error], sort_keys=True)
     open(f"{sys.argv[2]}/{processes.rank()}", "w").write(answer)
 """
@@ -149,8 +149,8 @@ def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     subprocess.run([*command, str(script), str(Path(__file__).parent), str(tmp_path)], check=True, timeout=300)
     report, detections = evaluate(knowing, Squares())
-    hidden = predict(knowing, Squares(), with_hidden=True).hidden["refined"].calibration()
-    expected = json.dumps([report.to_json(), len(detections), hidden.error], sort_keys=True)
+    invisible = predict(knowing, Squares(), with_invisible=True).invisible["refined"].calibration()
+    expected = json.dumps([report.to_json(), len(detections), invisible.error], sort_keys=True)
     assert [(tmp_path / rank).read_text() for rank in "01"] == [expected, expected]
 
 
@@ -171,7 +171,7 @@ def test_a_checkpoint_is_evaluated_refined_and_coarse(tmp_path: Path, capsys: py
         evaluate_command((model, data), running=Running(masks=masks_kind, device="cpu", workers=0), written=written)
         report = Report.from_json(json.loads((tmp_path / f"{masks_kind}.json").read_text()))
         assert report.visible and report.amodal and report.analysis and report.about["masks"] == masks_kind
-        assert report.analysis.hidden_calibration
+        assert report.analysis.invisible_calibration
     assert "amodal masks" in capsys.readouterr().out
 
     found = [one["category_id"] for one in json.loads((tmp_path / "detections.json").read_text())]

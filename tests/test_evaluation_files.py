@@ -165,7 +165,7 @@ def test_the_page_holds_all_and_refers_to_nothing(data: Path) -> None:
     page = (data / "page.html").read_text()
     for part in ("By occlusion rate", "Precision and recall", "&lt;carrot&gt;", "Confusions", "Missed", "<svg", "<img"):
         assert part in page
-    assert "Calibration of hidden pixels is measured of a checkpoint only" in page
+    assert "Calibration of invisible pixels is measured of a checkpoint only" in page
     assert "<carrot>" not in page
     assert "http" not in page and "<script" not in page and 'src="data:image/jpeg' in page
 
@@ -174,7 +174,7 @@ def test_the_page_shows_the_calibration_of_a_models_hidden_pixels(data: Path) ->
     analysis = analyse(TRUTH, DETECTIONS, Bins.of([0.25, 0.75], [False, True]))
     html.write(replace(score(TRUTH, DETECTIONS), analysis=analysis), TRUTH, DETECTIONS, data / "page.html")
     page = (data / "page.html").read_text()
-    assert "calibration error of hidden pixels, 2 of them</td><td>25.0" in page
+    assert "calibration error of invisible pixels, 2 of them</td><td>25.0" in page
     assert "measured of a checkpoint only" not in page
 
 
@@ -206,6 +206,6 @@ def test_the_worst_failures() -> None:
     missed = gallery.worst(TRUTH, list(assign(TRUTH, [])))["misses"]
     assert [f.truths[0].id for f in missed] == [FRONT.id, 1]  # the larger visible part first
     whole = rle.encode(np.ones((1, 2, 6), dtype=bool))[0]
-    [hidden] = gallery.worst(TRUTH, list(assign(TRUTH, [found(whole, LEFT_SEEN)])))["false_hidden"]
+    [hidden] = gallery.worst(TRUTH, list(assign(TRUTH, [found(whole, LEFT_SEEN)])))["false_invisible"]
     assert hidden.badness == 4
     assert gallery.picture(hidden, TRUTH, hidden.detections).startswith("data:image/jpeg;base64,")

@@ -16,9 +16,9 @@ from amodal.evaluation import class_agnostic, occlusion
 from amodal.evaluation.analysis import analyse
 from amodal.evaluation.bootstrap import Resampling
 from amodal.evaluation.calibration import Bins
+from amodal.evaluation.mask_kinds import AMODAL
 from amodal.evaluation.records import Records, collect
 from amodal.evaluation.score import score
-from amodal.evaluation.views import AMODAL
 
 SIZE = (24, 30)
 SEEDS = range(5)
@@ -302,7 +302,7 @@ def slow_average_precision(records: Records, weights: np.ndarray, category: int)
 def test_resampled_ap_is_that_of_repeated_images(seed: int) -> None:
     truth, detections = as_data(scenes(seed) + scenes(seed + 100))
     rng = np.random.default_rng(seed)
-    clean = occlusion.clean_grading(truth)
+    clean = occlusion.clean_filter(truth)
     for records in collect(truth, detections, AMODAL, clean, list(clean.ranges)):
         resampling = Resampling(records)
         for weights in rng.multinomial(10, [0.1] * 10, size=4):
@@ -312,7 +312,7 @@ def test_resampled_ap_is_that_of_repeated_images(seed: int) -> None:
 
 def test_resampling_in_parts_is_resampling_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     truth, detections = as_data(scenes(0) + scenes(1))
-    [records] = collect(truth, detections, AMODAL, occlusion.clean_grading(truth), ["all"])
+    [records] = collect(truth, detections, AMODAL, occlusion.clean_filter(truth), ["all"])
     weights = np.array([0, 3, 1, 1, 2, 0, 1, 1, 0, 1])
     at_once = Resampling(records)
     monkeypatch.setattr("amodal.evaluation.bootstrap.DETECTIONS_AT_ONCE", 1)

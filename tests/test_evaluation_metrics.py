@@ -15,13 +15,13 @@ from amodal.evaluation.boundary import boundary, boundary_ious, mean_boundary_io
 from amodal.evaluation.calibration import Bins, calibrate_scores
 from amodal.evaluation.compare import compare
 from amodal.evaluation.depth import depth_order, in_front
-from amodal.evaluation.hidden_pixels import hidden_pixels
+from amodal.evaluation.invisible_pixels import invisible_pixels
+from amodal.evaluation.mask_kinds import AMODAL
 from amodal.evaluation.miou import mean_iou_full, mean_iou_occluded
 from amodal.evaluation.pairs import Pair, assign
 from amodal.evaluation.records import collect
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
-from amodal.evaluation.views import AMODAL
 
 
 def mask(*rows: str) -> rle.Rle:
@@ -147,7 +147,7 @@ def test_bins_of_parts_add_up() -> None:
 
 
 def test_calibration_of_scores_takes_matches_at_iou_one_half() -> None:
-    clean = occlusion.clean_grading(TRUTH)
+    clean = occlusion.clean_filter(TRUTH)
     detections = [found(LEFT, None, confidence=0.8), found(RIGHT, None, 3, 0.7)]
     [records] = collect(TRUTH, detections, AMODAL, clean, ["all"])
     assert calibrate_scores(records).error == pytest.approx((0.2 + 0.7) / 2)
@@ -159,23 +159,23 @@ def test_hidden_pixels_are_those_of_the_box_that_are_not_seen() -> None:
     said = np.array([[[0.1, 0.9, 0.75, 0.25]] * 4], np.float32)
     whole = Detection(1, 3, 0.9, (0.0, 0.0, 4.0, 4.0), LEFT4, mask("##....", *["##...."] * 3))
     truth = Annotation(1, 1, 3, LEFT4, mask("##....", *["##...."] * 3))
-    result = hidden_pixels([whole], said, [truth]).calibration()
+    result = invisible_pixels([whole], said, [truth]).calibration()
     assert (result.counts[7], result.counts[2], sum(result.counts)) == (4, 4, 8)
     assert (result.accuracy[7], result.accuracy[2]) == (1.0, 1.0)
     assert result.error == pytest.approx((0.25 + 0.75) / 2)
     # An empty place of the box that the model believes in.
     short = replace(truth, amodal=mask("###...", *["###..."] * 3))
-    assert hidden_pixels([whole], said, [short]).calibration().accuracy[2] == 0.0
+    assert invisible_pixels([whole], said, [short]).calibration().accuracy[2] == 0.0
 
 
 def test_hidden_pixels_need_a_detection_that_stands_for_an_instance() -> None:
     said = np.full((1, 2, 2), 0.5, np.float32)
     unsure, elsewhere = (Detection(1, 3, s, (0.0, 0.0, 4.0, 2.0), LEFT, m) for s, m in ((0.4, LEFT_SEEN), (0.9, EMPTY)))
     for found_here in ([unsure], [elsewhere]):
-        assert hidden_pixels(found_here, said, [BACK]).counts.sum() == 0
-    assert hidden_pixels([], said[:0], [BACK]).calibration().error is None
+        assert invisible_pixels(found_here, said, [BACK]).counts.sum() == 0
+    assert invisible_pixels([], said[:0], [BACK]).calibration().error is None
     outside = Detection(1, 3, 0.9, (-9.0, 0.0, -2.0, 2.0), LEFT, LEFT_SEEN)
-    assert hidden_pixels([outside], said, [BACK]).counts.sum() == 0
+    assert invisible_pixels([outside], said, [BACK]).counts.sum() == 0
 
 
 def test_recall_without_categories_by_occlusion_and_stuff() -> None:
@@ -208,7 +208,7 @@ def report_of(right: list[bool]) -> Report:
 
 def test_weights_are_repetitions_of_images() -> None:
     truth, detections = three_images([True, False, True])
-    [records] = collect(truth, detections, AMODAL, occlusion.clean_grading(truth), ["all"])
+    [records] = collect(truth, detections, AMODAL, occlusion.clean_filter(truth), ["all"])
     ap = Resampling(records).average_precisions(np.array([2, 1, 0]))  # two of three are found, none is wrong
     assert ap[0] == pytest.approx(67 / 101)
     assert np.isnan(ap[1])
@@ -248,5 +248,10 @@ def test_analysis_needs_amodal_masks_and_survives_json() -> None:
     again = Analysis.from_json(analysis.to_json())
     assert again.to_json() == analysis.to_json()
     assert (again.shapes, again.recall) == (analysis.shapes, analysis.recall)
+    calibrated = analyse(TRUTH, [found(LEFT, LEFT_SEEN)], Bins.of([0.25, 0.75], [False, True])).to_json()
+    earlier = {
+        {"invisible_calibration": "hidden_calibration"}.get(name, name): part for name, part in calibrated.items()
+    }
+    assert Analysis.from_json(earlier).to_json() == calibrated, "as reports called it before"
     with pytest.raises(UserError, match="no amodal masks"):
         analyse(TRUTH, [Detection(1, 3, 0.9, visible=LEFT)])

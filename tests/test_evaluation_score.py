@@ -18,9 +18,9 @@ from amodal.errors import UserError
 from amodal.evaluation import coco, occlusion, records
 from amodal.evaluation.analysis import analyse
 from amodal.evaluation.bootstrap import Resampling
+from amodal.evaluation.mask_kinds import AMODAL
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
-from amodal.evaluation.views import AMODAL
 
 SIZE = (40, 50)
 
@@ -121,7 +121,7 @@ def test_vrsp_mode_is_the_authors_evaluator_to_the_bit(seed: int, masks: str) ->
 @pytest.mark.parametrize("column", ["all", occlusion.column(0.15)])
 def test_ap_from_match_records_is_the_evaluators(seed: int, column: str) -> None:
     truth, detections = random_data(seed)
-    clean = occlusion.clean_grading(truth)
+    clean = occlusion.clean_filter(truth)
     [found] = records.collect(truth, detections, AMODAL, clean, [column])
     assert records.Records.from_text(found.to_text()).matched.tolist() == found.matched.tolist()
     ours = np.nanmean(Resampling(found).average_precisions(np.ones(len(truth.images), int)))

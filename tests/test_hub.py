@@ -99,8 +99,8 @@ def test_the_card_tells_the_scores_of_a_report(hub, model, tmp_path, capsys):
     [
         ("hf://ann", "no address on the hub"),
         ("hf://ann/b/c", "no address on the hub"),
-        ("hf://ann/nothing", r"hf://ann/nothing: cannot be had \(no such entry\)"),
-        ("hf://ann/shapes@v9", "cannot be had"),
+        ("hf://ann/nothing", r"hf://ann/nothing: could not be downloaded \(no such entry\)"),
+        ("hf://ann/shapes@v9", "could not be downloaded"),
     ],
 )
 def test_what_is_not_there_is_named(hub, address, problem):

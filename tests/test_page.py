@@ -94,7 +94,7 @@ def test_peeling_shows_the_hidden_part_in_the_objects_colours(opened):
 
 
 def test_an_objects_hidden_part_can_be_seen_alone(opened):
-    picture = np.asarray(opened.picture(0.5, Style("hidden", scale=1, labels=False), peeled=1)).astype(int)
+    picture = np.asarray(opened.picture(0.5, Style("invisible", scale=1, labels=False), peeled=1)).astype(int)
     assert np.abs(picture[30, 40] - (200, 60, 30)).max() < 25  # hidden: in the object's own colours, unhatched
     assert picture[30, 15].min() > 150  # seen: dimmed, like all around
     seen = np.asarray(opened.picture(0.5, Style("visible", scale=1, labels=False), peeled=1)).astype(int)
@@ -258,9 +258,9 @@ def test_in_a_browser(tmp_path, width):
 
         check_layout(page, width)
         check_downloads(page)
-        page.locator("#show").get_by_text("Hidden only").click()
+        page.locator("#show").get_by_text("Invisible only").click()
         wait_for_pixel(page, 0.2, 0.5, "red > 190")  # the rail's own colour, untinted
-        page.locator("#show").get_by_text("Seen and hidden").click()
+        page.locator("#show").get_by_text("Visible and invisible").click()
         wait_for_pixel(page, 0.2, 0.5, "red < 160")
         box = shown.bounding_box()
         assert box is not None

@@ -155,7 +155,7 @@ async def good(address: str, number: int, picture: Path) -> list[bool]:
     outcomes = [await client.look(await client.upload(picture))]
     for turn in range(3):
         outcomes.append(await client.change(0.1 * turn + 0.1, "both"))
-        outcomes.append(await client.change(0.5, "hidden"))
+        outcomes.append(await client.change(0.5, "invisible"))
         outcomes.append(await client.click(200, 320))
     await client.http.aclose()
     return [outcome["success"] for outcome in outcomes]

@@ -1,4 +1,4 @@
-"""Pictures: seen parts tinted, hidden parts hatched, any size and number of objects, names that can be read."""
+"""Pictures: visible parts tinted, invisible parts hatched, any size and number of objects, names that can be read."""
 
 from dataclasses import replace
 
@@ -50,7 +50,11 @@ def changed(picture: np.ndarray) -> np.ndarray:
 def test_paint_stays_where_the_objects_are():
     result = bars()
     everything = result.masks.any(axis=0)
-    for show, area in (("both", everything), ("visible", everything), ("hidden", result.invisible_masks.any(axis=0))):
+    for show, area in (
+        ("both", everything),
+        ("visible", everything),
+        ("invisible", result.invisible_masks.any(axis=0)),
+    ):
         touched = changed(painted(result, show=show))
         grown = np.pad(area, 3)
         near = np.lib.stride_tricks.sliding_window_view(grown, (7, 7)).any(axis=(2, 3))

@@ -165,9 +165,9 @@ def test_found_keeps_what_scores_enough_and_the_visible_within_the_amodal():
 
 
 def test_a_result_says_what_it_holds_in_a_line():
-    assert str(result()) == repr(result()) == "2 objects: cup 0.90 (0 % hidden), pear 0.75 (50 % hidden)"
-    assert str(result()[:1]) == "1 object: cup 0.90 (0 % hidden)"
+    assert str(result()) == repr(result()) == "2 objects: cup 0.90 (0 % occluded), pear 0.75 (50 % occluded)"
+    assert str(result()[:1]) == "1 object: cup 0.90 (0 % occluded)"
     assert str(result()[:0]) == "0 objects"
     assert str(result(visible_masks=None)) == "2 objects: cup 0.90, pear 0.75"
-    assert str(result(scores=np.full(2, np.nan, np.float32))[1]) == "1 object: pear (50 % hidden)"
-    assert str(result()[[0] * 11]).endswith("cup 0.90 (0 % hidden), ...")
+    assert str(result(scores=np.full(2, np.nan, np.float32))[1]) == "1 object: pear (50 % occluded)"
+    assert str(result()[[0] * 11]).endswith("cup 0.90 (0 % occluded), ...")

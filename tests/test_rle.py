@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as codec
 
 from amodal import rle
-from amodal.soundness import sound_areas
+from amodal.rle_validation import sound_areas
 
 MASKS = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12).flatmap(lambda shape: arrays(bool, shape))
 PAIRS = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12).flatmap(

@@ -110,7 +110,7 @@ def test_the_reference_matches_the_guided_pass_even_where_that_is_not_trained():
     assert "fuse.weight" not in gradients(model, losses["loss_matching_amodal"])
 
 
-def test_the_second_opinion_can_be_trained_and_leave_the_score_alone():
+def test_reclassification_can_be_trained_and_leave_the_score_alone():
     model = small_model(with_method("vrsp", reclassification_rescoring=False))
     images, targets = zip(*(scene(seed=s) for s in range(2)), strict=True)
     assert "loss_reclassification" in model.train()(list(images), list(targets))

@@ -22,7 +22,7 @@ from amodal.models import checkpoint
 from amodal.pictures import check_image, image_size, read_image, read_rgba
 from amodal.prior import released
 from amodal.prior.shape_prior import ShapePrior
-from amodal.soundness import sound_areas
+from amodal.rle_validation import sound_areas
 from amodal.training import run_folder
 from benchmarks.fuzz import seeds
 from benchmarks.fuzz.workers import Reader

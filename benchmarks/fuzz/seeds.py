@@ -21,8 +21,8 @@ from amodal.evaluation import results
 from amodal.evaluation.analysis import analyse
 from amodal.evaluation.detections import Detections
 from amodal.evaluation.score import score
-from amodal.inference.film import filming
 from amodal.inference.onnx import KIND
+from amodal.inference.video_writer import writing_video
 from amodal.models import checkpoint
 from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, ModelConfig, VRSPConfig
 from amodal.models.zoo import build
@@ -44,7 +44,7 @@ TINY = ModelConfig(
 
 
 def truth(folder: Path | None = None) -> AnnotationSet:
-    """Two images with a jar in front of a cup, one that is seen whole, a crowd and one that is wholly hidden."""
+    """Two images with a jar in front of a cup, one that is wholly visible, a crowd and one that is wholly hidden."""
     masks = np.zeros((4, HEIGHT, WIDTH), dtype=bool)
     masks[0, 2:9, 2:9], masks[1, 4:10, 6:14], masks[2, 1:4, 1:15], masks[3, 5:8, 8:12] = True, True, True, True
     seen = masks.copy()
@@ -238,11 +238,11 @@ def pictures(folder: Path) -> list[Seed]:
 
 
 def videos(folder: Path) -> list[Seed]:
-    """A short film."""
+    """A short video."""
     folder.mkdir()
-    with filming(folder / "a.mp4", Fraction(10)) as film:
+    with writing_video(folder / "a.mp4", Fraction(10)) as video:
         for place in range(4):
-            film.add(noise(place, 32, 48), place / 10)
+            video.add(noise(place, 32, 48), place / 10)
     return [Seed.of(folder, "a.mp4")]
 
 

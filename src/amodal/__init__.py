@@ -1,4 +1,4 @@
-"""Amodal instance segmentation: whole objects, and which part of them is seen.
+"""Amodal instance segmentation: whole objects, and which part of them is visible.
 
 Nothing heavy is imported until it is used, so that `amodal --help` answers at once.
 """

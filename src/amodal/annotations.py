@@ -74,7 +74,7 @@ class Detection:
         score: Confidence; only its order matters to AP.
         box: Amodal box, xyxy in pixels; None derives it from the amodal mask.
         amodal: The whole object. None for a system that predicts visible masks only.
-        visible: The seen part. None for a system that predicts amodal masks only.
+        visible: The visible part. None for a system that predicts amodal masks only.
         depth_order: Place from the front, 0 nearest, where the system predicts it.
     """
 

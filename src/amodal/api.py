@@ -43,8 +43,8 @@ def evaluate(
         return report_of(truth, model)
     predictor = model if isinstance(model, Predictor) else load(model, device)
     name = "the model" if isinstance(model, Predictor) else str(model)
-    found, hidden = detections_of(predictor, truth, Asked(masks), name=name)
-    return report_of(truth, found, hidden, {"data": str(truth.source or ""), "scored": name, "masks": masks})
+    found, invisible = detections_of(predictor, truth, Asked(masks), name=name)
+    return report_of(truth, found, invisible, {"data": str(truth.source or ""), "scored": name, "masks": masks})
 
 
 def train(

@@ -142,7 +142,7 @@ def _dispatch(given: list[str]) -> None:
     else:
         headings = {name: _heading(description) for name, (description, _) in GROUPS.items()}
         _require_known(given, COMMANDS | headings, "amodal")
-        description = "Amodal instance segmentation: whole objects, and which part of them is seen."
+        description = "Amodal instance segmentation: whole objects, and which part of them is visible."
         _run(COMMANDS | headings, "amodal", description, given or ["--help"])
 
 

@@ -20,7 +20,7 @@ def areas(masks: Bool[Tensor, "N H W"]) -> Int64[Tensor, " N"]:
 
 
 def invisible(amodal: Bool[Tensor, "N H W"], visible: Bool[Tensor, "N H W"]) -> Bool[Tensor, "N H W"]:
-    """The hidden part: amodal and not visible."""
+    """The invisible part: amodal and not visible."""
     return amodal & ~visible
 
 

@@ -36,8 +36,8 @@ LABELS = {
 """How variants are called; others by their own names."""
 COLUMNS = ("amodal", "occluded", "hidden", "visible")
 HEADINGS = (
-    "steps", "seeds", "amodal IoU", "of occluded objects", "hidden part", "visible IoU", "occluded, against the base",
-    "MFLOP a region, training", "inference", "CPU seconds",
+    "steps", "seeds", "amodal IoU", "of occluded objects", "invisible part", "visible IoU",
+    "occluded, against the base", "MFLOP a region, training", "inference", "CPU seconds",
 )  # fmt: skip
 
 

@@ -77,8 +77,8 @@ def measure(branch: MaskBranch, scenes: Scenes, plan: Plan) -> dict[str, np.ndar
     """IoU of each region's masks with its object's over the region, float64 (R,), NaN where there is none.
 
     `amodal` and `visible`; `occluded`: `amodal` of occluded objects; `hidden`: of occluded objects, what the amodal
-    mask claims beyond the true visible one with the true hidden part; `coarse_amodal` and `coarse_occluded`: the first
-    masks of a method that refines. Beside them `scene`, where each region lies.
+    mask claims beyond the true visible one with the true invisible part; `coarse_amodal` and `coarse_occluded`: the
+    first masks of a method that refines. Beside them `scene`, where each region lies.
     """
     branch.eval()
     parts = []
@@ -115,11 +115,11 @@ def _ious(found: RegionMasks, truth: BatchTruth, regions: Regions, occluded: Ten
 
 
 def ious_of(found: Tensor, crops: RegionTruth) -> dict[str, Tensor]:
-    """IoU of masks, bool (R, S, S), taken for the whole object, for its hidden part, and for its visible part."""
-    hidden = crops.amodal & ~crops.visible
+    """IoU of masks, bool (R, S, S), taken for the whole object, for its invisible part, and for its visible part."""
+    invisible = crops.amodal & ~crops.visible
     return {
         "amodal": masks.ious(found, crops.amodal),
-        "hidden": masks.ious(found & ~crops.visible, hidden),
+        "hidden": masks.ious(found & ~crops.visible, invisible),
         "visible": masks.ious(found, crops.visible),
     }
 

@@ -106,13 +106,13 @@ class _Scored:
 
 
 @torch.inference_mode()
-def turns(trained: Trained, sample: Sample, least_score: float = 0.3) -> list[Turn]:
+def turns(trained: Trained, sample: Sample, score_threshold: float = 0.3) -> list[Turn]:
     """The pairs of an image whose winner changed, in the order of `in_order`.
 
     Args:
         trained: The model.
         sample: The image and its truth.
-        least_score: Pairs whose old winner has a lower class score are left out: nobody would have looked at it.
+        score_threshold: Pairs whose old winner has a lower class score are left out: nobody would have looked at it.
 
     Raises:
         UserError: The model does not re-score.
@@ -138,7 +138,7 @@ def turns(trained: Trained, sample: Sample, least_score: float = 0.3) -> list[Tu
             float(masks.ious(mask.expand_as(own), own).amax()) if len(own) else 0.0,
         )
 
-    pairs = pairs[candidates.scores[pairs[:, 0]] >= least_score]
+    pairs = pairs[candidates.scores[pairs[:, 0]] >= score_threshold]
     names = [trained.categories[label - 1].name for label in candidates.labels.tolist()]
     found = [
         Turn(sample["image_id"], names[before], candidate(before), candidate(after)) for before, after in pairs.tolist()

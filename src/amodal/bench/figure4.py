@@ -48,7 +48,7 @@ def _against(truth: Result, found: Result, image_id: int) -> tuple[list[int], Ro
     annotations = truth.to_annotations(image_id)
     annotation_set = AnnotationSet([ImageRecord(image_id, "", *truth.size)], annotations, list(truth.categories))
     detections = found.to_detections(image_id)
-    (paired,) = assign(annotation_set, detections, least_score=SCORE)
+    (paired,) = assign(annotation_set, detections, score_threshold=SCORE)
     place_of = {id(p.detection): annotations.index(p.truth) for p in paired.pairs if p.detection is not None}
     spare = iter(range(len(truth), len(truth) + len(found)))
     places = [place_of[id(d)] if id(d) in place_of else next(spare) for d in detections]

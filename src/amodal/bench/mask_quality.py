@@ -32,7 +32,7 @@ class Quality:
     Attributes:
         amodal: Of every object.
         amodal_occluded: Of the occluded objects.
-        hidden: Of occluded objects: what the amodal mask claims beyond the true visible one, and the true hidden part.
+        hidden: Of occluded objects: what the amodal mask claims beyond the true visible one, and the true rest.
         visible: Of every object.
     """
 

@@ -43,7 +43,7 @@ class Subject:
         occluders: Their categories.
         occluder_masks: Theirs, bool (M, H, W).
         amodal: The target, bool (H, W).
-        hidden: The part of it that every occluder hides, bool (H, W).
+        invisible: The part of it that every occluder hides, bool (H, W).
         label: The target's class, from 1.
         trimmed: Share of each occluder's overlap with the target that was cut away to hide that part and no more.
     """
@@ -52,7 +52,7 @@ class Subject:
     occluders: list[str]
     occluder_masks: np.ndarray
     amodal: np.ndarray
-    hidden: np.ndarray
+    invisible: np.ndarray
     label: int
     trimmed: list[float]
 
@@ -119,23 +119,23 @@ def _compose(stage: Stage, num_occluders: int, rng: np.random.Generator) -> Subj
     first = _first_occluder(stage, amodal, target.category, rng)
     if first is None:
         return None
-    hidden = amodal & _on_canvas(first, stage.scenes.size)
+    invisible = amodal & _on_canvas(first, stage.scenes.size)
     placements, trimmed = [first], [0.0]
     for _ in range(3 * num_occluders):
         if len(placements) == num_occluders:
             break
         used = [target.category, *(placement.sprite.category for placement in placements)]
-        cover = _cover(stage, (amodal, hidden), _another(stage, used, rng), rng)
+        cover = _cover(stage, (amodal, invisible), _another(stage, used, rng), rng)
         if cover is not None:
             placement, share = cover
-            placements.append(_trimmed(placement, amodal & ~hidden))
+            placements.append(_trimmed(placement, amodal & ~invisible))
             trimmed.append(share)
     if len(placements) < num_occluders:
         return None
     images = [render(background, [front, target_place], stage.scenes.shadow).image for front in placements]
     names = [placement.sprite.category for placement in placements]
     fronts = np.stack([_on_canvas(front, stage.scenes.size) for front in placements])
-    return Subject(images, names, fronts, amodal, hidden, target_place.label, trimmed)
+    return Subject(images, names, fronts, amodal, invisible, target_place.label, trimmed)
 
 
 def _another(stage: Stage, used: list[str], rng: np.random.Generator) -> CutOut:
@@ -158,24 +158,24 @@ def _first_occluder(stage: Stage, amodal: np.ndarray, category: str, rng: np.ran
 def _cover(
     stage: Stage, target: tuple[np.ndarray, np.ndarray], cut_out: CutOut, rng: np.random.Generator
 ) -> tuple[Placement, float] | None:
-    """An occluder where it hides all of `hidden` and as little else of the target as possible; None without a place.
+    """An occluder where it hides all of `invisible` and as little else of the target as possible; None without a place.
 
     `target` is the target's amodal mask and the part to hide. Also given is the share of the occluder's overlap with
     the target that is too much.
     """
-    amodal, hidden = target
-    rows, columns = mask_arrays.window(hidden)
+    amodal, invisible = target
+    rows, columns = mask_arrays.window(invisible)
     extent = float(max(rows.stop - rows.start, columns.stop - columns.start))
     best: tuple[Placement, float] | None = None
     for _ in range(TRIES // 4):
         pose = sample_pose(cut_out, stage.scenes, rng)
         sprite = warp(cut_out, type(pose)(extent * rng.uniform(1.1, 2.2), pose.angle, pose.flipped, pose.gains))
         for _ in range(TRIES // 4):
-            placement = _anywhere(sprite, _label(stage, cut_out), hidden, rng)
+            placement = _anywhere(sprite, _label(stage, cut_out), invisible, rng)
             mask = _on_canvas(placement, stage.scenes.size)
-            if (hidden & ~mask).any():
+            if (invisible & ~mask).any():
                 continue
-            share = float((amodal & mask & ~hidden).sum() / (amodal & mask).sum())
+            share = float((amodal & mask & ~invisible).sum() / (amodal & mask).sum())
             if share <= MOST_TRIMMED and (best is None or share < best[1]):
                 best = placement, share
     return best

@@ -50,7 +50,7 @@ def bench_figure1(
 ) -> None:
     """Figure 1 of the paper: one object, the same part of it hidden by different occluders.
 
-    For each model the agreement of its completions of the hidden part behind different occluders, as IoU, and their
+    For each model the agreement of its completions of the invisible part behind different occluders, as IoU, and their
     IoU with the truth.
 
     Args:
@@ -81,7 +81,7 @@ def bench_figure3(
     *,
     model: Annotated[str, READS] = "vrsp",
     images: Annotated[int, COUNT] = 100,
-    least_score: Annotated[float, SHARE] = 0.3,
+    score_threshold: Annotated[float, SHARE] = 0.3,
     shown: Annotated[int, COUNT] = 4,
     settings: Figures = FigureSettings(),
 ) -> None:
@@ -90,7 +90,7 @@ def bench_figure3(
     Args:
         model: Name of one of the bench's VRSP models, or a model file.
         images: How many validation images to look through.
-        least_score: Pairs whose old winner has a lower class score are left out.
+        score_threshold: Pairs whose old winner has a lower class score are left out.
         shown: How many pairs to draw: those that the shape prior turned alone first, largest change first.
         settings: Where model and data are.
     """
@@ -102,7 +102,7 @@ def bench_figure3(
     samples = _samples(config, trained)
     chosen = range(min(images, len(samples)))
     found = [
-        turn for index in tqdm(chosen, unit="image") for turn in figure3.turns(trained, samples[index], least_score)
+        turn for index in tqdm(chosen, unit="image") for turn in figure3.turns(trained, samples[index], score_threshold)
     ]
     found.sort(key=lambda turn: -turn.change)
     by_id = {samples[index]["image_id"]: index for index in chosen} if found else {}
@@ -112,7 +112,7 @@ def bench_figure3(
     if found:
         pairs = [(samples[by_id[turn.image_id]], turn) for turn in found[:shown]]
         picture = _array(figure3.picture(pairs, photographs=settings.photographs))
-    _write("figure3", settings, picture, numbers, model=trained.label, least_score=least_score)
+    _write("figure3", settings, picture, numbers, model=trained.label, score_threshold=score_threshold)
     print(f"{summary['turned_pairs']} pairs turned round in {summary['images']} images")
     if found:
         print(f"for the better: {summary['better']:.2f} of them; mean gain of IoU {summary['mean_iou_gain']:+.3f}")

@@ -31,7 +31,7 @@ class How:
     """Also complete annotated objects that no other one touches: what hides them may not be annotated. (Detections,
     with --predictions, are all completed.)"""
     least_change: Annotated[float, SHARE] = 0.05
-    """Hidden parts of annotated objects that are smaller than this share of what is seen are dropped."""
+    """Invisible parts of annotated objects that are smaller than this share of what is visible are dropped."""
     device: str | None = None
     """cpu, cuda or cuda:1; a GPU where there is one by default."""
 
@@ -45,11 +45,11 @@ def complete(
     overwrite: bool = False,
     how: Annotated[How, tyro.conf.arg(name="")] = How(),
 ) -> None:
-    """Completes annotated objects: masks of what is seen in, the same with the whole objects out.
+    """Completes annotated objects: masks of what is visible in, the same with the whole objects out.
 
     Reads COCO's instances, labelme's and YOLO's polygons and every other known format. What is written can be
-    corrected by hand: `--to labelme` draws each object whole and as far as it is seen, paired by group id. Objects may
-    be of any category: the completer in the package asks for none.
+    corrected by hand: `--to labelme` draws each object whole and as far as it is visible, paired by group id. Objects
+    may be of any category: the completer in the package asks for none.
 
     With --predictions it completes what a detector has found: scores, categories and order stay.
 

@@ -103,15 +103,15 @@ def _evaluate(
         print(line, file=sys.stderr)
     truth = without_stuff(truth, keep=scored.keep_stuff)
     if scored.predictions:
-        detections, hidden = results.read(scored.predictions, truth, segmentation=scored.segmentation), None
+        detections, invisible = results.read(scored.predictions, truth, segmentation=scored.segmentation), None
         _warn_of_scores(detections, scored.predictions)
     else:
         found = _predicted(sources[0], truth, scored, running)
         if found is None:  # not the lead of several processes
             return
-        detections, hidden = found
+        detections, invisible = found
     about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": running.masks}
-    report = report_of(truth, detections, hidden, about)
+    report = report_of(truth, detections, invisible, about)
     Console().print(report.table())
     write_json(report.to_json())
     if written.html:
@@ -134,7 +134,7 @@ def _warn_of_scores(detections: "Detections", file: Path) -> None:
 def _predicted(
     model: str, truth: "AnnotationSet", scored: Scored, running: Running
 ) -> "tuple[Detections, Bins | None] | None":
-    """A model's detections, and its hidden pixels; None for all processes but the lead."""
+    """A model's detections, and its invisible pixels; None for all processes but the lead."""
     from amodal import processes
     from amodal.evaluation.evaluator import LoaderSettings
     from amodal.inference.predictor import load

@@ -25,8 +25,8 @@ class How:
 
     score: Annotated[float, SHARE] = 0.5
     """Objects that score less are left out."""
-    show: Literal["both", "visible", "hidden"] = "both"
-    """Seen and hidden parts, or one of them."""
+    show: Literal["both", "visible", "invisible"] = "both"
+    """Visible and invisible parts, or one of them."""
     max_frames: Annotated[int | None, COUNT] = None
     """Stop after so many frames of a video or camera."""
     device: str | None = None
@@ -42,9 +42,9 @@ def predict(
     resume: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Finds the objects in photographs, videos and before cameras: the part of each that is seen, and the whole of it.
+    """Finds the objects in photographs, videos and before cameras: the visible part of each, and the whole of it.
 
-    For each image a picture is written, for each video a video: the seen part of an object is tinted, what is hidden
+    For each image a picture is written, for each video a video: the visible part of an object is tinted, the invisible
     of it is hatched. `predictions.json` holds the same as COCO results, `images.json` the ids of images and
     categories in it, and `sheet.jpg` shows the first pictures together. A camera is watched until Ctrl+C.
 

@@ -27,7 +27,7 @@ class CompleterTraining:
     """A training run of the completer on photographs with composed occlusion."""
 
     annotations: str
-    """Photographs with masks of what is seen, in any format that is read."""
+    """Photographs with masks of what is visible, in any format that is read."""
     images: str | None = None
     """Their folder, if it is not found near the annotations."""
     model: CompleterConfig = field(default_factory=CompleterConfig)

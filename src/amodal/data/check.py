@@ -106,7 +106,7 @@ def _compare(record: Record, annotation: Annotation, report: Report) -> None:
     if annotation.is_crowd:
         report(Problem("crowd", record.name, "marked with iscrowd"))
     if not visible_area:
-        report(Problem("visible_empty", record.name, f"none of its {area} pixels is seen"))
+        report(Problem("visible_empty", record.name, f"none of its {area} pixels is visible"))
     # A polygon's own area and its pixels' differ along the outline, by about half its box's outline at most.
     stated = _number(record.area)
     if record.area is not None and (stated is None or abs(stated - area) > width + height):

@@ -129,7 +129,7 @@ def write(annotation_set: AnnotationSet, path: Path) -> None:
 def write_plain(annotation_set: AnnotationSet, path: Path, mask: Literal["amodal", "visible"]) -> None:
     """Writes plain COCO with one mask an object: polygons that give it to the pixel, run lengths for crowds.
 
-    Objects of which nothing is seen are left out where the visible mask is asked for.
+    Objects of which nothing is visible are left out where the visible mask is asked for.
     """
     masks = ((a, a.amodal if mask == "amodal" else a.visible) for a in annotation_set.annotations)
     json_stream.write(path, header(annotation_set), (_plain(a, m) for a, m in masks if rle.areas([m])[0]))

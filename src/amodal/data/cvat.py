@@ -1,11 +1,11 @@
 """CVAT's XML "for images 1.1": shapes that may lie over one another, ordered by `z_order`.
 
-Such a file is an amodal annotation already. Each shape is an object's whole mask; what is seen of it is the shape
+Such a file is an amodal annotation already. Each shape is an object's whole mask; what is visible of it is the shape
 without those of a higher `z_order`; the depth order follows. Where all shapes of an image have the same `z_order`
 nobody said what is in front: then all are fully visible, and the depth order is unknown.
 
 Where something hides an object that is not annotated itself, the object is drawn twice, in a group: see `drawn_twice`.
-The attribute `hidden` says of an amodal shape that nothing of the object is seen.
+The attribute `hidden` says of an amodal shape that nothing of the object is visible.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from amodal.annotations import Annotation, AnnotationSet
 from amodal.data import cvat_shapes, drawn_twice, image_folder, xml_files
 from amodal.data.contents import Contents, Record
 from amodal.data.drawn_twice import Shape, Thing
-from amodal.data.problems import Problem, Refused
+from amodal.data.problems import Problem, RejectedRecord
 from amodal.data.records import size_of, whole
 from amodal.errors import UserError
 from amodal.files import replacing
@@ -62,7 +62,7 @@ def _records(root: Element, folder: Path | None, labels: dict[str, int]) -> Iter
     for image in root.iter("image"):
         try:
             identity, size = whole(image.get("id"), "id"), size_of(_image(image), folder)
-        except Refused:
+        except RejectedRecord:
             continue  # said once, where the images are listed
         name = f"image {identity}"
         problems: list[Problem] = []
@@ -82,7 +82,7 @@ def _shapes(image: Element, size: tuple[int, int], name: str, problems: list[Pro
             continue
         try:
             yield _shape(shape, size, where)
-        except Refused as refused:
+        except RejectedRecord as refused:
             problems.append(Problem(refused.kind, where, refused.detail))
             continue
         if shape.tag == "box":
@@ -92,7 +92,7 @@ def _shapes(image: Element, size: tuple[int, int], name: str, problems: list[Pro
 def _shape(shape: Element, size: tuple[int, int], where: str) -> Shape:
     label, group = shape.get("label"), shape.get("group_id", "0")
     if not label:
-        raise Refused("bad_record", "no 'label'")
+        raise RejectedRecord("bad_record", "no 'label'")
     mask, height = cvat_shapes.parse(shape, size), whole(shape.get("z_order", 0), "z_order")
     attributes = {attribute.get("name", ""): attribute.text or "" for attribute in shape.iter("attribute")}
     is_hidden = attributes.pop("hidden", "") == "true"
@@ -134,8 +134,8 @@ def seen_from_above(masks: Sequence[Rle], heights: Sequence[int]) -> list[Rle]:
 def write(annotation_set: AnnotationSet, path: Path) -> None:
     """Writes each object's whole mask as a brush's mask: to the pixel, in depth order.
 
-    What is seen is drawn too, in the object's group, where it does not follow from the masks above. The file is for a
-    task of the same images, with the categories as labels.
+    What is visible is drawn too, in the object's group, where it does not follow from the masks above. The file is for
+    a task of the same images, with the categories as labels.
     """
     root = Element("annotations")
     SubElement(root, "version").text = "1.1"

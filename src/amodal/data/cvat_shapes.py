@@ -7,7 +7,7 @@ import numpy as np
 
 from amodal import rle
 from amodal.data.outline_shapes import Point, box, ellipse, flat, turned
-from amodal.data.problems import Refused, shortened
+from amodal.data.problems import RejectedRecord, shortened
 from amodal.rle import Rle
 
 SHAPES = ("polygon", "box", "ellipse", "mask")
@@ -15,16 +15,16 @@ SHAPES = ("polygon", "box", "ellipse", "mask")
 
 
 def parse(shape: Element, size: tuple[int, int]) -> Rle:
-    """The mask of a shape in an image of `size` (height, width). Raises Refused."""
+    """The mask of a shape in an image of `size` (height, width). Raises RejectedRecord."""
     try:
         if shape.tag == "mask":
             return _pixels(shape, size)
         points = _points(shape) if shape.tag == "polygon" else _turned(shape)
         mask, dropped = rle.from_polygons([flat(points)], size)
     except ValueError as error:
-        raise Refused("bad_mask", str(error)) from None
+        raise RejectedRecord("bad_mask", str(error)) from None
     if dropped:
-        raise Refused("bad_mask", f"a polygon of {len(points)} points")
+        raise RejectedRecord("bad_mask", f"a polygon of {len(points)} points")
     return mask
 
 

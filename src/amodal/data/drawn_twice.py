@@ -1,4 +1,4 @@
-"""Objects that were drawn twice in a labelling tool, once whole and once as far as they are seen.
+"""Objects that were drawn twice in a labelling tool, once whole and once as far as they are visible.
 
 The two shapes are told apart and paired
 

@@ -11,7 +11,7 @@ from amodal.data import coco, cocoa, cvat, kins, label_studio, labelme, losses, 
 from amodal.data.category_tree import without_parent
 from amodal.data.choices import AS_STATED, Choices
 from amodal.data.contents import Contents
-from amodal.data.json_stream import uncollected
+from amodal.data.json_stream import gc_paused
 from amodal.data.problems import KINDS, Problem, Report
 from amodal.data.recognition import contents, holds_annotations
 from amodal.errors import UserError
@@ -42,7 +42,7 @@ def read(path: str | Path, images: str | Path | None = None, choices: Choices = 
             raise UserError(problem.detail, file=path, record=problem.record, remedy=remedy)
         repairs[problem.kind] += 1
 
-    with uncollected():
+    with gc_paused():
         annotation_set = assemble(replace(contents(path, images), choices=choices), report)
     crowds = sum(annotation.is_crowd for annotation in annotation_set.annotations)
     if crowds * 2 > len(annotation_set.annotations):  # of COCO's it is one in a hundred

@@ -34,7 +34,7 @@ def cut(text: AnyStr, start: int, stop: int) -> re.Match[AnyStr] | None:
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """No looking for cycles among millions of new objects that have none: half of the time of decoding JSON."""
     collects = gc.isenabled()
     gc.disable()

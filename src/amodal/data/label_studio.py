@@ -5,7 +5,7 @@ picture that was turned in the tool makes no difference: regions are stored as t
 
 Which regions are an object's amodal and which its visible mask is told by the endings of their labels: `drawn_twice`.
 A relation between two regions says that they belong together, else the one that covers the other most is taken. The
-note `hidden` at an amodal region (its `meta.text`) says that nothing of the object is seen.
+note `hidden` at an amodal region (its `meta.text`) says that nothing of the object is visible.
 """
 
 import re
@@ -18,7 +18,7 @@ from amodal.annotations import Annotation, AnnotationSet, ImageRecord
 from amodal.data import drawn_twice, image_folder, label_studio_brush, label_studio_regions
 from amodal.data.contents import Contents, Record, called
 from amodal.data.drawn_twice import Thing
-from amodal.data.problems import Problem, Refused
+from amodal.data.problems import Problem, RejectedRecord
 from amodal.data.records import size_of
 from amodal.files import is_file, write_json
 
@@ -49,7 +49,7 @@ def contents(path: Path, tasks: list[dict[str, Any]], images: Path | None) -> Co
         listed.append(_image(task, place, _found(candidates, folder), regions))
         try:
             size = size_of(listed[-1], folder)
-        except Refused:
+        except RejectedRecord:
             continue  # said once, where the images are listed
         things, unpaired = drawn_twice.things(label_studio_regions.shapes(regions, size, name, problems))
         problems += unpaired
@@ -113,7 +113,7 @@ def write(annotation_set: AnnotationSet, path: Path) -> None:
     """Writes tasks with brush masks, every mask to the pixel, for a project whose pictures lie in local storage.
 
     A partly hidden object has a region `cup_amodal`, a region `cup_visible` and a relation between them; one that is
-    seen whole, and one that is not seen at all, has the first alone.
+    wholly visible, and one that is not visible at all, has the first alone.
     """
     names = {category.id: category.name for category in annotation_set.categories}
     tasks = []

@@ -8,7 +8,7 @@ from amodal.data import label_studio_brush
 from amodal.data.contents import Record
 from amodal.data.drawn_twice import Shape, category_of
 from amodal.data.outline_shapes import Point, box, ellipse, flat, turned
-from amodal.data.problems import Problem, Refused, shortened
+from amodal.data.problems import Problem, RejectedRecord, shortened
 from amodal.rle import Rle
 
 Problems = list[Record | Problem]
@@ -23,8 +23,8 @@ def shapes(regions: list[Any], size: tuple[int, int], task: str, problems: Probl
             mask = _mask(region, size)
             label = labels.get(_identity(region, place))
             if mask is not None and label is None:
-                raise Refused("bad_record", "no label")
-        except Refused as refused:
+                raise RejectedRecord("bad_record", "no label")
+        except RejectedRecord as refused:
             problems.append(Problem(refused.kind, name, refused.detail))
             continue
         if mask is None or label is None:
@@ -74,25 +74,25 @@ def _is_hidden(region: dict[str, Any]) -> bool:
 
 
 def _mask(region: Any, size: tuple[int, int]) -> Rle | None:
-    """The mask of a region; None for what is no region of the image. Raises Refused."""
+    """The mask of a region; None for what is no region of the image. Raises RejectedRecord."""
     if not isinstance(region, dict) or not isinstance(kind := region.get("type"), str):
-        raise Refused("bad_record", "no 'type'")
+        raise RejectedRecord("bad_record", "no 'type'")
     if kind.startswith(("keypoint", "vector")):
-        raise Refused("no_area", f"a region of type {shortened(kind)} encloses no area")
+        raise RejectedRecord("no_area", f"a region of type {shortened(kind)} encloses no area")
     draw = next((draw for start, draw in _DRAW.items() if kind.startswith(start)), None)
     if draw is None and not kind.startswith("brush"):
         return None
     if not isinstance(value := region.get("value"), dict):
-        raise Refused("bad_record", "no 'value'")
+        raise RejectedRecord("bad_record", "no 'value'")
     try:
         if draw is None:
             return rle.encode(label_studio_brush.decode(value.get("rle"), size)[None])[0]
         polygon = flat(draw(value, size))
         mask, dropped = rle.from_polygons([polygon], size)
     except ValueError as error:
-        raise Refused("bad_mask", str(error)) from None
+        raise RejectedRecord("bad_mask", str(error)) from None
     if dropped:
-        raise Refused("bad_mask", f"a polygon of {len(polygon) // 2} points")
+        raise RejectedRecord("bad_mask", f"a polygon of {len(polygon) // 2} points")
     return mask
 
 

@@ -1,7 +1,7 @@
 """labelme's files: one JSON an image, shapes with a label and a group id.
 
 `drawn_twice` tells which shapes are an object's amodal and which its visible mask; groups are labelme's group ids, and
-the flag `hidden` of an amodal shape says that nothing of the object is seen.
+the flag `hidden` of an amodal shape says that nothing of the object is visible.
 """
 
 import os
@@ -14,7 +14,7 @@ from amodal.data import drawn_twice, labelme_shapes, outlines
 from amodal.data.contents import Contents, Record
 from amodal.data.drawn_twice import Shape, Thing
 from amodal.data.json_stream import SmallFile
-from amodal.data.problems import Problem, Refused
+from amodal.data.problems import Problem, RejectedRecord
 from amodal.data.records import inside, size_of
 from amodal.files import is_file, write_json
 
@@ -38,7 +38,7 @@ def contents(path: Path, documents: list[SmallFile], images: Path | None) -> Con
         listed.append({"id": number, "file_name": file_name, **size})
         try:
             shapes = _shapes(document.members.get("shapes"), size_of(listed[-1], folder), document.path.name, problems)
-        except Refused as refused:
+        except RejectedRecord as refused:
             problems.append(Problem(refused.kind, document.path.name, refused.detail))
             continue
         things, unpaired = drawn_twice.things(shapes)
@@ -65,13 +65,13 @@ def _image_names(documents: list[SmallFile], images: Path | None) -> tuple[Path,
 def _shapes(shapes: Any, size: tuple[int, int], file_name: str, problems: list[Record | Problem]) -> list[Shape]:
     """The shapes of one image; what cannot be used is added to `problems`."""
     if not isinstance(shapes, list):
-        raise Refused("bad_record", "no list 'shapes'")
+        raise RejectedRecord("bad_record", "no list 'shapes'")
     found = []
     for place, shape in enumerate(shapes, start=1):
         name = f"{file_name} shape {place}"
         try:
             label, mask = labelme_shapes.parse(shape, size)
-        except Refused as refused:
+        except RejectedRecord as refused:
             problems.append(Problem(refused.kind, name, refused.detail))
             continue
         group = shape.get("group_id")
@@ -130,7 +130,7 @@ def page(image: ImageRecord, image_path: str, shapes: list[dict[str, Any]]) -> d
 
 
 def shapes_of(annotation: Annotation, category: Category, group: int) -> list[dict[str, Any]]:
-    """The polygons of one object, whole and as far as it is seen; `group` pairs them."""
+    """The polygons of one object, whole and as far as it is visible; `group` pairs them."""
     extra = annotation.extra or {}
     flags = dict(extra["flags"]) if isinstance(extra.get("flags"), dict) else {}
     if not rle.areas([annotation.visible])[0]:

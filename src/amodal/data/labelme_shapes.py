@@ -6,16 +6,16 @@ from typing import Any
 
 from amodal import rle
 from amodal.data.outline_shapes import box, ellipse, flat
-from amodal.data.problems import Refused, shortened
+from amodal.data.problems import RejectedRecord, shortened
 from amodal.errors import UserError
 from amodal.pictures import read_mask
 from amodal.rle import Rle
 
 
 def parse(shape: Any, size: tuple[int, int]) -> tuple[str, Rle]:
-    """The label and the mask of a shape, in an image of `size` (height, width). Raises Refused."""
+    """The label and the mask of a shape, in an image of `size` (height, width). Raises RejectedRecord."""
     if not isinstance(shape, dict) or not isinstance(shape.get("label"), str) or not shape["label"]:
-        raise Refused("bad_record", "no 'label'")
+        raise RejectedRecord("bad_record", "no 'label'")
     kind = shape.get("shape_type", "polygon")
     try:
         points = _points(shape.get("points"))
@@ -23,9 +23,9 @@ def parse(shape: Any, size: tuple[int, int]) -> tuple[str, Rle]:
             return shape["label"], _pixels(shape.get("mask"), points, size)
         mask, dropped = rle.from_polygons([_polygon(kind, points)], size)
     except ValueError as error:
-        raise Refused("bad_mask", str(error)) from None
+        raise RejectedRecord("bad_mask", str(error)) from None
     if dropped:
-        raise Refused("bad_mask", f"a polygon of {len(points)} points")
+        raise RejectedRecord("bad_mask", f"a polygon of {len(points)} points")
     return shape["label"], mask
 
 

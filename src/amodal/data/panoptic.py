@@ -1,6 +1,6 @@
 """COCO's panoptic files: a JSON of segments, and for each image a PNG whose colours are their ids. No torch here.
 
-Segments of things become objects, fully seen; stuff (categories with `isthing` 0) is left out and counted.
+Segments of things become objects, fully visible; stuff (categories with `isthing` 0) is left out and counted.
 """
 
 from collections.abc import Iterator

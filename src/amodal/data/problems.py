@@ -32,7 +32,7 @@ Report = Callable[[Problem], None]
 """Takes each problem as it is found: reading raises at the first that is refused, the check-up collects them."""
 
 
-class Refused(Exception):
+class RejectedRecord(Exception):
     """A record that cannot be used; caught where the records are walked, and reported as a Problem."""
 
     def __init__(self, kind: str, detail: str) -> None:

@@ -13,11 +13,11 @@ from amodal.annotations import TEXT_ID, Annotation, AnnotationSet, Category, Ima
 from amodal.data import box_masks, text_ids
 from amodal.data.choices import Choices
 from amodal.data.contents import CATEGORY_KEYS, IMAGE_KEYS, Contents, Record, called, extra_of
-from amodal.data.problems import Problem, Refused, Report, shortened
+from amodal.data.problems import Problem, RejectedRecord, Report, shortened
 from amodal.errors import UserError
 from amodal.pictures import image_size
 from amodal.rle import Rle
-from amodal.soundness import NUM_TOGETHER, sound_areas
+from amodal.rle_validation import NUM_TOGETHER, sound_areas
 
 
 def assemble(
@@ -46,7 +46,7 @@ def assemble(
 def _identity(raw: dict[str, Any]) -> int | None:
     try:
         return whole(raw.get("id"), "id")
-    except Refused:
+    except RejectedRecord:
         return None
 
 
@@ -58,7 +58,7 @@ def images(contents: Contents, report: Report) -> list[ImageRecord]:
         name = called("image", raw, index)
         try:
             image = _image(raw, contents.image_folder, numbers)
-        except Refused as refused:
+        except RejectedRecord as refused:
             report(Problem(refused.kind, name, refused.detail))
             continue
         if image.id in found:
@@ -70,10 +70,10 @@ def images(contents: Contents, report: Report) -> list[ImageRecord]:
 
 def _image(raw: Any, folder: Path | None, numbers: dict[str, int]) -> ImageRecord:
     if not isinstance(raw, dict):
-        raise Refused("bad_record", "not a JSON object")
+        raise RejectedRecord("bad_record", "not a JSON object")
     file_name = raw.get("file_name")
     if not isinstance(file_name, str) or not file_name:
-        raise Refused("bad_record", "no 'file_name'")
+        raise RejectedRecord("bad_record", "no 'file_name'")
     height, width = size_of(raw, folder)
     identity, extra = raw.get("id"), extra_of(raw, IMAGE_KEYS)
     if isinstance(identity, str) and identity in numbers:
@@ -82,16 +82,16 @@ def _image(raw: Any, folder: Path | None, numbers: dict[str, int]) -> ImageRecor
 
 
 def size_of(raw: dict[str, Any], folder: Path | None) -> tuple[int, int]:
-    """Height and width of an image as stated, or else as its file has it. Raises Refused."""
+    """Height and width of an image as stated, or else as its file has it. Raises RejectedRecord."""
     if raw.get("height") is None or raw.get("width") is None:
         try:
             return image_size((folder or Path()) / raw["file_name"])
         except UserError:
             problem = f"no height and width, and '{raw['file_name']}' cannot be opened to measure them"
-            raise Refused("bad_record", problem) from None
+            raise RejectedRecord("bad_record", problem) from None
     height, width = whole(raw["height"], "height"), whole(raw["width"], "width")
     if not rle.is_size((height, width)):
-        raise Refused("bad_record", f"height {height} and width {width} are no size of an image")
+        raise RejectedRecord("bad_record", f"height {height} and width {width} are no size of an image")
     return height, width
 
 
@@ -110,11 +110,13 @@ def categories(contents: Contents, report: Report) -> list[Category]:
         name = called("category", raw, index)
         try:
             if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
-                raise Refused("bad_record", "no 'name'")
+                raise RejectedRecord("bad_record", "no 'name'")
             category = Category(whole(raw.get("id"), "id"), raw["name"], str(raw.get("supercategory") or ""))
             if category.id in found:
-                raise Refused("duplicate_category", f"'{category.name}' and '{found[category.id].name}' share it")
-        except Refused as refused:
+                raise RejectedRecord(
+                    "duplicate_category", f"'{category.name}' and '{found[category.id].name}' share it"
+                )
+        except RejectedRecord as refused:
             report(Problem(refused.kind, name, refused.detail))
             continue
         found[category.id] = category
@@ -142,7 +144,7 @@ def annotations(
             if isinstance(record.image_id, str):
                 record = record._replace(image_id=numbers.get(record.image_id, record.image_id))  # noqa: PLW2901
             annotation = _annotation(record, sizes, known, _Masks(ready, report, contents.choices))
-        except Refused as refused:
+        except RejectedRecord as refused:
             report(Problem(refused.kind, record.name, refused.detail))
             continue
         if annotation is None:
@@ -208,13 +210,13 @@ def _annotation(
     image_id, category_id = whole(record.image_id, "image_id"), whole(record.category_id, "category_id")
     size = sizes.get(image_id)
     if size is None:
-        raise Refused("unknown_image", f"image_id {image_id} is not in 'images'")
+        raise RejectedRecord("unknown_image", f"image_id {image_id} is not in 'images'")
     if category_id not in known:
-        raise Refused(
+        raise RejectedRecord(
             "unknown_category", f"category_id {category_id} is not in 'categories'; list it there, or correct it"
         )
     if record.amodal is None:
-        raise Refused("bad_record", "no amodal mask ('segmentation')")
+        raise RejectedRecord("bad_record", "no amodal mask ('segmentation')")
     if box_masks.is_box(record.amodal):
         masks.report(Problem("box_only", record.name, f"{shortened(record.amodal)} is a box, not a polygon"))
         if not masks.choices.boxes_are_objects:
@@ -258,23 +260,23 @@ class _Masks:
         return clamped
 
     def parse(self, mask: Any, size: tuple[int, int], name: str) -> tuple[Rle, int]:
-        """The mask as run lengths of the image's size, and its pixels. Raises Refused."""
+        """The mask as run lengths of the image's size, and its pixels. Raises RejectedRecord."""
         if isinstance(mask, dict) and mask.get("size") != list(size):
             stated = shortened(mask.get("size"))
-            raise Refused("mask_size", f"mask size {stated}, but the image is {list(size)} (height, width)")
+            raise RejectedRecord("mask_size", f"mask size {stated}, but the image is {list(size)} (height, width)")
         if known := self.ready.get(id(mask)):
             return known
         try:
             parsed, dropped = rle.from_json(mask, size)
         except ValueError as error:
-            raise Refused("bad_mask", str(error)) from None
+            raise RejectedRecord("bad_mask", str(error)) from None
         if dropped:
             self.report(Problem("polygon_dropped", name, f"{dropped} of its polygons"))
         return parsed, int(rle.areas([parsed])[0])
 
 
 def whole(value: Any, key: str) -> int:
-    """`value` as an int of 64 bits, also from 3.0 or "3". Raises Refused."""
+    """`value` as an int of 64 bits, also from 3.0 or "3". Raises RejectedRecord."""
     number = value if type(value) is int else None
     if number is None and not isinstance(value, bool):
         try:
@@ -282,5 +284,5 @@ def whole(value: Any, key: str) -> int:
         except (TypeError, ValueError, OverflowError):
             number = None
     if number is None or abs(number) >= 2**63:
-        raise Refused("bad_record", f"'{key}' is {shortened(value)}, not a whole number")
+        raise RejectedRecord("bad_record", f"'{key}' is {shortened(value)}, not a whole number")
     return number

@@ -1,6 +1,6 @@
 """Segment Anything's files (SA-1B): one JSON an image, masks without categories. No torch here.
 
-Every mask is an object of the category "object", and counts as fully seen.
+Every mask is an object of the category "object", and counts as fully visible.
 """
 
 from collections.abc import Iterator, Sequence

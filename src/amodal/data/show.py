@@ -59,7 +59,7 @@ def write(annotation_set: AnnotationSet, path: Path, num_pictures: int = 24) -> 
     parts = [
         f"<h1>{escape(source)}</h1>",
         _numbers(annotation_set),
-        "<h2>Pictures</h2><p>Visible parts are tinted; what is hidden is striped in the same colour.</p>",
+        "<h2>Pictures</h2><p>Visible parts are tinted; invisible ones are striped in the same colour.</p>",
         _pictures(annotation_set, num_pictures),
         _charts(annotation_set),
     ]
@@ -163,8 +163,8 @@ def _draw(pixels: np.ndarray, annotations: list[Annotation]) -> np.ndarray:
         visible, amodal = masks[:, ::step, ::step]
         colour = COLOURS[index % len(COLOURS)]
         canvas[visible] = 0.55 * canvas[visible] + 0.45 * colour
-        hidden = amodal & ~visible & stripes
-        canvas[hidden] = 0.25 * canvas[hidden] + 0.75 * colour
+        invisible = amodal & ~visible & stripes
+        canvas[invisible] = 0.25 * canvas[invisible] + 0.75 * colour
         canvas[_outline(amodal)] = colour
     return canvas.clip(0, 255).astype(np.uint8)
 

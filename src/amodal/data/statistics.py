@@ -38,8 +38,8 @@ def occlusions(annotation_set: AnnotationSet, categories: list[int], num_images:
     table = np.zeros((len(categories), len(categories)), dtype=np.int64)
     for index in spread(len(annotation_set.images), num_images):
         annotations = [a for a in annotation_set.by_image[annotation_set.images[index].id] if a.category_id in place]
-        hidden = [rle.subtract(annotation.amodal, annotation.visible) for annotation in annotations]
-        overlap = rle.ious(hidden, [annotation.visible for annotation in annotations]) > 0
+        invisible = [rle.subtract(annotation.amodal, annotation.visible) for annotation in annotations]
+        overlap = rle.ious(invisible, [annotation.visible for annotation in annotations]) > 0
         for behind, front in permutations(range(len(annotations)), 2):
             if overlap[behind, front]:
                 table[place[annotations[behind].category_id], place[annotations[front].category_id]] += 1

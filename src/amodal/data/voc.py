@@ -3,7 +3,7 @@
 `SegmentationObject/*.png` numbers the objects of an image, `SegmentationClass/*.png` its classes, `Annotations/*.xml`
 names them by their boxes, `JPEGImages` holds the images. An object's name is that of the XML's box that fits it best,
 else of its class: in `labelmap.txt` (CVAT), `class_names.txt` (labelme), or among VOC's twenty. Objects count as fully
-seen.
+visible.
 """
 
 from collections.abc import Iterator

@@ -15,7 +15,7 @@ from amodal import outputs
 from amodal.annotations import AnnotationSet, ImageRecord
 from amodal.data import outlines
 from amodal.data.contents import Contents, Record
-from amodal.data.problems import Problem, Refused
+from amodal.data.problems import Problem, RejectedRecord
 from amodal.data.records import inside, size_of
 from amodal.errors import UserError
 from amodal.files import is_file, read_text, replacing, require_file
@@ -73,7 +73,7 @@ def contents(folder: Path, images: Path | None) -> Contents:
         listed.append({"id": number, "file_name": name.as_posix()})
         try:
             height, width = size_of(listed[-1], image_folder)
-        except Refused:
+        except RejectedRecord:
             continue  # said once, where the images are listed
         for line, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
             if not text.strip():

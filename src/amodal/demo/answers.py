@@ -17,7 +17,7 @@ from amodal.errors import UserError
 from amodal.inference.predictor import Predictor
 from amodal.inference.render import Style, readable_scale
 
-Kind = Literal["both", "visible", "hidden"]
+Kind = Literal["both", "visible", "invisible"]
 Touch = Literal["peel", "box"]
 Focus = tuple[int | None, tuple[float, float] | None]
 """The object that is looked at alone, and where a box begins: (x, y) in pixels of the working size."""

@@ -17,14 +17,14 @@ from starlette.middleware import Middleware
 
 from amodal.demo.answers import JOBS, NOWHERE, Answers, Focus, Kind, Touch, View
 from amodal.demo.guard import Guard, own_names
-from amodal.demo.session import LEAST_SCORE, MOST_BYTES, MOST_PIXELS
+from amodal.demo.session import MOST_BYTES, MOST_PIXELS, SCORE_THRESHOLD
 from amodal.demo.shelf import IDLE, Shelf
 from amodal.errors import UserError
 from amodal.inference.predictor import Predictor
 
-SHOW: dict[Kind, str] = {"both": "Seen and hidden", "visible": "Seen only", "hidden": "Hidden only"}
+SHOW: dict[Kind, str] = {"both": "Visible and invisible", "visible": "Visible only", "invisible": "Invisible only"}
 TOUCH: dict[Touch, str] = {"peel": "Peels an object", "box": "Marks a corner of a box"}
-COLUMNS = ["#", "object", "score", "hidden", "from the front", "pixels"]
+COLUMNS = ["#", "object", "score", "occluded", "from the front", "pixels"]
 NAMED = 24
 """Categories that the page lists, of those that the model knows."""
 MOST_WAITING = 60
@@ -34,15 +34,15 @@ MOST_SESSIONS = 500
 SWEEPS = 15.0
 """Seconds between two looks for pictures that nobody touches."""
 HELP = (
-    "Upload a picture or take an example. What is **seen** of an object is tinted, what is **hidden** is hatched. "
+    "Upload a picture or take an example. The **visible** part of an object is tinted, its **invisible** one hatched. "
     "**Click an object** to peel away what covers it; click again to put it back. Or have clicks mark two corners of a "
     "box around a thing: what lies in it is made whole.\n\n"
     f"Pictures may have {MOST_BYTES // 2**20} MB and {MOST_PIXELS // 10**6} million pixels, and are let go after "
     f"{IDLE // 60} minutes. This model knows "
 )
 COLOURS = (
-    "The **shape** of a peeled object's hidden part is what the model infers; its flat **colours** are spread from the "
-    "part that is seen, and are no photograph of what is there. *Hidden only* shows that part alone."
+    "The **shape** of a peeled object's invisible part is what the model infers; its flat **colours** are spread from "
+    "the visible part, and are no photograph of what is there. *Invisible only* shows that part alone."
 )
 LAYOUT = """
 #page { gap: var(--layout-gap); }
@@ -80,7 +80,7 @@ def build(answers: Answers, examples: list[Path]) -> gr.Blocks:
                     coco = gr.DownloadButton("COCO JSON", interactive=False, elem_id="coco")
                     cut_outs = gr.DownloadButton("Cut-outs (ZIP)", interactive=False, elem_id="cut-outs")
             with gr.Column(elem_id="settings"):
-                score = gr.Slider(LEAST_SCORE, 0.95, 0.5, step=0.05, label="Least score", elem_id="score")
+                score = gr.Slider(SCORE_THRESHOLD, 0.95, 0.5, step=0.05, label="Score threshold", elem_id="score")
                 show = gr.Radio([(text, key) for key, text in SHOW.items()], value="both", label="Show", elem_id="show")
                 touch = gr.Radio(
                     [(text, key) for key, text in TOUCH.items()], value="peel", label="A click", elem_id="touch"

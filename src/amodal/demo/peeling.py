@@ -1,4 +1,4 @@
-"""What an object might look like without what covers it: its hidden part filled with its own colours. No torch here."""
+"""What an object might look like without what covers it: its invisible part filled with its colours. No torch here."""
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -10,25 +10,25 @@ from amodal import mask_arrays
 def peel(
     pixels: UInt8[np.ndarray, "H W 3"], amodal: Bool[np.ndarray, "H W"], visible: Bool[np.ndarray, "H W"]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The image with the object's hidden part painted in: each pixel like the nearest seen one, softened.
+    """The image with the object's invisible part painted in: each pixel like the nearest visible one, softened.
 
-    It shows the shape that the model infers, with plausible colours; it is no photograph of what is hidden.
+    It shows the shape that the model infers, with plausible colours; it is no photograph of what is there.
     """
-    hidden = amodal & ~visible
+    invisible = amodal & ~visible
     # At the seam pixels mix with the occluder's.
     sure = np.asarray(ndimage.binary_erosion(visible, iterations=2), dtype=bool)
     sure = sure if sure.any() else np.asarray(visible)
-    if not hidden.any() or not sure.any():
+    if not invisible.any() or not sure.any():
         return pixels
     window = mask_arrays.window(amodal)
     nearest = np.asarray(ndimage.distance_transform_edt(~sure[window], return_distances=False, return_indices=True))
     filled = pixels[window][nearest[0], nearest[1]].astype(np.float32)
     inside = amodal[window].astype(np.float32)
-    width = max(1.0, (hidden.sum() ** 0.5) / 8)
+    width = max(1.0, (invisible.sum() ** 0.5) / 8)
     weight = np.maximum(ndimage.gaussian_filter(inside, width), 1e-3)[:, :, None]
     soft = ndimage.gaussian_filter(filled * inside[:, :, None], (width, width, 0)) / weight
     peeled = pixels.copy()
-    peeled[hidden] = soft[hidden[window]].clip(0, 255).round().astype(np.uint8)
+    peeled[invisible] = soft[invisible[window]].clip(0, 255).round().astype(np.uint8)
     return peeled
 
 

@@ -27,7 +27,7 @@ WORKING_SIDE = 1280
 that of the masks of a hundred objects, stays below 400 MB."""
 MOST_OBJECTS = 120
 """In one picture: what a model finds, and what a person has completed by hand."""
-LEAST_SCORE = 0.05
+SCORE_THRESHOLD = 0.05
 """What the score slider can bring out."""
 
 
@@ -49,17 +49,17 @@ class Session:
             return draw(self.pixels, self.result[chosen], style, chosen)
         one = self.result[[peeled]]
         whole, seen = _both(one)
-        part = {"both": whole, "visible": seen, "hidden": whole & ~seen}[style.show]
+        part = {"both": whole, "visible": seen, "invisible": whole & ~seen}[style.show]
         faded = (0.35 * self.pixels + 0.65 * 255).astype(np.uint8)
         freed = np.where(part[:, :, None], peel(self.pixels, whole, seen), faded)
-        if style.show == "both":  # what is hidden is told from what is seen by its hatching
-            return draw(freed, one, replace(style, show="hidden"), [peeled])
+        if style.show == "both":  # what is invisible is told from what is visible by its hatching
+            return draw(freed, one, replace(style, show="invisible"), [peeled])
         scale = style.scale or 1.0
         size = (round(freed.shape[1] * scale), round(freed.shape[0] * scale))
         return Image.fromarray(freed).resize(size, Image.Resampling.LANCZOS)
 
     def object_at(self, row: float, column: float, score: float) -> int | None:
-        """The object that is seen at a place of the picture, or else one that lies hidden there."""
+        """The object that is visible at a place of the picture, or else one that is invisible there."""
         y, x = int(row), int(column)
         height, width = self.result.size
         if not (0 <= y < height and 0 <= x < width):
@@ -72,7 +72,7 @@ class Session:
         return None
 
     def table(self, score: float) -> list[list[str]]:
-        """A row for each object: number, name, score, hidden share, depth order, size."""
+        """A row for each object: number, name, score, occlusion rate, depth order, size."""
         result = self.result[self.shown(score)]
         rates = [f"{rate:.0%}" for rate in result.occlusion_rates] if result.has_both_masks else ["?"] * len(result)
         order = [str(place + 1) for place in result.depth_order] if result.has_both_masks else ["?"] * len(result)
@@ -94,7 +94,7 @@ class Session:
         return path
 
     def write_cut_outs(self, path: Path, score: float) -> Path:
-        """Writes a ZIP of PNGs with transparency: each object as it is seen, and whole with its hidden part filled."""
+        """Writes a ZIP of PNGs with transparency: each object's visible part, and all of it with the rest filled."""
         with zipfile.ZipFile(path, "w") as archive:
             for name, pixels in self._cut_outs(score):
                 buffer = io.BytesIO()
@@ -120,7 +120,7 @@ def open_picture(predictor: Predictor, path: str | Path) -> Session:
     if path.stat().st_size > MOST_BYTES:
         raise UserError(f"The file is larger than {MOST_BYTES // 2**20} MB", remedy="Shrink the picture")
     pixels = decode(path, MOST_PIXELS, WORKING_SIDE)
-    return Session(pixels, predictor.predict(pixels, score_threshold=LEAST_SCORE))
+    return Session(pixels, predictor.predict(pixels, score_threshold=SCORE_THRESHOLD))
 
 
 def complete(predictor: Predictor, opened: Session, box: tuple[float, float, float, float]) -> Session:
@@ -149,6 +149,6 @@ def _joined(result: Result, found: Result) -> Result:
 
 
 def _both(one: Result) -> tuple[np.ndarray, np.ndarray]:
-    """The whole and the seen mask of a result of one object; the same twice where only one is predicted."""
+    """The whole and the visible mask of a result of one object; the same twice where only one is predicted."""
     whole = one.masks[0]
     return whole, whole if one.visible_masks is None else one.visible_masks[0]

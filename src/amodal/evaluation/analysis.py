@@ -15,14 +15,16 @@ from amodal.evaluation.calibration import Bins, Calibration, calibrate_scores
 from amodal.evaluation.class_agnostic import Recall, recall
 from amodal.evaluation.depth import DepthOrder, depth_order
 from amodal.evaluation.detections import Detections
+from amodal.evaluation.mask_kinds import AMODAL, VISIBLE
 from amodal.evaluation.miou import mean_iou_full, mean_iou_occluded
 from amodal.evaluation.occlusion import ALL
 from amodal.evaluation.pairs import Paired, assign
 from amodal.evaluation.records import Records, collect
-from amodal.evaluation.views import AMODAL, VISIBLE
 
 CONFUSED_IOU = 0.5
 """Least overlap at which a detection is taken to mean an instance."""
+EARLIER = "hidden_calibration"
+"""The calibration of invisible pixels in reports that earlier versions wrote."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Shapes:
     Attributes:
         instances: How many there are; `missed`: for how many no detection stands.
         mean_iou_full: Of amodal masks (C2F-Seg's mIoU_full).
-        mean_iou_occluded: Of hidden parts (C2F-Seg's mIoU_occ).
+        mean_iou_occluded: Of invisible parts (C2F-Seg's mIoU_occ).
         mean_boundary_iou: Of amodal masks.
     """
 
@@ -52,11 +54,11 @@ class Analysis:
         depth: Which of two overlapping objects is in front.
         recall: Without categories, by occlusion, of things and stuff.
         calibration: Of scores.
-        hidden_calibration: Of the amodal probabilities of pixels that are not seen
-            (`amodal.evaluation.hidden_pixels`); None for results from a file, which hold masks alone.
+        invisible_calibration: Of the amodal probabilities of invisible pixels
+            (`amodal.evaluation.invisible_pixels`); None for results from a file, which hold masks alone.
         confusion: Counts; rows are true categories in order of their ids, then "nothing"; columns predicted ones,
             then "missed".
-        records: Match records by view and column, for confidence intervals; None from a report without them.
+        records: Match records by kind and column, for confidence intervals; None from a report without them.
     """
 
     shapes: Shapes
@@ -65,26 +67,28 @@ class Analysis:
     calibration: Calibration
     confusion: list[list[int]]
     records: dict[str, Records] = field(default_factory=dict)
-    hidden_calibration: Calibration | None = None
+    invisible_calibration: Calibration | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON's own types; `from_json` gives it back."""
         plain = {name: asdict(getattr(self, name)) for name in ("shapes", "depth", "calibration")}
         found = {name: asdict(one) for name, one in self.recall.items()}
         kept = {name: one.to_text() for name, one in self.records.items()}
-        hidden = asdict(self.hidden_calibration) if self.hidden_calibration else None
+        invisible = asdict(self.invisible_calibration) if self.invisible_calibration else None
         return plain | {
-            "hidden_calibration": hidden, "recall": found, "confusion": self.confusion, "records": kept,
+            "invisible_calibration": invisible, "recall": found, "confusion": self.confusion, "records": kept,
         }  # fmt: skip
 
     @staticmethod
     def from_json(content: Any) -> "Analysis":
         """What `to_json` gave. Raises msgspec.ValidationError for anything else, UserError for damaged records."""
+        if isinstance(content, dict) and EARLIER in content:
+            content = {"invisible_calibration": content[EARLIER]} | content
         stated = convert(content, _Stated)
         records = {name: Records.from_text(text) for name, text in stated.records.items()}
         return Analysis(
             stated.shapes, stated.depth, stated.recall, stated.calibration, stated.confusion, records,
-            stated.hidden_calibration,
+            stated.invisible_calibration,
         )  # fmt: skip
 
 
@@ -98,11 +102,11 @@ class _Stated:
     calibration: Calibration
     confusion: list[list[int]]
     records: dict[str, str]
-    hidden_calibration: Calibration | None = None
+    invisible_calibration: Calibration | None = None
 
 
-def analyse(truth: AnnotationSet, detections: Sequence[Detection], hidden: Bins | None = None) -> Analysis:
-    """All of it, with the `hidden` pixels of a model that was at hand.
+def analyse(truth: AnnotationSet, detections: Sequence[Detection], invisible: Bins | None = None) -> Analysis:
+    """All of it, with the `invisible` pixels of a model that was at hand.
 
     Raises:
         UserError: Detections without amodal masks, on which most of it rests.
@@ -110,7 +114,7 @@ def analyse(truth: AnnotationSet, detections: Sequence[Detection], hidden: Bins 
     detections = Detections.of(detections)
     if "amodal" not in detections.kinds_of_masks:
         raise UserError("the detections have no amodal masks", remedy="Only AP can be had of them")
-    clean = occlusion.clean_grading(truth)
+    clean = occlusion.clean_filter(truth)
     occluded = occlusion.column(occlusion.OCCLUSION_RATES[0])
     names = {"amodal": ALL, f"amodal, {occluded}": occluded}
     kept = dict(zip(names, collect(truth, detections, AMODAL, clean, list(names.values())), strict=True))
@@ -128,7 +132,7 @@ def analyse(truth: AnnotationSet, detections: Sequence[Detection], hidden: Bins 
     depth = depth_order([image.pairs for image in images])
     matrix = confusion(truth, images)
     found, scores = recall(truth, detections), calibrate_scores(kept["amodal"])
-    return Analysis(shapes, depth, found, scores, matrix, kept, hidden.calibration() if hidden else None)
+    return Analysis(shapes, depth, found, scores, matrix, kept, invisible.calibration() if invisible else None)
 
 
 def confusion(truth: AnnotationSet, images: Sequence[Paired]) -> list[list[int]]:

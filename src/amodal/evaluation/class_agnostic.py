@@ -8,8 +8,8 @@ import numpy as np
 from amodal.annotations import AnnotationSet, Detection
 from amodal.evaluation import coco
 from amodal.evaluation.detections import Detections
+from amodal.evaluation.mask_kinds import AMODAL, MatchFilter
 from amodal.evaluation.occlusion import ALL, visible_ratios
-from amodal.evaluation.views import AMODAL, Grading
 
 LIMITS = (10, 100, 1000)
 
@@ -44,8 +44,8 @@ def _recall(truth: AnnotationSet, detections: Detections, group: np.ndarray, nam
     """Of all instances and of those of each group, an int from 0 for each annotation, by the groups' names."""
     single = np.array([not a.is_crowd for a in truth.annotations], dtype=bool)
     ranges = {ALL: (0.0, 9.0)} | {name: (place - 0.5, place + 0.5) for place, name in enumerate(names)}
-    grading = Grading(group.astype(float), None, ranges)
-    outcome = coco.run(truth, detections, AMODAL, grading, limits=LIMITS, class_agnostic=True)
+    match_filter = MatchFilter(group.astype(float), None, ranges)
+    outcome = coco.run(truth, detections, AMODAL, match_filter, limits=LIMITS, class_agnostic=True)
     return {
         name: Recall(
             int((single & (group >= low) & (group <= high)).sum()),

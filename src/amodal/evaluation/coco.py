@@ -1,8 +1,8 @@
 """Standard COCO numbers of any kind of mask, computed by a maintained evaluator (hotcoco) from outside.
 
 Images are fed one batch at a time and only their match records stay, so memory does not grow with the masks. What is
-compared (amodal masks, visible masks, boxes) is a `View`; which instances count in each column of the result is a
-`Grading` (`views`). The evaluator's own names for columns ("area", "small") never leave this file.
+compared (amodal masks, visible masks, boxes) is a `MaskKind`; which instances count in each column of the result is a
+`MatchFilter` (`mask_kinds`). The evaluator's own names for columns ("area", "small") never leave this file.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.evaluation.detections import Detections
-from amodal.evaluation.views import Grading, View, batches, boxed, masked
+from amodal.evaluation.mask_kinds import MaskKind, MatchFilter, batches, boxed, masked
 from amodal.rle import Rle, boxes
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -80,8 +80,8 @@ def _mean(values: np.ndarray) -> float | None:
 def run(
     truth: AnnotationSet,
     detections: Sequence[Detection],
-    view: View,
-    grading: Grading,
+    kind: MaskKind,
+    match_filter: MatchFilter,
     *,
     limits: tuple[int, ...] = (1, 10, 100),
     class_agnostic: bool = False,
@@ -91,36 +91,36 @@ def run(
     Args:
         truth: The annotations; images without any count (their detections are false positives).
         detections: In any order; of equal scores in one image the earlier one is matched first.
-        view: What is compared.
-        grading: Who counts where. Column "all" should be among its ranges.
+        kind: What is compared.
+        match_filter: Who counts where. Column "all" should be among its ranges.
         limits: Most detections per image (and category), ascending.
         class_agnostic: Leave categories out of the matching.
 
     Source: Lin et al., "Microsoft COCO", ECCV 2014, and its reference implementation, whose numbers this equals.
     """
     detections = Detections.of(detections)
-    parameters = hotcoco.Params("bbox" if view.as_boxes else "segm")
-    parameters.area_rng = [_limits(closed_range, grading) for closed_range in grading.ranges.values()]
-    parameters.area_rng_lbl = list(grading.ranges)
+    parameters = hotcoco.Params("bbox" if kind.as_boxes else "segm")
+    parameters.area_rng = [_limits(closed_range, match_filter) for closed_range in match_filter.ranges.values()]
+    parameters.area_rng_lbl = list(match_filter.ranges)
     parameters.max_dets = list(limits)
     parameters.use_cats = not class_agnostic
-    if grading.of_detection is not None:
-        precision, recall = _by_categories(truth, detections, view, grading, parameters)
-    elif view.as_boxes:
-        precision, recall = _at_once(truth, detections, view, grading, parameters)
+    if match_filter.of_detection is not None:
+        precision, recall = _by_categories(truth, detections, kind, match_filter, parameters)
+    elif kind.as_boxes:
+        precision, recall = _at_once(truth, detections, kind, match_filter, parameters)
     else:
-        precision, recall = _streamed(truth, detections, view, grading, parameters)
+        precision, recall = _streamed(truth, detections, kind, match_filter, parameters)
     ids = [-1] if class_agnostic else sorted(c.id for c in truth.categories)
-    return Outcome(precision, recall, ids, list(grading.ranges), limits)
+    return Outcome(precision, recall, ids, list(match_filter.ranges), limits)
 
 
 def _streamed(
-    truth: AnnotationSet, detections: Detections, view: View, grading: Grading, parameters: hotcoco.Params
+    truth: AnnotationSet, detections: Detections, kind: MaskKind, match_filter: MatchFilter, parameters: hotcoco.Params
 ) -> tuple[np.ndarray, np.ndarray]:
     """Matches batch by batch and forgets the masks."""
     categories = [{"id": c.id, "name": c.name} for c in truth.categories]
     engine = hotcoco.StreamingEval(categories, parameters.iou_type, params=parameters)
-    for batch in batches(truth, detections, view, -grading.of_truth):
+    for batch in batches(truth, detections, kind, -match_filter.of_truth):
         rows, masks = _rows(detections, batch.found, batch.masks)
         engine.update(batch.images, batch.truths, rows, segmentation=masks)
     return _accumulated(engine.finalize())
@@ -142,14 +142,14 @@ DETECTIONS_AT_ONCE = 50_000
 
 
 def _by_categories(
-    truth: AnnotationSet, detections: Detections, view: View, grading: Grading, parameters: hotcoco.Params
+    truth: AnnotationSet, detections: Detections, kind: MaskKind, match_filter: MatchFilter, parameters: hotcoco.Params
 ) -> tuple[np.ndarray, np.ndarray]:
     """Loads all images of some categories at a time.
 
     The evaluator takes a detection's number as we state it only if all is loaded first, which needs much memory. But
     no category's numbers depend on another's.
     """
-    assert grading.of_detection is not None
+    assert match_filter.of_detection is not None
     of_truth = np.array([a.category_id for a in truth.annotations], dtype=np.int64)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     for group in _groups(truth, detections.category_ids):
@@ -160,8 +160,8 @@ def _by_categories(
             annotations=[truth.annotations[place] for place in places.tolist()],
             categories=[category for category in truth.categories if category.id in group],
         )
-        own = Grading(grading.of_truth[places], grading.of_detection[found], grading.ranges)
-        parts.append(_at_once(part, detections.take(found), view, own, parameters))
+        own = MatchFilter(match_filter.of_truth[places], match_filter.of_detection[found], match_filter.ranges)
+        parts.append(_at_once(part, detections.take(found), kind, own, parameters))
     precision, recall = zip(*parts, strict=True)
     return np.concatenate(precision, axis=2), np.concatenate(recall, axis=1)
 
@@ -176,27 +176,27 @@ def _groups(truth: AnnotationSet, of_found: np.ndarray) -> list[list[int]]:
 
 
 def _at_once(
-    truth: AnnotationSet, detections: Detections, view: View, grading: Grading, parameters: hotcoco.Params
+    truth: AnnotationSet, detections: Detections, kind: MaskKind, match_filter: MatchFilter, parameters: hotcoco.Params
 ) -> tuple[np.ndarray, np.ndarray]:
     """Loads everything: boxes, or masks of which there are few enough."""
-    masks = [view.of_truth(annotation) for annotation in truth.annotations]
+    masks = [kind.of_truth(annotation) for annotation in truth.annotations]
     places, compared = (
-        boxed(detections, view) if view.as_boxes else masked(np.arange(len(detections)), detections, view)
+        boxed(detections, kind) if kind.as_boxes else masked(np.arange(len(detections)), detections, kind)
     )
     known = hotcoco.COCO.from_arrays(
         [{"id": image.id, "height": image.height, "width": image.width} for image in truth.images],
         [{"id": c.id, "name": c.name} for c in truth.categories],
         np.array([a.image_id for a in truth.annotations], dtype=np.int64),
         np.array([a.category_id for a in truth.annotations], dtype=np.int64),
-        boxes(masks) if view.as_boxes else np.zeros((len(masks), 4)),
-        area=grading.of_truth if grading.of_detection is not None else -grading.of_truth,
+        boxes(masks) if kind.as_boxes else np.zeros((len(masks), 4)),
+        area=match_filter.of_truth if match_filter.of_detection is not None else -match_filter.of_truth,
         iscrowd=np.array([a.is_crowd for a in truth.annotations], dtype=np.int64),
-        segmentation=None if view.as_boxes else masks,  # type: ignore[arg-type]
+        segmentation=None if kind.as_boxes else masks,  # type: ignore[arg-type]
     )
     rows, found = _rows(detections, places, compared)
     results = known.load_res(rows, segmentation=found)
-    if grading.of_detection is not None:
-        results.update_anns(ids=np.arange(1, len(places) + 1), area=grading.of_detection[places])
+    if match_filter.of_detection is not None:
+        results.update_anns(ids=np.arange(1, len(places) + 1), area=match_filter.of_detection[places])
     evaluation = hotcoco.COCOeval(known, results, parameters.iou_type)
     parameters.img_ids = sorted(image.id for image in truth.images)
     parameters.cat_ids = sorted(category.id for category in truth.categories)
@@ -212,13 +212,13 @@ def _accumulated(evaluation: hotcoco.COCOeval) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(result["precision"]), np.asarray(result["recall"])
 
 
-def _limits(closed_range: tuple[float, float], grading: Grading) -> list[float]:
+def _limits(closed_range: tuple[float, float], match_filter: MatchFilter) -> list[float]:
     """A range as the evaluator is told it.
 
     Streamed detections carry their area in pixels. The instances' numbers are then handed over negative, so that a
     range from 0 can reach from its own end to every area there is.
     """
     low, high = closed_range
-    if grading.of_detection is not None:
+    if match_filter.of_detection is not None:
         return [low, high]
     return [-high, 1e10 if low == 0 else -low]

@@ -72,7 +72,7 @@ def in_front(first: Annotation | Detection, second: Annotation | Detection) -> i
 
 
 def _hides(front: Annotation | Detection, back: Annotation | Detection) -> int:
-    """Pixels of the invisible part of `back` where `front` is seen; 0 without both masks."""
+    """Pixels of the invisible part of `back` where `front` is visible; 0 without both masks."""
     if not (front.visible and back.visible and back.amodal) or back.visible is back.amodal:
         return 0
     return int(areas([intersect(front.visible, subtract(back.amodal, back.visible))])[0])

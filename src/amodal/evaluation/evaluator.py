@@ -23,7 +23,7 @@ from amodal.data.workers import deaths_named, settle
 from amodal.errors import UserError
 from amodal.evaluation.calibration import Bins
 from amodal.evaluation.detections import of_image
-from amodal.evaluation.hidden_pixels import hidden_pixels
+from amodal.evaluation.invisible_pixels import invisible_pixels
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.instances import Prediction, Target
@@ -51,12 +51,12 @@ class Predicted:
     Attributes:
         truth: The annotations that the samples came from, or those made of their targets.
         detections: By kind of masks, in order of image ids; "coarse" only if the model predicts those.
-        hidden: By kind of masks, the probabilities of hidden pixels, where they were asked for and the model has them.
+        invisible: By kind of masks, the probabilities of invisible pixels, where asked for and known to the model.
     """
 
     truth: AnnotationSet
     detections: dict[Masks, list[Detection]]
-    hidden: dict[Masks, Bins]
+    invisible: dict[Masks, Bins]
 
 
 def evaluate(
@@ -97,7 +97,7 @@ def predict(
     truth: AnnotationSet | None = None,
     known: Sequence[Category] | None = None,
     loading: LoaderSettings | None = None,
-    with_hidden: bool = False,
+    with_invisible: bool = False,
 ) -> Predicted:
     """Detections of every sample, gathered from all processes: for scoring them in more than one way.
 
@@ -107,12 +107,12 @@ def predict(
         truth: As for `evaluate`.
         known: The data's categories in the order of the model's labels, if that is another than the data's.
         loading: Batches and workers.
-        with_hidden: Look at the probabilities of hidden pixels too.
+        with_invisible: Look at the probabilities of invisible pixels too.
     """
     images: list[ImageRecord] = []
     annotations: list[Annotation] = []
     detections: dict[Masks, list[Detection]] = {}
-    hidden: list[tuple[int, Masks, Bins]] = []
+    invisible: list[tuple[int, Masks, Bins]] = []
     for sample, answer in _answers(model, samples, loading or LoaderSettings()):
         image = _image_record(sample)
         objects = truth.by_image.get(image.id, []) if truth else _annotations(sample, samples.categories)
@@ -121,9 +121,9 @@ def predict(
             annotations += objects
         for kind, (found, probabilities) in _by_masks(answer, image, known or samples.categories).items():
             detections.setdefault(kind, []).extend(found)
-            if with_hidden and probabilities is not None:
-                hidden.append((image.id, kind, hidden_pixels(found, probabilities, objects)))
-    parts = processes.gather((images, annotations, detections, hidden))
+            if with_invisible and probabilities is not None:
+                invisible.append((image.id, kind, invisible_pixels(found, probabilities, objects)))
+    parts = processes.gather((images, annotations, detections, invisible))
     if truth is None:
         found_images = sorted((i for part in parts for i in part[0]), key=lambda image: image.id)
         objects = sorted((a for part in parts for a in part[1]), key=lambda a: a.image_id)
@@ -136,10 +136,10 @@ def predict(
     return Predicted(truth, merged, _summed([one for part in parts for one in part[3]]))
 
 
-def _summed(hidden: list[tuple[int, Masks, Bins]]) -> dict[Masks, Bins]:
+def _summed(invisible: list[tuple[int, Masks, Bins]]) -> dict[Masks, Bins]:
     """The sums over images, in order of their ids: the same to the bit for any number of processes."""
     total: dict[Masks, Bins] = {}
-    for _, kind, bins in sorted(hidden, key=lambda one: one[0]):
+    for _, kind, bins in sorted(invisible, key=lambda one: one[0]):
         total[kind] = total[kind] + bins if kind in total else bins
     return total
 

@@ -23,7 +23,7 @@ PICTURE_SIDE = 300
 COLOURS = np.array([[255, 0, 140], [0, 190, 255]], dtype=np.float64)
 KINDS = {
     "misses": "Missed: the largest instances that no detection stands for",
-    "false_hidden": "False hidden parts: predicted behind others, where the object is not",
+    "false_invisible": "False invisible parts: predicted behind others, where the object is not",
     "swapped": "Swapped orders: which of two objects is in front is predicted wrongly",
 }
 
@@ -46,7 +46,7 @@ def worst(truth: AnnotationSet, images: Sequence[Paired], *, count: int = 12) ->
     found: dict[str, list[Failure]] = {kind: [] for kind in KINDS}
     for image in images:
         for pair in image.pairs:
-            failure = _miss(image.image_id, pair, names) or _false_hidden(image.image_id, pair, names)
+            failure = _miss(image.image_id, pair, names) or _false_invisible(image.image_id, pair, names)
             if failure:
                 found[failure.kind].append(failure)
         found["swapped"] += _swapped(image, names)
@@ -61,16 +61,16 @@ def _miss(image_id: int, pair: Pair, names: dict[int, str]) -> Failure | None:
     return Failure("misses", image_id, caption, visible, [pair.truth], [])
 
 
-def _false_hidden(image_id: int, pair: Pair, names: dict[int, str]) -> Failure | None:
+def _false_invisible(image_id: int, pair: Pair, names: dict[int, str]) -> Failure | None:
     found = pair.detection
     if not (found and found.amodal and found.visible):
         return None
-    hidden = rle.subtract(found.amodal, found.visible)
-    wrong = int(rle.areas([rle.subtract(hidden, pair.truth.amodal)])[0])
+    invisible = rle.subtract(found.amodal, found.visible)
+    wrong = int(rle.areas([rle.subtract(invisible, pair.truth.amodal)])[0])
     if not wrong:
         return None
-    caption = f"{names[pair.truth.category_id]}, {wrong} of {int(rle.areas([hidden])[0])} hidden pixels are wrong"
-    return Failure("false_hidden", image_id, caption, wrong, [pair.truth], [found])
+    caption = f"{names[pair.truth.category_id]}, {wrong} of {int(rle.areas([invisible])[0])} invisible pixels are wrong"
+    return Failure("false_invisible", image_id, caption, wrong, [pair.truth], [found])
 
 
 def _swapped(image: Paired, names: dict[int, str]) -> list[Failure]:
@@ -90,7 +90,7 @@ def _swapped(image: Paired, names: dict[int, str]) -> list[Failure]:
 def picture(failure: Failure, truth: AnnotationSet, instances: Sequence[Annotation | Detection]) -> str:
     """The image with some instances drawn in, as a data address for HTML.
 
-    Visible parts are filled, hidden parts hatched, whole shapes outlined. The ground is grey where the image file is
+    Visible parts are filled, invisible parts hatched, whole shapes outlined. The ground is grey where the image file is
     not there.
     """
     record = next(image for image in truth.images if image.id == failure.image_id)
@@ -108,7 +108,7 @@ def picture(failure: Failure, truth: AnnotationSet, instances: Sequence[Annotati
 
 
 def _ground(truth: AnnotationSet, file_name: str, size: tuple[int, int]) -> np.ndarray:
-    """The image's pixels, float64 (H, W, 3); grey where it cannot be had."""
+    """The image's pixels, float64 (H, W, 3); grey where it cannot be read."""
     path = Path(truth.image_folder) / file_name if truth.image_folder and file_name else None
     try:
         pixels = None if path is None else read_annotated_image(path, size)

@@ -120,7 +120,7 @@ def _beyond(analysis: Analysis) -> str:
     s, d = analysis.shapes, analysis.depth
     rows = [
         ["mIoU of amodal masks", percent(s.mean_iou_full)],
-        ["mIoU of hidden parts", percent(s.mean_iou_occluded)],
+        ["mIoU of invisible parts", percent(s.mean_iou_occluded)],
         ["boundary IoU of amodal masks", percent(s.mean_boundary_iou)],
         ["instances missed", f"{s.missed:,} of {s.instances:,}"],
         [f"depth order, {d.found:,} of {d.pairs:,} overlapping pairs found", percent(d.accuracy)],
@@ -131,18 +131,18 @@ def _beyond(analysis: Analysis) -> str:
         for name, one in analysis.recall.items()
     ]
     scores = _reliability("scores", analysis.calibration, "score, %", "right at IoU 0.5, %")
-    if analysis.hidden_calibration:
-        c = analysis.hidden_calibration
-        rows.append([f"calibration error of hidden pixels, {sum(c.counts):,} of them", percent(c.error)])
-        hidden = _reliability("hidden pixels", c, "probability that the object is there, %", "it is there, %")
+    if analysis.invisible_calibration:
+        c = analysis.invisible_calibration
+        rows.append([f"calibration error of invisible pixels, {sum(c.counts):,} of them", percent(c.error)])
+        invisible = _reliability("invisible pixels", c, "probability that the object is there, %", "it is there, %")
     else:
-        hidden = (
-            "<p class=note>Calibration of hidden pixels is measured of a checkpoint only: results files hold masks, "
+        invisible = (
+            "<p class=note>Calibration of invisible pixels is measured of a checkpoint only: results files hold masks, "
             "not probabilities.</p>"
         )
     recall = _table(["recall without categories", "instances", "AR10", "AR100", "AR1000"], groups)
     tables = f"<div class=row><div>{_table(['', 'percent'], rows)}</div><div>{recall}</div></div>"
-    return f"<h2>Beyond AP</h2>{tables}<h2>Calibration</h2><div class=row>{scores}{hidden}</div>"
+    return f"<h2>Beyond AP</h2>{tables}<h2>Calibration</h2><div class=row>{scores}{invisible}</div>"
 
 
 def _reliability(name: str, calibration: Calibration, x_label: str, y_label: str) -> str:
@@ -177,7 +177,7 @@ def _failures(truth: AnnotationSet, detections: Sequence[Detection]) -> str:
         )
         parts.append(f"<h2>{gallery.KINDS[kind]}</h2><div class=row>{figures or '<p>None.</p>'}</div>")
     return (
-        "<p class=note>Failures: truth on the left, prediction on the right; hidden parts are hatched.</p>"
+        "<p class=note>Failures: truth on the left, prediction on the right; invisible parts are hatched.</p>"
         + "".join(parts)
     )
 

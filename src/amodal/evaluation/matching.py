@@ -11,7 +11,7 @@ from hotcoco import primitives
 from amodal.annotations import AnnotationSet
 from amodal.evaluation.coco import IOU_THRESHOLDS
 from amodal.evaluation.detections import Detections
-from amodal.evaluation.views import Batch, View, batches
+from amodal.evaluation.mask_kinds import Batch, MaskKind, batches
 from amodal.rle import Rle
 
 
@@ -30,10 +30,10 @@ class Candidates:
     overlap: np.ndarray
 
 
-def candidates(truth: AnnotationSet, detections: Detections, view: View) -> Candidates:
+def candidates(truth: AnnotationSet, detections: Detections, kind: MaskKind) -> Candidates:
     """All of them; each mask is looked at once."""
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for batch in batches(truth, detections, view, np.zeros(len(truth.annotations))):
+    for batch in batches(truth, detections, kind, np.zeros(len(truth.annotations))):
         for objects, answers in _cells(batch, detections):
             crowd = [truth["iscrowd"] for truth in objects]
             masks = [truth["segmentation"] for truth in objects]

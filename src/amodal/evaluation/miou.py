@@ -1,4 +1,4 @@
-"""Mean IoU of whole shapes and of their hidden parts, as C2F-Seg defines them."""
+"""Mean IoU of whole shapes and of their invisible parts, as C2F-Seg defines them."""
 
 from collections.abc import Sequence
 
@@ -19,17 +19,17 @@ def mean_iou_full(pairs: Sequence[Pair]) -> float | None:
 def mean_iou_occluded(pairs: Sequence[Pair]) -> float | None:
     """mIoU_occ: IoU of what is predicted, and what is true, beyond the **true** visible mask, in [0, 1].
 
-    Summed over instances and divided by the number of those with a hidden part; a fully visible instance adds 0 to
+    Summed over instances and divided by the number of those with an invisible part; a fully visible instance adds 0 to
     the sum, whatever is predicted beyond it. None where nothing is hidden. Source: as `mean_iou_full`.
     """
     total, occluded = 0.0, 0
     for pair in pairs:
-        hidden = subtract(pair.truth.amodal, pair.truth.visible)
-        if not areas([hidden])[0]:
+        invisible = subtract(pair.truth.amodal, pair.truth.visible)
+        if not areas([invisible])[0]:
             continue
         occluded += 1
         mask = _predicted(pair)
-        total += _iou(hidden, subtract(mask, pair.truth.visible)) if mask else 0.0
+        total += _iou(invisible, subtract(mask, pair.truth.visible)) if mask else 0.0
     return total / occluded if occluded else None
 
 

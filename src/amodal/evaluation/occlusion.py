@@ -22,7 +22,7 @@ from amodal.annotations import AnnotationSet, Detection
 from amodal.data import formats
 from amodal.data.contents import Record
 from amodal.evaluation.detections import Detections, Masks
-from amodal.evaluation.views import Grading
+from amodal.evaluation.mask_kinds import MatchFilter
 from amodal.rle import areas, from_json, intersect, subtract
 
 OCCLUSION_RATES = (0.15, 0.25, 0.40)
@@ -61,17 +61,17 @@ def predicted_visible_ratios(detections: Sequence[Detection]) -> np.ndarray:
 def invisible_parts(
     truth: AnnotationSet, detections: Sequence[Detection], predicted_ratios: np.ndarray
 ) -> tuple[AnnotationSet, Detections]:
-    """The hidden parts of both, in place of their amodal masks; boxes and visible masks are dropped.
+    """The invisible parts of both, in place of their amodal masks; boxes and visible masks are dropped.
 
     Instances and detections that hide nothing are left out: "nothing hidden" is neither asked for nor claimed, and a
-    hidden part predicted for a fully visible object is a false positive.
+    invisible part predicted for a fully visible object is a false positive.
 
     Args:
         truth: The annotations.
         detections: Each with both masks.
         predicted_ratios: `predicted_visible_ratios` of the detections.
     """
-    hidden = [
+    invisible = [
         replace(a, amodal=subtract(a.amodal, a.visible))
         for a, ratio in zip(truth.annotations, visible_ratios(truth), strict=True)
         if ratio < 1
@@ -79,19 +79,19 @@ def invisible_parts(
     claimed = Detections.of(detections).take(np.flatnonzero(predicted_ratios < 1))
     masks: Masks = [subtract(m, v) for m, v in zip(claimed.amodal, claimed.visible, strict=True) if m and v]
     nowhere = np.full_like(claimed.boxes, np.nan)
-    return replace(truth, annotations=hidden), replace(
+    return replace(truth, annotations=invisible), replace(
         claimed, boxes=nowhere, amodal=masks, visible=[None] * len(masks)
     )
 
 
-def clean_grading(truth: AnnotationSet) -> Grading:
+def clean_filter(truth: AnnotationSet) -> MatchFilter:
     """Instances graded by their true visible ratio; every unmatched detection is a false positive."""
-    return Grading(visible_ratios(truth), None, _ranges())
+    return MatchFilter(visible_ratios(truth), None, _ranges())
 
 
-def vrsp_grading(
+def vrsp_filter(
     truth: AnnotationSet, predicted_ratios: np.ndarray, stated: Mapping[int, float] | None = None
-) -> Grading:
+) -> MatchFilter:
     """Instances graded as VRSP's evaluator does it.
 
     Args:
@@ -104,7 +104,7 @@ def vrsp_grading(
     if stated:
         of_truth = np.array([stated.get(a.id, r) for a, r in zip(truth.annotations, of_truth, strict=True)])
     # The authors compare NaN (an empty amodal mask) with the limits, which is never outside; 0 is inside every range.
-    return Grading(of_truth, np.nan_to_num(predicted_ratios, nan=0.0), _ranges())
+    return MatchFilter(of_truth, np.nan_to_num(predicted_ratios, nan=0.0), _ranges())
 
 
 def _ranges() -> dict[str, tuple[float, float]]:

@@ -1,7 +1,7 @@
 """One detection for each instance: what mean IoU, boundary IoU and depth order are measured on.
 
 AP judges a ranked list; these judge shapes, and need to know which detection stands for which instance. The rule, since
-papers differ in it and it moves the numbers: among the detections with a score of at least `least_score`, whatever
+papers differ in it and it moves the numbers: among the detections with a score of at least `score_threshold`, whatever
 their category, the one-to-one assignment of each image that has the greatest total IoU of **visible** masks (amodal
 masks where a system predicts no visible ones). Instances that get none, or one without overlap, are missed, and count
 as an empty prediction. Crowds and instances without pixels are left out.
@@ -17,7 +17,7 @@ from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Detection
 from amodal.evaluation.detections import Detections
 
-LEAST_SCORE = 0.5
+SCORE_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Paired:
 
 
 def assign(
-    truth: AnnotationSet, detections: Sequence[Detection], *, least_score: float = LEAST_SCORE
+    truth: AnnotationSet, detections: Sequence[Detection], *, score_threshold: float = SCORE_THRESHOLD
 ) -> Iterator[Paired]:
     """The pairs of each image, in order of image ids; a detection with neither mask takes no part."""
     columns = Detections.of(detections)
     found: dict[int, list[Detection]] = {}
-    for detection in columns.take(np.flatnonzero(columns.scores >= least_score)):
+    for detection in columns.take(np.flatnonzero(columns.scores >= score_threshold)):
         if detection.visible or detection.amodal:
             found.setdefault(detection.image_id, []).append(detection)
     for image in sorted(truth.images, key=lambda image: image.id):

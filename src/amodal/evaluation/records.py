@@ -16,8 +16,8 @@ from amodal.annotations import AnnotationSet, Detection
 from amodal.errors import UserError
 from amodal.evaluation.coco import IOU_THRESHOLDS
 from amodal.evaluation.detections import Detections
+from amodal.evaluation.mask_kinds import MaskKind, MatchFilter
 from amodal.evaluation.matching import candidates, match
-from amodal.evaluation.views import Grading, View
 
 MOST = 100
 """Detections per image and category that COCO looks at."""
@@ -35,7 +35,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Records:
-    """Matches of one view and one column, detections by falling score within category.
+    """Matches of one kind and one column, detections by falling score within category.
 
     Attributes:
         category: Of each detection, its place among the sorted category ids, int32 (D,).
@@ -129,15 +129,19 @@ def _array(data: bytes) -> np.ndarray:
 
 
 def collect(
-    truth: AnnotationSet, detections: Sequence[Detection], view: View, grading: Grading, columns: Sequence[str]
+    truth: AnnotationSet,
+    detections: Sequence[Detection],
+    kind: MaskKind,
+    match_filter: MatchFilter,
+    columns: Sequence[str],
 ) -> list[Records]:
     """Matches every image greedily as COCO does; unmatched detections are false positives whatever their size.
 
     Args:
         truth: The annotations.
         detections: All of them; the first MOST by score of an image and category take part.
-        view: What is compared; masks only.
-        grading: Who counts.
+        kind: What is compared; masks only.
+        match_filter: Who counts.
         columns: Some of its ranges. Records of each come back.
     """
     found = Detections.of(detections)
@@ -150,7 +154,7 @@ def collect(
     order = order[rank[order] < MOST]
     place = np.full(len(found), -1)
     place[order] = np.arange(len(order))
-    near = candidates(truth, found.take(order), view)
+    near = candidates(truth, found.take(order), kind)
     crowd = np.array([a.is_crowd for a in truth.annotations], dtype=bool)
     cells = (
         categories.searchsorted([a.category_id for a in truth.annotations]),
@@ -158,8 +162,8 @@ def collect(
     )
     records: list[Records] = []
     for column in columns:
-        low, high = grading.ranges[column]
-        ignored = crowd | (grading.of_truth < low) | (grading.of_truth > high)
+        low, high = match_filter.ranges[column]
+        ignored = crowd | (match_filter.of_truth < low) | (match_filter.of_truth > high)
         wanted = np.zeros((len(categories), len(images)), np.int32)
         np.add.at(wanted, cells, ~ignored)
         matched, unasked = match(near, rank[order], ignored, crowd)

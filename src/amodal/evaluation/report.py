@@ -137,13 +137,15 @@ class Report:
         table = Table("beyond AP", "value", "of")
         instances = f"{shapes.instances} instances, {shapes.missed} missed"
         table.add_row("mIoU full", percent(shapes.mean_iou_full), instances)
-        table.add_row("mIoU occluded", percent(shapes.mean_iou_occluded), "instances with a hidden part")
+        table.add_row("mIoU occluded", percent(shapes.mean_iou_occluded), "instances with an invisible part")
         table.add_row("boundary IoU", percent(shapes.mean_boundary_iou), instances)
         table.add_row("depth order", percent(depth.accuracy), f"{depth.found} of {depth.pairs} overlapping pairs")
         table.add_row("calibration error of scores", percent(analysis.calibration.error), "AP50's matches")
-        if analysis.hidden_calibration:
-            pixels = f"{sum(analysis.hidden_calibration.counts):,} pixels"
-            table.add_row("calibration error of hidden pixels", percent(analysis.hidden_calibration.error), pixels)
+        if analysis.invisible_calibration:
+            pixels = f"{sum(analysis.invisible_calibration.counts):,} pixels"
+            table.add_row(
+                "calibration error of invisible pixels", percent(analysis.invisible_calibration.error), pixels
+            )
         for name, one in analysis.recall.items():
             table.add_row(f"class-agnostic AR100, {name}", percent(one.ar100), f"{one.instances} instances")
         return table

@@ -19,15 +19,15 @@ import numpy as np
 
 from amodal import rle
 from amodal.annotations import AnnotationSet, Detection, ImageRecord
-from amodal.data.json_stream import CHARACTERS_AT_ONCE, cut, uncollected
-from amodal.data.problems import Refused, shortened
+from amodal.data.json_stream import CHARACTERS_AT_ONCE, cut, gc_paused
+from amodal.data.problems import RejectedRecord, shortened
 from amodal.data.records import whole
 from amodal.errors import UserError
 from amodal.evaluation.detections import Detections, Masks
 from amodal.evaluation.image_ids import Find, finders
 from amodal.files import read_json, replacing, require_file
 from amodal.rle import Rle
-from amodal.soundness import sound_areas
+from amodal.rle_validation import sound_areas
 
 REMEDY = "Each detection needs image_id, category_id, score, and segmentation, visible_mask or bbox"
 
@@ -69,7 +69,7 @@ def _usual_file(path: Path, images: dict[int, ImageRecord], find: Find) -> Detec
     sizes = {image.id: [image.height, image.width] for image in images.values()}
     parts: list[Detections] = []
     try:
-        with uncollected():
+        with gc_paused():
             for stated in _some_at_a_time(path):
                 part = _usual(stated, sizes, find)
                 if part is None:
@@ -166,7 +166,7 @@ def _one_by_one(content: list[Any], images: dict[int, ImageRecord], find: Find, 
             found.append(_detection(raw, images, find))
         except UserError as error:
             raise UserError(error.problem, file=path, record=f"detection {place}", remedy=error.remedy) from None
-        except (KeyError, TypeError, ValueError, OverflowError, Refused) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RejectedRecord) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise UserError(reason, file=path, record=f"detection {place}", remedy=REMEDY) from error
     return found

@@ -8,9 +8,9 @@ from amodal.annotations import AnnotationSet, Detection
 from amodal.evaluation import coco, occlusion
 from amodal.evaluation.coco import Outcome
 from amodal.evaluation.detections import Detections
+from amodal.evaluation.mask_kinds import AMODAL, BOX, VISIBLE, MatchFilter
 from amodal.evaluation.report import Counts, OcclusionScores, Report, Scores
 from amodal.evaluation.results import check
-from amodal.evaluation.views import AMODAL, BOX, VISIBLE, Grading
 
 
 def score(
@@ -32,25 +32,25 @@ def score(
     detections = Detections.of(detections)
     check(truth, detections)
     kinds = detections.kinds_of_masks
-    clean = occlusion.clean_grading(truth)
+    clean = occlusion.clean_filter(truth)
     ratios = occlusion.predicted_visible_ratios(detections)
-    vrsp = occlusion.vrsp_grading(truth, ratios, stated_ratios) if kinds == {"amodal", "visible"} else None
+    vrsp = occlusion.vrsp_filter(truth, ratios, stated_ratios) if kinds == {"amodal", "visible"} else None
     scores: dict[str, Scores] = {}
     rows: list[OcclusionScores] = []
     if "amodal" in kinds or detections.has_box.all():
         scores["box"] = _scores(truth, coco.run(truth, detections, BOX, clean))
-    for view in (AMODAL, VISIBLE):
-        if view.name not in kinds:
+    for kind in (AMODAL, VISIBLE):
+        if kind.name not in kinds:
             continue
-        outcome = coco.run(truth, detections, view, clean)
-        scores[view.name] = _scores(truth, outcome)
-        rows += _by_occlusion(truth, outcome, clean, (view.name, "clean"))
+        outcome = coco.run(truth, detections, kind, clean)
+        scores[kind.name] = _scores(truth, outcome)
+        rows += _by_occlusion(truth, outcome, clean, (kind.name, "clean"))
         if vrsp:
-            rows += _by_occlusion(truth, coco.run(truth, detections, view, vrsp), vrsp, (view.name, "vrsp"))
+            rows += _by_occlusion(truth, coco.run(truth, detections, kind, vrsp), vrsp, (kind.name, "vrsp"))
     if vrsp:
-        hidden, claimed = occlusion.invisible_parts(truth, detections, ratios)
-        grading = Grading(np.zeros(len(hidden.annotations)), None, {occlusion.ALL: (0.0, 1.0)})
-        scores["invisible"] = _scores(truth, coco.run(hidden, claimed, AMODAL, grading))
+        invisible, claimed = occlusion.invisible_parts(truth, detections, ratios)
+        match_filter = MatchFilter(np.zeros(len(invisible.annotations)), None, {occlusion.ALL: (0.0, 1.0)})
+        scores["invisible"] = _scores(truth, coco.run(invisible, claimed, AMODAL, match_filter))
     kinds_of_scores = (scores.get(kind) for kind in ("box", "amodal", "visible", "invisible"))
     return Report(_counts(truth, detections, clean), *kinds_of_scores, occlusion=rows)
 
@@ -76,30 +76,30 @@ def _scores(truth: AnnotationSet, outcome: Outcome) -> Scores:
 def _by_occlusion(
     truth: AnnotationSet,
     outcome: Outcome,
-    grading: Grading,
+    match_filter: MatchFilter,
     name: tuple[str, str],
 ) -> list[OcclusionScores]:
     return [
         OcclusionScores(
             *name,
             column=column,
-            instances=int(_counting(truth, grading, column).sum()),
+            instances=int(_counting(truth, match_filter, column).sum()),
             ap=outcome.average_precision(column),
             ap50=outcome.average_precision(column, iou=0.5),
             ar100=outcome.average_recall(column, limit=100),
         )
-        for column in grading.ranges
+        for column in match_filter.ranges
     ]
 
 
-def _counting(truth: AnnotationSet, grading: Grading, column: str) -> np.ndarray:
+def _counting(truth: AnnotationSet, match_filter: MatchFilter, column: str) -> np.ndarray:
     """Which annotations count in a column, bool (number of annotations,)."""
-    low, high = grading.ranges[column]
+    low, high = match_filter.ranges[column]
     single = np.array([not a.is_crowd for a in truth.annotations], dtype=bool)
-    return single & (grading.of_truth >= low) & (grading.of_truth <= high)
+    return single & (match_filter.of_truth >= low) & (match_filter.of_truth <= high)
 
 
-def _counts(truth: AnnotationSet, detections: Sequence[Detection], clean: Grading) -> Counts:
+def _counts(truth: AnnotationSet, detections: Sequence[Detection], clean: MatchFilter) -> Counts:
     return Counts(
         images=len(truth.images),
         instances=int(_counting(truth, clean, occlusion.ALL).sum()),

@@ -15,8 +15,8 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from amodal.errors import UserError
-from amodal.inference.film import filming, pyav
 from amodal.inference.video import Painter, upright
+from amodal.inference.video_writer import pyav, writing_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -83,19 +83,19 @@ def predict_camera(painter: Painter, address: str, target: Path, *, max_frames: 
     with _opened(device(address), address) as container, _newest(container) as frames:
         began = None
         progress = tqdm(total=max_frames, unit="frame", desc=address)
-        with filming(target, container.streams.video[0].average_rate) as film, progress:
+        with writing_video(target, container.streams.video[0].average_rate) as video, progress:
             try:
                 for pixels, moment in frames:
                     began = moment if began is None else began
-                    film.add(painter.paint(pixels), moment - began)
+                    video.add(painter.paint(pixels), moment - began)
                     progress.update()
-                    if film.frames == max_frames:
+                    if video.frames == max_frames:
                         break
             except KeyboardInterrupt:
                 progress.write("stopped")
-            if not film.frames:
+            if not video.frames:
                 raise UserError(f"{address} sent no frame", remedy="Try it in another program")
-    return film.frames
+    return video.frames
 
 
 class _Newest:

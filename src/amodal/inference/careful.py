@@ -1,7 +1,7 @@
 """Which part of a completion is believed: labels that are right already must not be made worse. No torch here.
 
 An object of which nothing is hidden is drawn whole already, and a model's slight disagreement about its outline is no
-hidden part. So what touches no other object is left alone, and so is what would grow by little.
+invisible part. So what touches no other object is left alone, and so is what would grow by little.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Care:
     alone: bool = False
     """Whether an object that no other annotated one touches is completed, too: what hides it may not be annotated."""
     least_change: float = 0.05
-    """Hidden parts smaller than this share of the visible mask are dropped: the model's outline and the annotator's
+    """Invisible parts smaller than this share of the visible mask are dropped: the model's outline and the annotator's
     differ by as much where nothing is hidden."""
     reach: float = 0.005
     """Objects touch that are no further apart than this share of the image's longer side: outlines by hand leave
@@ -54,16 +54,16 @@ def believed(
     result = visible.copy()
     for kept, shape, mask in zip(result, whole, visible, strict=True):
         rows, columns = (_span(shape.any(axis=axis), reach) for axis in (1, 0))
-        own, hidden = mask[rows, columns], (shape & ~mask)[rows, columns]
+        own, invisible = mask[rows, columns], (shape & ~mask)[rows, columns]
         if not care.alone:
             near = _grown(seen_by[rows, columns] > own, reach)
             if not (near & own).any():
                 continue
-            parts, _ = ndimage.label(hidden)  # type: ignore[misc]
-            touched = np.unique(parts[near & hidden])
-            hidden = np.isin(parts, touched[touched > 0])
-        if hidden.sum() >= max(1, care.least_change * own.sum()):
-            kept[rows, columns] |= hidden
+            parts, _ = ndimage.label(invisible)  # type: ignore[misc]
+            touched = np.unique(parts[near & invisible])
+            invisible = np.isin(parts, touched[touched > 0])
+        if invisible.sum() >= max(1, care.least_change * own.sum()):
+            kept[rows, columns] |= invisible
     return result
 
 

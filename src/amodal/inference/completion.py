@@ -1,4 +1,4 @@
-"""Auto-labelling: annotations of seen parts in, the same annotations with whole objects out. No torch here."""
+"""Auto-labelling: annotations of visible parts in, the same annotations with whole objects out. No torch here."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,8 +26,8 @@ def complete_annotations(
 ) -> AnnotationSet:
     """The same images, objects and ids, with the model's amodal masks around the given visible ones.
 
-    Crowds, and objects of which nothing is seen, stay as they are; so does what `care` does not believe to be hidden.
-    The depth order is read off the new masks.
+    Crowds, and objects of which nothing is visible, stay as they are; so does what `care` does not believe to be
+    occluded. The depth order is read off the new masks.
 
     Args:
         annotation_set: Visible masks; amodal ones, if there are any, are replaced where an object is completed.

@@ -9,15 +9,15 @@ from amodal.mask_arrays import window
 def covered_pixels(
     visible_masks: Bool[np.ndarray, "N H W"], invisible_masks: Bool[np.ndarray, "N H W"]
 ) -> Int64[np.ndarray, "N N"]:
-    """How many pixels object i's visible part covers of object j's hidden part, at [i, j].
+    """How many pixels object i's visible part covers of object j's invisible part, at [i, j].
 
     This is the pairwise comparison that SLN's depth-order score is made of (Zhang et al., ACM MM 2019): a pixel of j
-    that is hidden while i is seen there says that i is in front of j.
+    that is invisible while i is visible there says that i is in front of j.
     """
     covered = np.zeros((len(visible_masks), len(visible_masks)), dtype=np.int64)
-    for hidden_object, invisible in enumerate(invisible_masks):
+    for behind, invisible in enumerate(invisible_masks):
         where = window(invisible)  # only there can anything count: large images stay cheap
-        covered[:, hidden_object] = (visible_masks[:, *where] & invisible[where]).sum(axis=(1, 2))
+        covered[:, behind] = (visible_masks[:, *where] & invisible[where]).sum(axis=(1, 2))
     np.fill_diagonal(covered, 0)
     return covered
 

@@ -41,7 +41,7 @@ def download(address: str) -> Path:
         with _silence():
             found = hub.hf_hub_download(match["repository"], FILE, revision=match["revision"], local_files_only=offline)
     except Exception as error:  # the library's own, and those of the one that it asks the network with
-        problem = UNREACHABLE if offline else f"cannot be had ({_first_line(error)})"
+        problem = UNREACHABLE if offline else f"could not be downloaded ({_first_line(error)})"
         remedy = "Check the connection" if offline else "Check the name; private models need a token"
         raise UserError(problem, file=address, remedy=remedy) from error
     return Path(found)

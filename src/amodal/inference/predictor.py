@@ -135,8 +135,8 @@ class Predictor:
                 another system found, as `supervision.Detections` or as a `Result` with visible masks: categories,
                 scores and order are kept.
             labels: Each object's class from 1, or its category's name; None lets the model name them.
-            visible_masks: The seen parts, bool (N, H, W). They are kept as given, within the completed masks.
-            box_kind: What the boxes surround. Boxes of seen parts are grown towards where the model expects the whole.
+            visible_masks: The visible parts, bool (N, H, W). They are kept as given, within the completed masks.
+            box_kind: What the boxes surround. Boxes of visible parts are grown towards the model's idea of the whole.
             occluders: What may hide the objects: anything in the image, or only each other's `visible_masks`. Where
                 every object of the image is given, the latter is sharper: what is bare background hides nothing.
 

@@ -1,4 +1,4 @@
-"""Pictures of results: what is seen is tinted, what is hidden is hatched. NumPy and Pillow, no torch.
+"""Pictures of results: what is visible is tinted, what is invisible is hatched. NumPy and Pillow, no torch.
 
 Everything is drawn through signed distances to the masks' edges, so that lines, hatching and tints are smooth at any
 size, and in each object's own window, so that hundreds of objects cost no more than their pixels.
@@ -28,8 +28,8 @@ LONGEST_ENLARGED = 4096
 class Style:
     """What to draw."""
 
-    show: Literal["both", "visible", "hidden"] = "both"
-    """Seen and hidden parts, or one of them."""
+    show: Literal["both", "visible", "invisible"] = "both"
+    """Visible and invisible parts, or one of them."""
     labels: bool = True
     """Names and scores."""
     scale: float | None = None
@@ -46,7 +46,7 @@ class _Layers:
     outline: Float32[np.ndarray, "h w"]
     """The line around the whole object, or around the part of it that is shown."""
     seam: Float32[np.ndarray, "h w"]
-    """The line where the seen part ends."""
+    """The line where the visible part ends."""
 
 
 def readable_scale(height: int, width: int) -> float:
@@ -113,14 +113,14 @@ def _layers(result: Result, index: int, size: tuple[int, int], show: str) -> _La
     window = _scaled(source, result.size, size)
     to_edge = _distance_inside(whole[source], window, result.size, size)
     to_seam = _distance_inside(seen[source], window, result.size, size)
-    hidden = (_coverage(to_edge) - _coverage(to_seam)).clip(min=0)
-    is_seen_shown = show != "hidden"
+    invisible = (_coverage(to_edge) - _coverage(to_seam)).clip(min=0)
+    is_visible_shown = show != "invisible"
     return _Layers(
         window=window,
-        tint=_coverage(to_seam) * (0.42 * is_seen_shown),
-        hatching=hidden * (0.28 + 0.64 * _stripes(window, 7 * line, rising=index % 2 == 0)),
-        outline=_line(to_edge, line) * (1.0 if is_seen_shown else hidden),
-        seam=_line(to_seam, 0.6 * line) * _coverage(to_edge - 2 * line) * (0.85 * is_seen_shown),
+        tint=_coverage(to_seam) * (0.42 * is_visible_shown),
+        hatching=invisible * (0.28 + 0.64 * _stripes(window, 7 * line, rising=index % 2 == 0)),
+        outline=_line(to_edge, line) * (1.0 if is_visible_shown else invisible),
+        seam=_line(to_seam, 0.6 * line) * _coverage(to_edge - 2 * line) * (0.85 * is_visible_shown),
     )
 
 
@@ -171,7 +171,7 @@ def _labels(result: Result, colours: Sequence[Colour], scale: tuple[float, float
     shown = result.masks
     if result.visible_masks is not None and show == "visible":
         shown = result.visible_masks
-    elif result.has_both_masks and show == "hidden":
+    elif result.has_both_masks and show == "invisible":
         shown = result.invisible_masks
     labels = []
     for mask, name, score, paint in zip(shown, result.names, result.scores, colours, strict=True):

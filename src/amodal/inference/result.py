@@ -37,8 +37,8 @@ class Result:
         labels: Class of each object, from 1 in the order of `categories`.
         scores: Confidence in [0, 1]; NaN for objects that are truth and not predicted.
         categories: Every category that the model knows.
-        amodal_masks: The whole objects, seen and unseen. None for a model of visible masks only.
-        visible_masks: The seen parts. None for a model of amodal masks only.
+        amodal_masks: The whole objects, visible and invisible. None for a model of visible masks only.
+        visible_masks: The visible parts. None for a model of amodal masks only.
         predicted_order: Place of each object from the front, for models that predict it.
     """
 
@@ -74,13 +74,13 @@ class Result:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        """`3 objects: apple 0.93 (3 % hidden), ...`: the first ones, by name, score and hidden share."""
+        """`3 objects: apple 0.93 (3 % occluded), ...`: the first ones, by name, score and occlusion rate."""
         parts = list(self.names[:MOST_NAMED])
         for index in range(len(parts)):
             if not np.isnan(self.scores[index]):
                 parts[index] += f" {self.scores[index]:.2f}"
             if self.has_both_masks:
-                parts[index] += f" ({self.occlusion_rates[index]:.0%} hidden)".replace("%", " %")
+                parts[index] += f" ({self.occlusion_rates[index]:.0%} occluded)".replace("%", " %")
         listed = ", ".join([*parts, "..."] if len(self) > MOST_NAMED else parts)
         return f"{len(self)} object{'' if len(self) == 1 else 's'}" + (f": {listed}" if listed else "")
 
@@ -90,7 +90,7 @@ class Result:
 
     @property
     def has_both_masks(self) -> bool:
-        """Whether amodal and visible masks are there, and so what is hidden and who stands in front."""
+        """Whether amodal and visible masks are there, and so what is invisible and who stands in front."""
         return self.amodal_masks is not None and self.visible_masks is not None
 
     @property
@@ -112,7 +112,7 @@ class Result:
 
     @cached_property
     def invisible_masks(self) -> Bool[np.ndarray, "N H W"]:
-        """The hidden parts: amodal and not visible. Raises UserError for a model that predicts only one of the two."""
+        """The invisible parts: amodal and not visible. Raises UserError for a model that predicts one of the two."""
         if self.amodal_masks is None or self.visible_masks is None:
             known = "visible" if self.amodal_masks is None else "amodal"
             raise UserError(
@@ -122,10 +122,10 @@ class Result:
 
     @cached_property
     def occlusion_rates(self) -> Float32[np.ndarray, " N"]:
-        """Hidden share of each object, in [0, 1]; 0 for an empty mask. Raises UserError as `invisible_masks`."""
-        hidden = np.count_nonzero(self.invisible_masks, axis=(1, 2))
+        """Occlusion rate of each object, in [0, 1]; 0 for an empty mask. Raises UserError as `invisible_masks`."""
+        invisible = np.count_nonzero(self.invisible_masks, axis=(1, 2))
         whole = np.count_nonzero(self.masks, axis=(1, 2))
-        return mask_arrays.occlusion_rates(whole, whole - hidden).astype(np.float32)
+        return mask_arrays.occlusion_rates(whole, whole - invisible).astype(np.float32)
 
     @cached_property
     def depth_order(self) -> Int64[np.ndarray, " N"]:
@@ -159,7 +159,7 @@ class Result:
     def to_labelme(self, image_path: str) -> dict[str, Any]:
         """The content of a labelme file, for correction by hand; `image_path` is relative to that file.
 
-        Each object is drawn whole (`cup_amodal`) and as far as it is seen (`cup_visible`), paired by group id.
+        Each object is drawn whole (`cup_amodal`) and as far as it is visible (`cup_visible`), paired by group id.
         """
         from amodal.data.labelme import page, shapes_of
 
@@ -197,7 +197,7 @@ class Result:
         )
 
     def draw(self, image: "ImageLike", style: "Style | None" = None) -> Image.Image:
-        """The image with every object's seen part tinted, its hidden part hatched, outlines, names and scores.
+        """The image with every object's visible part tinted, its invisible part hatched, outlines, names and scores.
 
         Args:
             image: The image that was predicted, in any form that `predict` takes.

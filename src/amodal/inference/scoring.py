@@ -33,7 +33,7 @@ class Asked:
 def detections_of(
     predictor: Predictor, truth: AnnotationSet, asked: Asked, *, name: str
 ) -> tuple[Detections, Bins | None]:
-    """What a model finds in a data set's images, and the probabilities that it gives to hidden pixels.
+    """What a model finds in a data set's images, and the probabilities that it gives to invisible pixels.
 
     Every process of several gets the whole answer.
 
@@ -49,16 +49,16 @@ def detections_of(
     samples = AnnotatedImages(truth, keep_stuff=asked.keep_stuff)
     known = in_order_of(predictor.categories, samples.categories, file=name)
     answer = partial(predictor.detect, coarse=asked.masks == "coarse")
-    found = predict(answer, samples, truth=truth, known=known, loading=asked.loading, with_hidden=True)
+    found = predict(answer, samples, truth=truth, known=known, loading=asked.loading, with_invisible=True)
     if asked.masks not in found.detections:
         raise UserError(f"predicts no {asked.masks} masks", file=name, remedy="Only VRSP has coarse ones")
-    return Detections.of(found.detections[asked.masks]), found.hidden.get(asked.masks)
+    return Detections.of(found.detections[asked.masks]), found.invisible.get(asked.masks)
 
 
 def report_of(
     truth: AnnotationSet,
     detections: Sequence[Detection],
-    hidden: Bins | None = None,
+    invisible: Bins | None = None,
     about: dict[str, str] | None = None,
 ) -> Report:
     """All numbers: scores, and the analysis of shapes, order and confusion where amodal masks are there.
@@ -66,13 +66,13 @@ def report_of(
     Args:
         truth: The data set.
         detections: Of a model, or anybody's.
-        hidden: The probabilities of hidden pixels, where a model gave them.
+        invisible: The probabilities of invisible pixels, where a model gave them.
         about: What the report says of its origin.
     """
     columns = Detections.of(detections)
     both = len(columns.kinds_of_masks) == 2
     stated = stated_visible_ratios(truth.source) if truth.source and both else None  # only vrsp's mode asks for them
-    analysis = analyse(truth, columns, hidden) if "amodal" in columns.kinds_of_masks else None
+    analysis = analyse(truth, columns, invisible) if "amodal" in columns.kinds_of_masks else None
     return replace(score(truth, columns, stated_ratios=stated), analysis=analysis, about=about or {})
 
 

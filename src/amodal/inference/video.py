@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from amodal.errors import UserError
 from amodal.files import require_file
-from amodal.inference.film import SOUND, USUAL_RATE, filming, pyav
 from amodal.inference.predictor import Predictor
 from amodal.inference.render import Style, draw
 from amodal.inference.tracking import Tracker
+from amodal.inference.video_writer import SOUND, USUAL_RATE, pyav, writing_video
 from amodal.pictures import MOST_PIXELS
 
 if TYPE_CHECKING:
@@ -59,18 +59,18 @@ def predict_video(painter: Painter, source: Path, target: Path, *, max_frames: i
         stream = container.streams.video[0]
         sound = _sound(container, source)
         progress = tqdm(total=max_frames or stream.frames or None, unit="frame", desc=source.name)
-        with filming(target, stream.average_rate, sound) as film, progress:
+        with writing_video(target, stream.average_rate, sound) as video, progress:
             for item in _demuxed(container, source, sound):
                 if isinstance(item, tuple):
-                    film.add(painter.paint(item[0]), item[1])
+                    video.add(painter.paint(item[0]), item[1])
                     progress.update()
                 else:
-                    film.add_sound(item)
-                if film.frames == max_frames:
+                    video.add_sound(item)
+                if video.frames == max_frames:
                     break
-            if not film.frames:
+            if not video.frames:
                 raise UserError("holds no frames", file=source, remedy="Give another video")
-    return film.frames
+    return video.frames
 
 
 def upright(frame: "VideoFrame") -> UInt8[np.ndarray, "H W 3"]:

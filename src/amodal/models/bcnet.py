@@ -82,7 +82,7 @@ class BCNet(MaskBranch):
         return found | {"occluder": occluder, "occluder_boundary": occluder_boundary}
 
     def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
-        """Binary cross-entropy of the four; the occluder's only where another object is seen in the region."""
+        """Binary cross-entropy of the four; the occluder's only where another object is visible in the region."""
         logits = self(self.pool(features, regions))
         side = logits["amodal"].shape[-1]
         amodal, occluder = truth.crop(regions, side).amodal, truth.crop_others(regions, side)

@@ -111,7 +111,7 @@ class BatchTruth:
         return RegionTruth(amodal, visible)
 
     def crop_others(self, regions: Regions, side: int) -> Bool[Tensor, "R S S"]:
-        """What is seen of the other objects in each region: the union of their visible masks, as `crop` takes it."""
+        """What is visible of the other objects in each region: the union of their visible masks, as `crop` takes it."""
         others: list[Target] = []
         for target in self.targets:
             seen = target["visible_masks"]

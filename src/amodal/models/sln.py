@@ -117,23 +117,23 @@ class SLN(MaskBranch):
 def covering(target: Target) -> Bool[Tensor, "N N"]:
     """[a, b]: object a lies in front of b.
 
-    From the depth order where it is known; else A covers B if A is seen on more of B's hidden part than B on A's.
+    From the depth order where it is known; else A covers B if A is visible on more of B's invisible part than B on A's.
     """
     if "depth_order" in target:
         order = target["depth_order"]
         return order[:, None] < order[None]
     visible = target["visible_masks"].flatten(1).float()
-    hidden = masks.invisible(target["amodal_masks"], target["visible_masks"]).flatten(1).float()
-    seen_on_hidden = visible @ hidden.T
-    return seen_on_hidden > seen_on_hidden.T
+    invisible = masks.invisible(target["amodal_masks"], target["visible_masks"]).flatten(1).float()
+    visible_on_invisible = visible @ invisible.T
+    return visible_on_invisible > visible_on_invisible.T
 
 
 def level_maps(target: Target, levels: int) -> Int64[Tensor, "N H W"]:
     """Each object's level at each pixel: 0 off the object, 1 visible, 1 + n beneath n others, at most `levels`."""
     amodal, visible = target["amodal_masks"], target["visible_masks"]
     above = torch.einsum("ab,ahw->bhw", covering(target).float(), amodal.float()).long()
-    hidden = (1 + above).clamp(2, levels)  # what is hidden lies beneath something, if only an unlabelled thing
-    return torch.where(visible, 1, torch.where(amodal, hidden, 0))
+    invisible = (1 + above).clamp(2, levels)  # what is hidden lies beneath something, if only an unlabelled thing
+    return torch.where(visible, 1, torch.where(amodal, invisible, 0))
 
 
 def crop_levels(truth: BatchTruth, regions: Regions, levels: int, side: int) -> Bool[Tensor, "R L S S"]:

@@ -43,7 +43,7 @@ def build(
         pretrained: Load the backbone's weights; False when a checkpoint is about to fill them.
 
     Raises:
-        UserError: The prior is missing, or knows another number of classes; or the backbone cannot be had.
+        UserError: The prior is missing, or knows another number of classes; or the backbone could not be downloaded.
     """
     backbone = build_backbone(config.backbone, pretrained=pretrained)
     detector = config.detector

@@ -102,7 +102,7 @@ class AnnotatedCutOuts:
 
 
 def _may_be_whole(annotation: Annotation, min_area: int) -> bool:
-    """Whether an object is seen whole as far as its own masks tell, and large enough: a first, quick choice."""
+    """Whether an object is wholly visible as far as its own masks tell, and large enough: a first, quick choice."""
     if annotation.is_crowd or annotation.is_stuff:
         return False
     area, visible_area = rle.areas([annotation.amodal, annotation.visible])

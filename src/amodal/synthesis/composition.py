@@ -22,12 +22,12 @@ class Scene:
     Attributes:
         image: RGB, uint8 (H, W, 3).
         amodal: Whole objects within the image, bool (N, H, W).
-        visible: Their seen parts, bool (N, H, W): amodal and not covered by any nearer object's amodal mask.
+        visible: Their visible parts, bool (N, H, W): amodal and not covered by any nearer object's amodal mask.
         boxes: Around the amodal masks, xyxy pixels, float32 (N, 4); zeros for an object outside the image.
         labels: Places of the categories in the source's list, from 1, int64 (N,).
         depth_order: 0 for the nearest object, int64 (N,).
         exact: Whether the amodal mask is the whole object, bool (N,); None: all are. Where it is False only what is
-            seen is known, and the amodal mask is that.
+            visible is known, and the amodal mask is that.
     """
 
     image: np.ndarray

@@ -125,7 +125,7 @@ def _leaves_enough(
     fresh: Bool[np.ndarray, "h w"],
     config: OcclusionConfig,
 ) -> bool:
-    """Whether enough is seen of a new cut-out and, behind it, of each of the photograph's own objects."""
+    """Whether enough is visible of a new cut-out and, behind it, of each of the photograph's own objects."""
     if np.count_nonzero(fresh) < config.min_visible_area:
         return False
     after = covered.copy()
@@ -168,7 +168,7 @@ def _scene(photograph: Photograph, placements: Sequence[Placement], cut_out_labe
     visible = np.zeros_like(amodal)
     for i, mask in enumerate(amodal):
         visible[i] = mask & ~in_front
-        if i < len(placements):  # the photograph's own objects share no pixels: what is seen of each is annotated
+        if i < len(placements):  # the photograph's own objects share no pixels: what is visible of each is annotated
             in_front |= mask
     labels = np.concatenate([np.array(cut_out_labels, dtype=np.int64), photograph.labels])
     exact = np.concatenate([np.ones(len(placements), dtype=bool), photograph.is_whole])

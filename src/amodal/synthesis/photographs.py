@@ -1,4 +1,4 @@
-"""Annotated photographs at one size, with which of their objects are seen whole."""
+"""Annotated photographs at one size, with which of their objects are wholly visible."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Photograph:
 
     Attributes:
         image: RGB, uint8 (H, W, 3).
-        masks: What is seen of each object, bool (N, H, W).
+        masks: What is visible of each object, bool (N, H, W).
         labels: Places of the categories in the source's list, from 1.
-        is_whole: Whether the object is seen whole, so that its mask is its amodal mask.
+        is_whole: Whether the object is wholly visible, so that its mask is its amodal mask.
         names: What cut-outs of its own objects are called: none of them is laid over it.
     """
 
@@ -39,7 +39,7 @@ class Photographs:
     """The annotated photographs that show an object of some categories, resized to a longer side of `side` pixels.
 
     Args:
-        annotation_set: Photographs with masks of what is seen.
+        annotation_set: Photographs with masks of what is visible.
         categories: Names of the categories that count; none given: all. Objects of others are background.
         merged: All of them count as one category of this name, for what is to work on any object.
         side: Longer side of a photograph, in pixels.

@@ -1,4 +1,4 @@
-"""Which annotated objects are seen whole: they touch neither the image's border nor another object."""
+"""Which annotated objects are wholly visible: they touch neither the image's border nor another object."""
 
 from collections.abc import Iterable, Sequence
 
@@ -16,7 +16,7 @@ GAP = 2
 def whole(
     annotations: Sequence[Annotation], min_area: int = 1, *, up_to_border: bool = False, amodal_known: bool = False
 ) -> Bool[np.ndarray, " N"]:
-    """Whether each object of one image is seen whole, as far as its annotations tell, and large enough.
+    """Whether each object of one image is wholly visible, as far as its annotations tell, and large enough.
 
     Crowds and stuff are never whole. Where amodal masks are annotated, an object that is wholly visible is whole.
     Elsewhere it must not touch another, nor a crowd: it may go on behind it.

@@ -77,7 +77,7 @@ def compare(
 ) -> UInt8[Tensor, "3 _ _"]:
     """The truth on the left, what was predicted with a score of `threshold` or more on the right.
 
-    Visible parts are filled strongly, hidden parts faintly, each object in a colour of its own.
+    Visible parts are filled strongly, invisible parts faintly, each object in a colour of its own.
     """
     sure = prediction["scores"] >= threshold
     amodal = prediction.get("amodal_masks", prediction.get("visible_masks"))

@@ -1,4 +1,4 @@
-"""Where an object is not seen: does its amodal probability mean what it says? Needs a model, since files hold masks."""
+"""Where an object is invisible: does its amodal probability mean what it says? Needs a model: files hold masks."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from amodal import rle
 from amodal.annotations import Annotation, Detection
 from amodal.boxed_masks import pixel_boxes, stretch
 from amodal.evaluation.calibration import Bins
-from amodal.evaluation.pairs import LEAST_SCORE, assign_image
+from amodal.evaluation.pairs import SCORE_THRESHOLD, assign_image
 
 
-def hidden_pixels(
+def invisible_pixels(
     found: Sequence[Detection], probabilities: Float32[np.ndarray, "N S S"], objects: Sequence[Annotation]
 ) -> Bins:
-    """The amodal probabilities of one image's detections at the pixels where their objects are not seen.
+    """The amodal probabilities of one image's detections at the pixels where their objects are invisible.
 
     Of each detection that stands for an instance (`amodal.evaluation.pairs`) all pixels of its box count, but for
     those of the instance's **true** visible mask: there the answer is in plain sight. Which pixels count thus depends
@@ -28,7 +28,7 @@ def hidden_pixels(
     """
     place = {id(detection): number for number, detection in enumerate(found)}
     bins = Bins.of([], [])
-    for pair in assign_image(0, objects, [d for d in found if d.score >= LEAST_SCORE]).pairs:
+    for pair in assign_image(0, objects, [d for d in found if d.score >= SCORE_THRESHOLD]).pairs:
         if pair.detection and pair.detection.box:
             box = np.array(pair.detection.box, dtype=np.float32)
             own = probabilities[place[id(pair.detection)]]

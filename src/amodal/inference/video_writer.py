@@ -26,8 +26,8 @@ SOUND = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")
 """Codecs of sound that MP4 takes as they are."""
 
 
-class Film:
-    """H.264 in MP4; its size is that of the first picture. Made by `filming`."""
+class VideoWriter:
+    """H.264 in MP4; its size is that of the first picture. Made by `writing_video`."""
 
     def __init__(self, container: "OutputContainer", rate: Fraction, sound: "AudioStream | None" = None) -> None:
         self._container, self._rate, self._sound = container, rate, sound
@@ -75,8 +75,8 @@ class Film:
 
 
 @contextmanager
-def filming(target: Path, rate: Fraction | None, sound: "AudioStream | None" = None) -> Iterator[Film]:
-    """A film that is written to `target` when the `with` block ends, and not at all if it fails.
+def writing_video(target: Path, rate: Fraction | None, sound: "AudioStream | None" = None) -> Iterator[VideoWriter]:
+    """A video that is written to `target` when the `with` block ends, and not at all if it fails.
 
     Args:
         target: The MP4 file.
@@ -84,9 +84,9 @@ def filming(target: Path, rate: Fraction | None, sound: "AudioStream | None" = N
         sound: A stream whose packets will be added; its codec is one of `SOUND`.
     """
     with replacing(target) as temporary, pyav().open(str(temporary), "w", format="mp4") as container:
-        film = Film(container, rate or USUAL_RATE, sound)
-        yield film
-        film.finish()
+        video = VideoWriter(container, rate or USUAL_RATE, sound)
+        yield video
+        video.finish()
 
 
 def _even(picture: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class View:
+class MaskKind:
     """Which masks of truth and detections are compared; a detection without one takes no part.
 
     Attributes:
@@ -49,13 +49,13 @@ class View:
     as_boxes: bool = False
 
 
-AMODAL = View("amodal", lambda a: a.amodal, lambda d: d.amodal)
-VISIBLE = View("visible", lambda a: a.visible, lambda d: d.visible)
-BOX = View("box", lambda a: a.amodal, lambda d: d.amodal, as_boxes=True)
+AMODAL = MaskKind("amodal", lambda a: a.amodal, lambda d: d.amodal)
+VISIBLE = MaskKind("visible", lambda a: a.visible, lambda d: d.visible)
+BOX = MaskKind("box", lambda a: a.amodal, lambda d: d.amodal, as_boxes=True)
 
 
 @dataclass(frozen=True)
-class Grading:
+class MatchFilter:
     """A number for each instance, and the closed ranges of it that make the columns of a result.
 
     An annotation outside a column's range is ignored there, and so is the detection that matches it. An unmatched
@@ -73,7 +73,7 @@ class Grading:
     ranges: dict[str, tuple[float, float]]
 
 
-def batches(truth: AnnotationSet, detections: Detections, view: View, truth_numbers: np.ndarray) -> Iterator[Batch]:
+def batches(truth: AnnotationSet, detections: Detections, kind: MaskKind, truth_numbers: np.ndarray) -> Iterator[Batch]:
     """Those whose masks are compared, some images at a time, in order of image ids."""
     images = sorted(truth.images, key=lambda image: image.id)
     ids = np.array([image.id for image in images], dtype=np.int64)
@@ -82,34 +82,34 @@ def batches(truth: AnnotationSet, detections: Detections, view: View, truth_numb
     for start in range(0, len(images), IMAGES_PER_BATCH):
         batch = images[start : start + IMAGES_PER_BATCH]
         truths = np.concatenate([next(wanted) for _ in batch])
-        places, masks = masked(np.concatenate([next(found) for _ in batch]), detections, view)
+        places, masks = masked(np.concatenate([next(found) for _ in batch]), detections, kind)
         yield Batch(
             [{"id": image.id, "height": image.height, "width": image.width} for image in batch],
-            _records(truth, truths.tolist(), view, truth_numbers),
+            _records(truth, truths.tolist(), kind, truth_numbers),
             places,
             masks,
         )
 
 
-def masked(places: np.ndarray, detections: Detections, view: View) -> tuple[np.ndarray, list[Rle]]:
+def masked(places: np.ndarray, detections: Detections, kind: MaskKind) -> tuple[np.ndarray, list[Rle]]:
     """Of some detections the places of those that have the mask that is compared, and those masks."""
-    of_all = view.of_found(detections)
+    of_all = kind.of_found(detections)
     masks = [of_all[place] for place in places.tolist()]
     given = [mask for mask in masks if mask is not None]
     return (places if len(given) == len(masks) else places[[mask is not None for mask in masks]]), given
 
 
-def boxed(detections: Detections, view: View) -> tuple[np.ndarray, np.ndarray]:
+def boxed(detections: Detections, kind: MaskKind) -> tuple[np.ndarray, np.ndarray]:
     """The places of the detections that have a box, or a mask to take it from, and the boxes as xywh."""
     found = detections.boxes.copy()
     found[:, 2:] -= found[:, :2]
-    places, masks = masked(np.flatnonzero(np.isnan(found[:, 0])), detections, view)
+    places, masks = masked(np.flatnonzero(np.isnan(found[:, 0])), detections, kind)
     found[places] = boxes(masks)
     places = np.flatnonzero(~np.isnan(found[:, 0]))
     return places, found[places]
 
 
-def _records(truth: AnnotationSet, places: list[int], view: View, numbers: np.ndarray) -> Records:
+def _records(truth: AnnotationSet, places: list[int], kind: MaskKind, numbers: np.ndarray) -> Records:
     """Annotations as the evaluator takes them; `numbers` is what its ranges are about."""
     return [
         {
@@ -118,7 +118,7 @@ def _records(truth: AnnotationSet, places: list[int], view: View, numbers: np.nd
             "category_id": annotation.category_id,
             "area": number,
             "iscrowd": int(annotation.is_crowd),
-            "segmentation": view.of_truth(annotation),
+            "segmentation": kind.of_truth(annotation),
         }
         for place, number in zip(places, numbers[places].tolist(), strict=True)
     ]
