@@ -1,17 +1,21 @@
-"""Images a second on a GPU: Mask R-CNN, ORCNN and VRSP with ResNet-50 at 800 pixels, trained and run.
+"""Images a second on a GPU: the methods with ResNet-50 at 800 pixels, trained and run.
 
-    python -m benchmarks.speed.gpu
+    python -m benchmarks.speed.gpu --out speed_gpu.json
 
-Writes benchmarks/results/speed_gpu.json. Weights are random but for the shape prior; images are noise of 800 x 1067
-with 8 rectangles. As many regions as ever are sampled in training; at inference 300 candidates are let through.
+Writes benchmarks/results/speed_gpu.json, if not told otherwise. Weights are random but for the shape prior; images
+are noise of 800 x 1067 with 8 rectangles. As many regions as ever are sampled in training; at inference 300
+candidates are let through.
 """
 
 import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import torch
+import tyro
 
 from amodal.bench.about import about
 from amodal.files import write_json
@@ -22,33 +26,52 @@ from benchmarks.speed.memory import full
 from benchmarks.speed.small import limit_candidates
 
 RESULTS = Path(__file__).parents[1] / "results" / "speed_gpu.json"
-METHODS = ("mask_rcnn", "orcnn", "vrsp")
+METHODS = ("mask_rcnn", "two_heads", "orcnn", "vrsp")
+COMPILED = ("mask_rcnn", "vrsp")
+"""Whose training is measured with a compiled backbone, too."""
 BATCH, WARM_UP, STEPS = 4, 3, 10
 
 
-def main() -> None:
+@dataclass(frozen=True)
+class Settings:
+    """What is measured."""
+
+    methods: tuple[str, ...] = METHODS
+    """Mask branches."""
+    out: Path = RESULTS
+    """The result."""
+
+
+def main(settings: Settings) -> None:
     if not torch.cuda.is_available():
         raise SystemExit("no GPU here: this measures images a second on one; `python -m benchmarks.speed` needs none")
     device = torch.device("cuda")
-    rows = [row for method in METHODS for row in measured(method, device)]
-    write_json(RESULTS, {"about": about("python -m benchmarks.speed.gpu", batch=BATCH), "rows": rows}, indent=1)
-    for row in rows:
-        print(row)
+    rows: list[dict[str, Any]] = []
+    for method in settings.methods:
+        for row in measured(method, device):
+            print(row, flush=True)
+            rows.append(row)
+        origin = about("python -m benchmarks.speed.gpu", batch=BATCH, gpu=torch.cuda.get_device_name(device))
+        write_json(settings.out, {"about": origin, "rows": rows}, indent=1)
 
 
-def measured(method: Any, device: torch.device) -> list[dict[str, Any]]:
+def measured(method: Any, device: torch.device) -> Iterator[dict[str, Any]]:
     """A row for training and for inference, each in single precision and in bfloat16."""
     model, images, targets = full(ModelConfig(method=method), (800, 1067), 8)
     batch = [image.to(device) for image in images * BATCH], [move(target, device) for target in targets * BATCH]
     model = model.to(device)
     limit_candidates(model, batch[0][0])
-    rows = []
+    about_row = {"method": method, "compiled": False}
     for mixed in (False, True):
         with torch.autocast("cuda", torch.bfloat16, enabled=mixed):
             precision = "bfloat16" if mixed else "float32"
             for kind, run in (("training", train_step), ("inference", infer)):
-                rows.append({"method": method, "kind": kind, "precision": precision, **rate(run, model, batch)})
-    return rows
+                yield about_row | {"kind": kind, "precision": precision, **rate(run, model, batch)}
+    if method in COMPILED:
+        model.backbone.compile()
+        with torch.autocast("cuda", torch.bfloat16):
+            found = rate(train_step, model, batch)
+        yield about_row | {"kind": "training", "precision": "bfloat16", "compiled": True, **found}
 
 
 def train_step(model: AmodalRCNN, batch: tuple[list[torch.Tensor], list[Target]]) -> None:
@@ -80,4 +103,4 @@ def rate(run: Any, model: AmodalRCNN, batch: tuple[list[torch.Tensor], list[Targ
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Settings, description=__doc__))

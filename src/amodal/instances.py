@@ -23,7 +23,7 @@ class Target(TypedDict):
     Boxes are xyxy in pixels, tight around the **amodal** masks. Labels count from 1 (0 is background). Visible masks
     lie within the amodal masks. `depth_order` is each object's place from the front (0 nearest), where it is known.
     `exact` says whose amodal mask is the whole object; without it all are. Of the others the visible part alone is
-    known: their class is learnt, their box and masks are not, and they are neither found nor missed in a score.
+    known: their class, visible mask and its box are learnt, and they are neither found nor missed in a score.
     """
 
     boxes: Float[Tensor, "N 4"]
@@ -57,6 +57,14 @@ def select(target: Target, keep: Tensor) -> Target:
 def move(target: Target, device: torch.device) -> Target:
     """Every field on `device`."""
     return {key: value.to(device, non_blocking=True) for key, value in target.items()}  # type: ignore[return-value]
+
+
+def as_known(target: Target) -> Target:
+    """The target with the visible mask as the amodal one of every object that is not `exact`."""
+    if "exact" not in target:
+        return target
+    known = torch.where(target["exact"][:, None, None], target["amodal_masks"], target["visible_masks"])
+    return {**target, "amodal_masks": known}
 
 
 def check(target: Target, *, record: str | None = None) -> None:

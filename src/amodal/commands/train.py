@@ -79,7 +79,7 @@ def train(
         device: auto, cpu, cuda or cuda:1.
     """
     if recipe == COMPLETER:
-        train_completer(out, data, changes, resume=resume)
+        train_completer(out, data, changes, resume=resume, device=device)
         return
     from amodal.training import loop, recipes
 

@@ -15,7 +15,7 @@ COMPLETER = "completer"
 CHANGEABLE = ("iterations", "batch_size", "lr", "seed", "start_from", "checkpoint_every", "workers")
 
 
-def train_completer(out: Path, data: "DataSet", changes: "Changes", *, resume: bool) -> None:
+def train_completer(out: Path, data: "DataSet", changes: "Changes", *, resume: bool, device: str) -> None:
     """Trains the completer on photographs with masks of what is visible: `FOLDER/instances_train.json`, or --train.
 
     Raises:
@@ -23,7 +23,9 @@ def train_completer(out: Path, data: "DataSet", changes: "Changes", *, resume: b
     """
     from amodal.completion.training import train_completer as run
 
-    print("\n".join(after_completer(run(settings(data, changes), out, resume=resume))))
+    model = run(settings(data, changes), out, resume=resume, device_name=device)
+    print("
+".join(after_completer(model)))
 
 
 def settings(data: "DataSet", changes: "Changes") -> "CompleterTraining":

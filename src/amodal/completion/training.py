@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from tqdm import tqdm
 
-from amodal import outputs
+from amodal import outputs, processes
 from amodal.completion import checkpoint
 from amodal.completion.config import CompleterTraining
 from amodal.completion.losses import losses
@@ -27,7 +27,12 @@ MAY_CHANGE = ("workers", "save_every")
 
 
 def train_completer(
-    config: CompleterTraining, folder: Path, *, resume: bool = False, stop_after: int | None = None
+    config: CompleterTraining,
+    folder: Path,
+    *,
+    resume: bool = False,
+    stop_after: int | None = None,
+    device_name: str = "auto",
 ) -> Path:
     """Trains a completer in `folder`, and gives the path of its model file.
 
@@ -36,21 +41,29 @@ def train_completer(
         folder: A new folder; with `resume`, one that holds this run's last checkpoint.
         resume: Go on from there.
         stop_after: Leave off after so many steps of the run, to go on later.
+        device_name: `auto`, `cpu`, `cuda` or `cuda:1`. A run may go on with another.
 
     Raises:
-        UserError: Data is missing or damaged, the folder does not fit, or the disk is full.
+        UserError: Data is missing or damaged, the folder does not fit, the device is not there, or the disk is full.
         Stopped: A signal came. The step in progress was finished and saved.
     """
     try:
         with listening() as listener, naming_failures(folder), deaths_named():
-            return _train(config, folder, listener, resume=resume, stop_after=stop_after)
+            device = processes.choose_device(device_name)
+            return _train(config, folder, listener, device, resume=resume, stop_after=stop_after)
     except Stopped as stopped:
         stopped.resumable = (folder / STATE).exists()
         raise
 
 
 def _train(
-    config: CompleterTraining, folder: Path, listener: Listener, *, resume: bool, stop_after: int | None
+    config: CompleterTraining,
+    folder: Path,
+    listener: Listener,
+    device: torch.device,
+    *,
+    resume: bool,
+    stop_after: int | None,
 ) -> Path:
     enter(folder, config, resume=resume)
     items = CropBatches(config)
@@ -58,6 +71,7 @@ def _train(
     model = build(config.model, config.weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.start_from is not None:
         checkpoint.take(config.start_from, model)
+    model.to(device)
     optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.lr)
     schedule = OneCycleLR(optimiser, config.lr, config.steps, pct_start=0.1)
     step, seconds = 0, 0.0
@@ -70,16 +84,17 @@ def _train(
         for batch in bar:
             model.train()
             torch.manual_seed(config.seed + step)
-            inputs = batch.inputs.to(memory_format=torch.channels_last)
-            terms = losses(model(inputs), inputs[:, 3], batch.amodal)
+            inputs = batch.inputs.to(device, memory_format=torch.channels_last)
+            terms = losses(model(inputs), inputs[:, 3], batch.amodal.to(device))
             optimiser.zero_grad(set_to_none=True)
-            torch.stack(list(terms.values())).sum().backward()
+            stacked = torch.stack(list(terms.values()))
+            stacked.sum().backward()
             nn.utils.clip_grad_norm_(model.parameters(), 10.0)
             optimiser.step()
             schedule.step()
             step += 1
-            for name, loss in terms.items():
-                running[name] = 0.98 * running.get(name, loss.item()) + 0.02 * loss.item()
+            for name, loss in zip(terms, stacked.tolist(), strict=True):
+                running[name] = 0.98 * running.get(name, loss) + 0.02 * loss
             shown = {name.removeprefix("loss_"): f"{loss:.3f}" for name, loss in running.items()}
             bar.set_postfix(shown, refresh=False)
             called = listener.signal

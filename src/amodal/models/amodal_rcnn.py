@@ -12,7 +12,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from amodal.boxed_masks import BoxedMasks, Prompts
-from amodal.instances import Prediction, Target
+from amodal.instances import Prediction, Target, as_known
 from amodal.models.boxes import BoxStage, all_regions
 from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.models.prompting import cropped, grown, named
@@ -76,7 +76,9 @@ class AmodalRCNN(nn.Module):
         features = self.backbone(batch.tensors)
         proposals, losses = self.propose(batch, features, sized)
         regions, box_losses = self.boxes.losses(features, proposals, sized)
-        truth = BatchTruth(targets, _scales(images, batch))
+        truth = BatchTruth([as_known(target) for target in targets], _scales(images, batch))
+        if not self.branch.learns_visible_alone and (exact := truth.exact(regions)) is not None:
+            regions = regions[exact]
         return losses | box_losses | self.branch.losses(features, regions, truth)
 
     def detect(self, images: list[Image], *, score_threshold: float = 0.0, coarse: bool = False) -> list[BoxedMasks]:
@@ -181,8 +183,7 @@ def as_prediction(found: BoxedMasks, image: Tensor) -> Prediction:
 
 def _boxes_only(target: Target) -> dict[str, Tensor]:
     """What the detector needs; masks stay in the image's own pixels and are cropped from there."""
-    known = {"boxes": target["boxes"], "labels": target["labels"]}
-    return known | {"exact": target["exact"]} if "exact" in target else known
+    return {"boxes": target["boxes"], "labels": target["labels"]}
 
 
 def _scales(images: list[Tensor], batch: ImageList) -> Float[Tensor, "B 2"]:

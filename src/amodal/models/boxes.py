@@ -38,7 +38,8 @@ class BoxStage(nn.Module):
     ) -> tuple[Regions, dict[str, Tensor]]:
         """Samples proposals against the truth; the positive ones, and the losses of class and box.
 
-        Objects that are not `exact` are learnt by their class alone: their boxes are of what is visible of them.
+        The box of an object that is not `exact` is that of its visible part, which is nearly the whole one's: what
+        is cut off it is little beside a proposal's error.
         """
         samples = [
             self._sample(boxes, target, image)
@@ -46,14 +47,9 @@ class BoxStage(nn.Module):
         ]
         sampled = Regions(*(torch.cat(parts) for parts in zip(*samples, strict=True)))
         logits, deltas = self.predictor(self.head(self.pool(features, sampled)))
-        is_exact = self._exact(sampled, targets)
         wanted = self._wanted_deltas(sampled, targets)
         loss_class, loss_box = fastrcnn_loss(logits.float(), deltas.float(), [sampled.labels], [wanted])
-        if is_exact is not None:
-            boxed = torch.where(is_exact, sampled.labels, 0)  # 0, background, has no box to learn
-            loss_box = fastrcnn_loss(logits.float(), deltas.float(), [boxed], [wanted])[1]
-        positive = sampled.labels > 0 if is_exact is None else (sampled.labels > 0) & is_exact
-        return sampled[positive], {"loss_classifier": loss_class, "loss_box_reg": loss_box}
+        return sampled[sampled.labels > 0], {"loss_classifier": loss_class, "loss_box_reg": loss_box}
 
     def candidates(
         self, features: dict[str, Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]
@@ -78,18 +74,6 @@ class BoxStage(nn.Module):
         (positive,), (negative,) = self.sampler([labels])
         keep = torch.where(positive | negative)[0]
         return boxes[keep], labels[keep], torch.full_like(keep, image), owners[keep]
-
-    def _exact(self, sampled: Regions, targets: list[dict[str, Tensor]]) -> Tensor | None:
-        """Whether the object that each region belongs to is known whole, bool (R,); None where all are."""
-        assert sampled.owners is not None
-        if not any("exact" in target for target in targets):
-            return None
-        values = torch.ones_like(sampled.labels, dtype=torch.bool)
-        for image, target in enumerate(targets):
-            chosen = torch.where((sampled.images == image) & (sampled.labels > 0))[0]
-            if "exact" in target:
-                values[chosen] = target["exact"][sampled.owners[chosen]]
-        return values
 
     def _wanted_deltas(self, sampled: Regions, targets: list[dict[str, Tensor]]) -> Tensor:
         assert sampled.owners is not None

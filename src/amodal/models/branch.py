@@ -49,6 +49,9 @@ class MaskBranch(nn.Module):
     factor_names: tuple[str, ...] = ()
     """The corrections of the class score by each region's own masks, in the order of `RegionMasks.factors`."""
 
+    learns_visible_alone: bool = False
+    """Whether its losses take objects of which only the visible mask is known (`RegionTruth.exact`), too."""
+
     @property
     def rescores(self) -> bool:
         """Whether class scores are corrected before suppression."""

@@ -21,14 +21,14 @@ def attend(logits: Float[Tensor, "R 28 28"]) -> Float[Tensor, "R 1 14 14"]:
 def mask_loss(
     logits: Float[Tensor, "R S S"],
     truth: Bool[Tensor, "R S S"],
-    weights: Float[Tensor, " R"] | Float[Tensor, "R S S"] | None = None,
+    weights: Float[Tensor, " R"] | Float[Tensor, "R S S"] | Bool[Tensor, " R"] | None = None,
 ) -> Float[Tensor, ""]:
     """Binary cross-entropy, the mean over all cells of all regions; 0 (with a gradient) for no region.
 
     Args:
         logits: Masks before the sigmoid.
         truth: The masks to learn.
-        weights: A weight of each region or cell; the mean still counts every cell, so weights scale the loss.
+        weights: A weight of each region or cell, or whether it counts; the mean is over all cells even so.
     """
     if logits.numel() == 0:
         return logits.sum() * 0

@@ -16,6 +16,7 @@ class MaskRCNN(MaskBranch):
     def __init__(self, pool: RegionPooler, head: MaskHead, truth: Literal["amodal", "visible"]) -> None:
         super().__init__()
         self.pool, self.head, self.truth = pool, head, truth
+        self.learns_visible_alone = truth == "visible"
 
     def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
         """`loss_amodal` or `loss_visible`: binary cross-entropy of the own class's mask."""

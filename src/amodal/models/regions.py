@@ -78,10 +78,17 @@ class RegionPooler(nn.Module):
 
 @dataclass(frozen=True)
 class RegionTruth:
-    """The truth's masks cropped to regions."""
+    """The truth's masks cropped to regions.
+
+    Attributes:
+        amodal: Amodal masks.
+        visible: Visible masks.
+        exact: Whose amodal mask is the whole object; None: all are. Of the others the visible mask alone is true.
+    """
 
     amodal: Bool[Tensor, "R S S"]
     visible: Bool[Tensor, "R S S"]
+    exact: Bool[Tensor, " R"] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,18 @@ class BatchTruth:
             boxes, owners = own_boxes[chosen], regions.owners[chosen]
             amodal[chosen] = masks.crop(target["amodal_masks"], boxes, owners, side)
             visible[chosen] = masks.crop(target["visible_masks"], boxes, owners, side)
-        return RegionTruth(amodal, visible)
+        return RegionTruth(amodal, visible, self.exact(regions))
+
+    def exact(self, regions: Regions) -> Bool[Tensor, " R"] | None:
+        """Whether the object that each region belongs to is known whole; None where all are."""
+        if regions.owners is None or not any("exact" in target for target in self.targets):
+            return None
+        values = torch.ones_like(regions.labels, dtype=torch.bool)
+        for image, target in enumerate(self.targets):
+            if "exact" in target:
+                chosen = torch.where(regions.images == image)[0]
+                values[chosen] = target["exact"][regions.owners[chosen]]
+        return values
 
     def crop_others(self, regions: Regions, side: int) -> Bool[Tensor, "R S S"]:
         """What is visible of the other objects in each region: the union of their visible masks, as `crop` takes it."""

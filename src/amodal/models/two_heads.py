@@ -14,6 +14,8 @@ from amodal.models.regions import BatchTruth, RegionPooler, Regions
 class TwoHeads(MaskBranch):
     """Two heads, a loss each."""
 
+    learns_visible_alone = True
+
     def __init__(self, pool: RegionPooler, amodal_head: MaskHead, visible_head: MaskHead) -> None:
         super().__init__()
         self.pool, self.amodal_head, self.visible_head = pool, amodal_head, visible_head
@@ -25,7 +27,10 @@ class TwoHeads(MaskBranch):
             own_class(head(pooled).logits, regions.labels) for head in (self.amodal_head, self.visible_head)
         )
         crops = truth.crop(regions, amodal.shape[-1])
-        return {"loss_amodal": mask_loss(amodal, crops.amodal), "loss_visible": mask_loss(visible, crops.visible)}
+        return {
+            "loss_amodal": mask_loss(amodal, crops.amodal, crops.exact),
+            "loss_visible": mask_loss(visible, crops.visible),
+        }
 
     def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
         """Amodal and visible masks."""

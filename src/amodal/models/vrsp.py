@@ -49,6 +49,8 @@ class VRSP(MaskBranch):
         config: The switches and numbers.
     """
 
+    learns_visible_alone = True
+
     def __init__(
         self,
         pool: RegionPooler,
@@ -200,7 +202,7 @@ class VRSP(MaskBranch):
             own_class(output.logits, labels) for output in (passes.coarse_amodal, passes.coarse_visible)
         )
         losses = {
-            "loss_coarse_amodal": mask_loss(coarse_amodal, truth.amodal),
+            "loss_coarse_amodal": mask_loss(coarse_amodal, truth.amodal, truth.exact),
             "loss_coarse_visible": mask_loss(coarse_visible, truth.visible),
         }
         # A refined mask counts as much as the mask that guided it was right: early guidance would teach nonsense.
@@ -236,8 +238,9 @@ class VRSP(MaskBranch):
                 self.visible_head(features * small_truth.amodal[:, None]),
             )
         if guided is not None and self.config.guided_pass:
-            losses["loss_guided_amodal"] = mask_loss(own_class(guided[0].logits, labels), truth.amodal)
-            losses["loss_guided_visible"] = mask_loss(own_class(guided[1].logits, labels), truth.visible)
+            # Guided by its own mask, as an object that is not known whole would be, the visible head learns nothing.
+            losses["loss_guided_amodal"] = mask_loss(own_class(guided[0].logits, labels), truth.amodal, truth.exact)
+            losses["loss_guided_visible"] = mask_loss(own_class(guided[1].logits, labels), truth.visible, truth.exact)
         if self.config.feature_matching:
             if not self.config.matching_reaches_trunk:
                 passes = self.passes(features.detach(), labels)

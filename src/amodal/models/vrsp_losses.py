@@ -46,6 +46,8 @@ def refined_losses(
         weights: IoU of the coarse amodal mask (for the visible loss) and of the coarse visible one (for the amodal).
     """
     of_amodal, of_visible = weights
+    if truth.exact is not None:
+        of_visible = of_visible * truth.exact
     return {
         "loss_refined_amodal": mask_loss(own_class(passes.refined_amodal.logits, labels), truth.amodal, of_visible),
         "loss_refined_visible": mask_loss(own_class(passes.refined_visible.logits, labels), truth.visible, of_amodal),

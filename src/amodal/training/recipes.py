@@ -198,9 +198,11 @@ FREQUENT = (
 
 
 def photographs(data: Path, categories: tuple[str, ...], side: int) -> DataConfig:
-    """Covered photographs without end for training, 400 fixed scenes for validation."""
-    train = PhotographSource(str(data / "instances_train.json"), categories=categories, side=side, group=8)
-    val = replace(train, photographs=str(data / "instances_val.json"), count=400, seed=VALIDATION_SEED, group=1)
+    """Photographs without end for training, half of them covered; 400 fixed scenes for validation."""
+    annotations = str(data / "instances_train.json"), str(data / "instances_val.json")
+    val = PhotographSource(annotations[1], categories=categories, side=side, count=400, seed=VALIDATION_SEED)
+    half = replace(val.occlusion, untouched=0.5)
+    train = PhotographSource(annotations[0], categories=categories, side=side, occlusion=half, group=8)
     return DataConfig(train, val, AugmentConfig(zoom=(0.7, 1.2)))
 
 
