@@ -24,8 +24,7 @@ def train_completer(out: Path, data: "DataSet", changes: "Changes", *, resume: b
     from amodal.completion.training import train_completer as run
 
     model = run(settings(data, changes), out, resume=resume, device_name=device)
-    print("
-".join(after_completer(model)))
+    print("\n".join(after_completer(model)))
 
 
 def settings(data: "DataSet", changes: "Changes") -> "CompleterTraining":
