@@ -88,6 +88,10 @@ def test_categories_that_the_model_does_not_know(model, tmp_path):
     source = write_coco(tmp_path, ("pear", "anvil"))
     with pytest.raises(UserError, match="the model knows no 'anvil'"):
         complete(source, model, out=tmp_path / "amodal.json", how=How(device="cpu"))
+    mistyped = write_coco(tmp_path, ("pear", "cip"))
+    with pytest.raises(UserError, match=r"the model knows no 'cip'. Did you mean Cup"):
+        complete(mistyped, model, out=tmp_path / "amodal.json", how=How(device="cpu"))
+    source = write_coco(tmp_path, ("pear", "anvil"))
     complete(source, model, out=tmp_path / "amodal.json", how=How(any_category=True, device="cpu"))
     after = formats.read(tmp_path / "amodal.json", tmp_path)
     assert [c.name for c in after.categories] == ["pear", "anvil"]

@@ -215,7 +215,8 @@ def test_vrsp_wants_a_prior_of_the_right_classes():
 @pytest.mark.parametrize(
     ("backbone", "message"),
     [
-        (BackboneConfig("resnet51"), "no backbone is called 'resnet51'"),
+        (BackboneConfig("resnet51"), r"no backbone is called 'resnet51'. Did you mean .*resnet50"),
+        (BackboneConfig("qqq"), "no backbone is called 'qqq'. Use one of resnet18"),
         (BackboneConfig("resnet18", "nowhere.pth"), "no such file"),
     ],
 )

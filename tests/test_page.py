@@ -29,6 +29,7 @@ class TwoBars:
     """Finds a standing bar in front of a lying one in any picture, and something faint."""
 
     categories = (Category(3, "post"), Category(8, "rail / beam"))
+    is_class_agnostic = False
 
     def detect(self, images, *, score_threshold=0.0, coarse=False):
         return [self._found(*image.shape[:2]) for image in images]

@@ -1,20 +1,26 @@
 """The page under load and under attack: strangers' names, broken requests, pictures kept no longer than needed."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import tempfile
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
 import pytest
+from odd_models import missing, odd
+from PIL import Image
 from test_page import PREDICTOR, TwoBars, write_picture
 
 from amodal.demo import shelf as shelf_module
+from amodal.demo.model_processes import ModelProcesses
 from amodal.demo.session import Session
 from amodal.demo.shelf import Shelf
+from amodal.errors import UserError
 from amodal.inference.predictor import Predictor
 
 pytest.importorskip("gradio")
@@ -97,13 +103,67 @@ def test_the_guard_speaks_where_the_server_breaks():
         raise KeyError("/home/somebody/secret")
 
     async def ask(host: str) -> Any:
-        transport = httpx.ASGITransport(guard.Guard(broken, NAMES))
+        transport = httpx.ASGITransport(guard.Guard(broken, NAMES, lambda address: 0, 1))
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
             return await client.post("/gradio_api/upload")
 
     answer = asyncio.run(ask("localhost"))
     assert (answer.status_code, answer.text) == (400, "This request is not understood.")
     assert asyncio.run(ask("evil.example")).status_code == 403
+
+
+def test_an_address_has_its_share_of_the_queue():
+    async def server(scope, receive, send):
+        await guard.PlainTextResponse("taken")(scope, receive, send)
+
+    async def join(address: str) -> Any:
+        stood = guard.Guard(server, NAMES, {"10.0.0.7": 3, "10.0.0.8": 2}.__getitem__, 3)
+        transport = httpx.ASGITransport(stood, client=(address, 4000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.post("/gradio_api/queue/join")
+
+    refused = asyncio.run(join("10.0.0.7"))
+    assert refused.status_code == 429
+    assert "3 requests from your address wait already" in refused.json()["detail"]
+    assert asyncio.run(join("10.0.0.8")).status_code == 200
+
+
+def coloured(colour: tuple[int, int, int]) -> np.ndarray:
+    return np.full((60, 80, 3), colour, np.uint8)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="processes are looked at in /proc")
+def test_a_look_that_takes_too_long_is_ended_and_the_next_one_answered():
+    with ModelProcesses(odd, count=1, seconds=1.0) as model:
+        predictor, first = Predictor(model), children()
+        assert len(predictor.predict(coloured((0, 0, 0)))) == 2
+        with pytest.raises(UserError, match="longer than 1 s and was stopped"):
+            predictor.predict(coloured((255, 0, 0)))
+        second = children()
+        assert len(second) == len(first)
+        assert second != first  # the process that did not end is gone, another one stands in its place
+        with pytest.raises(UserError, match="The model broke on this picture"):
+            predictor.predict(coloured((0, 255, 0)))
+        assert predictor.predict(coloured((0, 0, 0))).names == ("post", "rail / beam")
+        box = predictor.complete(coloured((0, 0, 0)), boxes=[(0, 0, 9, 9)])
+        assert box.amodal_masks is not None
+    assert len(children()) == len(first) - 1
+
+
+def test_a_model_that_cannot_be_loaded_says_why():
+    with pytest.raises(UserError, match=r"x\.safetensors: no such model"):
+        ModelProcesses(missing, count=2)
+
+
+def children() -> set[int]:
+    """Processes of models that this one has started."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            parent = int((path.parent / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"spawn_main" in path.read_bytes():
+                found.add(int(path.parent.name))
+    return found
 
 
 class Client:
@@ -247,3 +307,39 @@ def test_twenty_people_of_whom_five_are_hostile(tmp_path):
                 assert place not in words
     assert 1 <= Watched.most <= 2
     assert after - before < 200
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Gradio's and its parts' own
+def test_one_person_cannot_fill_the_queue_nor_stop_the_others(tmp_path, monkeypatch):
+    """Sixty pictures on which the model never ends, from one address; another one's picture is seen."""
+    page = pytest.importorskip("amodal.demo.page")
+    monkeypatch.setattr(page, "MOST_OF_ONE_ADDRESS", 3)
+    endless, plain = tmp_path / "red.png", write_picture(tmp_path / "a.png")
+    Image.fromarray(coloured((255, 0, 0))).save(endless)
+
+    async def attack(address: str) -> tuple[list[int], float, dict, dict]:
+        greedy, other = Client(address, "greedy"), Client(address, "other")
+        await greedy.prepare()
+        await other.prepare()
+        other.http.headers["x-forwarded-for"] = "10.1.2.3"  # as a proxy on this machine says it
+        path = await greedy.upload(endless)
+        number = greedy.events[greedy.parts["upload"], "change"]
+        data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, 0.5, "both"]
+        statuses, since = [], monotonic()
+        for n in range(60):
+            body = {"data": data, "fn_index": number, "session_hash": f"greedy{n}"}
+            statuses.append((await greedy.http.post("/gradio_api/queue/join", json=body)).status_code)
+        most = 3 + 2 * (monotonic() - since + 2)  # those that wait, and two a second that are ended
+        seen = await other.look(await other.upload(plain))
+        stopped = await greedy.look(path)
+        return statuses, most, seen, stopped
+
+    with ModelProcesses(odd, count=2, seconds=1.0) as model:
+        with page.serving(Predictor(model), port=0) as address:
+            statuses, most, seen, stopped = asyncio.run(attack(address))
+    assert 3 <= statuses.count(200) <= most
+    assert set(statuses) == {200, 429}
+    assert seen["success"] is True
+    assert stopped["success"] is False
+    assert "longer than 1 s and was stopped" in json.dumps(stopped)

@@ -3,11 +3,12 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -186,6 +187,41 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stands(tmp_path: Path) 
     assert said == f"amodal: {path}: cannot be written (File too large). Check the folder, or write elsewhere"
     assert saved_step(tmp_path / "run") == 5
     assert weights(tmp_path / "run")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of 400 MB."""
+    mount, unmount = shutil.which("mount"), shutil.which("umount")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if mount is None or unmount is None or os.geteuid() != 0:
+        pytest.skip("only root can mount")
+    answer = subprocess.run([mount, "-t", "tmpfs", "-o", "size=400m", "none", folder], capture_output=True, check=False)
+    if answer.returncode:
+        pytest.skip(f"cannot mount ({answer.stderr.decode().strip()})")
+    try:
+        yield folder
+    finally:
+        subprocess.run([unmount, folder], check=True)
+
+
+@pytest.mark.parametrize("change", [training_processes.full_before_saving, training_processes.full_between])
+def test_a_run_on_a_disk_that_others_fill_goes_on_when_there_is_room(
+    small_disk: Path, undisturbed: Path, change: training_processes.Change
+) -> None:
+    folder = small_disk / "run"
+    training = start(folder, change=change, errors=small_disk.parent / "errors.txt")
+    status, said = training.end()
+    assert status == 2
+    assert said.startswith(f"amodal: {folder}")
+    assert said.endswith("cannot be written (No space left on device). Free some space, or write elsewhere")
+    assert said.count("\n") == 0
+    assert saved_step(folder) == 5
+    assert weights(folder)
+    (small_disk / "ballast").unlink()
+    assert start(folder, "--resume", errors=small_disk.parent / "errors.txt").end() == (0, "")
+    check_same(folder, undisturbed)
 
 
 @dataclass(frozen=True)

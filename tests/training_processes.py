@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context, set_start_method
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import torch
 from test_training import TINY, tiny_run
@@ -49,6 +50,39 @@ def disk_that_fills(config: TrainConfig) -> TrainConfig:
 
     loop.save = saving
     return config
+
+
+def fill(folder: Path) -> None:
+    """Leaves not a byte free on the folder's disk."""
+    with suppress(OSError), (folder.parent / "ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 4096)
+
+
+def full_before_saving(config: TrainConfig) -> TrainConfig:
+    """The run, on a disk that others fill before its second checkpoint."""
+    save = loop.save
+
+    def saving(run: loop.Run) -> None:
+        if run.step > 5:
+            fill(run.folder)
+        save(run)
+
+    loop.save = saving
+    return replace(config, checkpoint_every=5)
+
+
+def full_between(config: TrainConfig) -> TrainConfig:
+    """The run, on a disk that others fill after its first checkpoint: the journal is the first to notice."""
+    advance = loop.advance
+
+    def advancing(run: loop.Run, *rest: Any) -> Any:
+        if run.step == 7:
+            fill(run.folder)
+        return advance(run, *rest)
+
+    loop.advance = advancing
+    return replace(config, checkpoint_every=5)
 
 
 def stuck_step(config: TrainConfig) -> TrainConfig:
@@ -138,11 +172,15 @@ def read(method: str, told: Path) -> None:
 
 
 def start(
-    folder: Path, *flags: str, environment: dict[str, str] | None = None, change: Change | None = None
+    folder: Path,
+    *flags: str,
+    environment: dict[str, str] | None = None,
+    change: Change | None = None,
+    errors: Path | None = None,
 ) -> Training:
-    """Starts `amodal train tiny --out folder FLAGS`."""
+    """Starts `amodal train tiny --out folder FLAGS`; what it says goes to `errors`, beside the folder by default."""
     rank = (environment or {}).get("RANK", "")
-    errors = folder.parent / f"{folder.name}-errors{rank}.txt"
+    errors = errors or folder.parent / f"{folder.name}-errors{rank}.txt"
     errors.write_text("")
     arguments = ["train", "tiny", "--out", str(folder), "--device", "cpu", *flags]
     process = PROCESSES.Process(target=_train, args=(arguments, errors, environment or {}, change))

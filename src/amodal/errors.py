@@ -32,21 +32,27 @@ class UserError(Exception):
         self.problem, self.file, self.record, self.remedy = problem, file, record, remedy
 
 
-def unknown(problem: str, name: str, known: Iterable[str]) -> UserError:
+def unknown(
+    problem: str, name: str, known: Iterable[str], *, file: str | Path | None = None, otherwise: str | None = None
+) -> UserError:
     """The error for a name that is none of the known ones: with the one that was meant, if one is near, or a list.
 
     Args:
         problem: What is wrong, with the name in it.
         name: As given.
         known: The names that there are.
+        file: Where the name stands.
+        otherwise: Another way out, in place of the list.
     """
     names = list(known)
     lowered = {one.lower(): one for one in names}
     near = [lowered[one] for one in get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)]
     if near:
-        return UserError(problem, remedy=f"Did you mean {' or '.join(near)}?")
-    shown = names if len(names) <= MOST_NAMES else [*names[:MOST_NAMES], f"... ({len(names)} in all)"]
-    return UserError(problem, remedy=f"Known are {', '.join(shown)}")
+        otherwise = f"Did you mean {' or '.join(near)}?" + (f" {otherwise}" if otherwise else "")
+    elif otherwise is None:
+        shown = names if len(names) <= MOST_NAMES else [*names[:MOST_NAMES], f"... ({len(names)} in all)"]
+        otherwise = f"Known are {', '.join(shown)}"
+    return UserError(problem, file=file, remedy=otherwise)
 
 
 def one_line(text: str) -> str:

@@ -1,6 +1,5 @@
 """`amodal demo`: a web page on which to try a model."""
 
-import sys
 from threading import Event
 from typing import Annotated
 
@@ -28,25 +27,27 @@ def demo(
         allow_host: Names, beside this machine's own, under which others reach the page, as behind a proxy.
         device: cpu, cuda or cuda:1; a GPU where there is one by default.
     """
-    from amodal.errors import UserError
-    from amodal.inference.predictor import load
+    from contextlib import ExitStack
+    from functools import partial
 
-    _say("loading what makes the page")
+    from amodal.errors import UserError
+    from amodal.inference.predictor import Predictor, load
+    from amodal.progress import announced
+
     try:
-        from amodal.demo.page import serving
+        with announced("loading what makes the page"):
+            from amodal.demo.answers import JOBS
+            from amodal.demo.model_processes import ModelProcesses
+            from amodal.demo.page import serving
     except ModuleNotFoundError as error:
         if error.name != "gradio":
             raise
         raise UserError("gradio is not installed, which makes the page", remedy="pip install 'amodal[page]'") from error
 
-    _say("loading the model")
-    predictor = load(checkpoint, device)
-    _say("drawing examples and starting the server")
-    with serving(predictor, host, port, allow_host) as address:
+    with ExitStack() as open_until_stopped:
+        with announced("loading the model"):
+            model = open_until_stopped.enter_context(ModelProcesses(partial(load, checkpoint, device), JOBS))
+        with announced("drawing examples and starting the server"):
+            address = open_until_stopped.enter_context(serving(Predictor(model), host, port, allow_host))
         print(f"the page: {address} (Ctrl+C stops it)", flush=True)
         Event().wait()
-
-
-def _say(words: str) -> None:
-    """Starting takes some seconds: what goes on, on standard error."""
-    print(f"amodal: {words} ...", file=sys.stderr, flush=True)

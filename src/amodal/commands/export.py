@@ -32,24 +32,30 @@ def export(
 
     if out.suffix != ".onnx":
         raise UserError("an exported model's name ends in .onnx", file=out)
-    from amodal.completion import checkpoint as completion_checkpoint
-    from amodal.completion.config import KIND
-    from amodal.inference.eager import TorchModel
-    from amodal.inference.export import export_onnx
-    from amodal.inference.export_completer import export_completer
-    from amodal.inference.int8 import to_int8
-    from amodal.inference.model_files import EXPORTED, kind_of, model_file
+    from amodal.progress import announced
+
+    with announced("loading what exports"):
+        from amodal.completion import checkpoint as completion_checkpoint
+        from amodal.completion.config import KIND
+        from amodal.inference.eager import TorchModel
+        from amodal.inference.export import export_onnx
+        from amodal.inference.export_completer import export_completer
+        from amodal.inference.int8 import to_int8
+        from amodal.inference.model_files import EXPORTED, kind_of, model_file
 
     path = model_file(checkpoint)
     if path.suffix == EXPORTED:
         raise UserError("is exported already", file=checkpoint, remedy="Give a checkpoint")
-    print(f"tracing {checkpoint} ...", flush=True)
     if kind_of(path) == KIND:
-        export_completer(completion_checkpoint.load(path), out)
+        completer = completion_checkpoint.load(path)
+        with announced(f"tracing {checkpoint}"):
+            export_completer(completer, out)
     else:
-        model = TorchModel.load(path, "cpu")
-        export_onnx(model.model, model.categories, out)
+        with announced(f"loading {checkpoint}"):
+            model = TorchModel.load(path, "cpu")
+        with announced(f"tracing {checkpoint}"):
+            export_onnx(model.model, model.categories, out)
     if int8:
-        print("rounding its weights to 8 bits ...", flush=True)
-        to_int8(out, out)
+        with announced("rounding its weights to 8 bits"):
+            to_int8(out, out)
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MB")

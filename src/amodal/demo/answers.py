@@ -1,4 +1,8 @@
-"""What the page's parts call: a picture comes, a place is clicked, a setting moves. Two at a time, each in its time."""
+"""What the page's parts call: a picture comes, a place is clicked, a setting moves. Two at a time.
+
+What may take long has its time: `decoding` reads a picture, `model_processes` look at it. The rest is bounded by the
+sizes that `session` takes.
+"""
 
 import tempfile
 from collections.abc import Callable
@@ -26,8 +30,6 @@ T = TypeVar("T")
 
 JOBS = 2
 """At the same time: one more would only make all of them slower and larger."""
-SECONDS = 120
-"""Of one job. A picture of the working size takes 1 s on two cores; whoever waits longer is told, not left waiting."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,7 @@ class Answers:
     def _job(self, work: Callable[[], T]) -> T:
         """Does the work as one of `JOBS`. What goes wrong is told without the names of this machine's files."""
         try:
-            return self._jobs.submit(work).result(SECONDS)
-        except TimeoutError as error:
-            raise gr.Error(f"This takes longer than {SECONDS} s", print_exception=False) from error
+            return self._jobs.submit(work).result()
         except UserError as error:
             words = f"{error.problem}. {error.remedy}" if error.remedy else error.problem
             raise gr.Error(words, print_exception=False) from error

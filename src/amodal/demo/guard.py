@@ -1,11 +1,11 @@
-"""What stands before the page's server: under which names it answers, and what it says to requests made by hand."""
+"""What stands before the page's server: its names, each address's share of the queue, words for requests by hand."""
 
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -39,15 +39,19 @@ def _plain(name: str) -> str:
 
 
 class Guard:
-    """Refuses foreign names, and answers in its own words where the server behind it breaks on a request.
+    """Refuses foreign names and whoever fills the queue; speaks for the server where it breaks on a request.
 
     Args:
         app: What it stands before.
         names: Of `own_names`.
+        waiting: Gives the number of requests of an address that wait in the queue.
+        most_waiting: At which it may have no more.
     """
 
-    def __init__(self, app: Application, names: frozenset[str]) -> None:
-        self.app, self.names = app, names
+    def __init__(
+        self, app: Application, names: frozenset[str], waiting: Callable[[str], int], most_waiting: int
+    ) -> None:
+        self.app, self.names, self.waiting, self.most_waiting = app, names, waiting, most_waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -58,6 +62,11 @@ class Guard:
         if not is_own(headers.get(b"host", b"").decode("latin-1"), self.names):
             refusal = PlainTextResponse("Not served under this name: see amodal demo --allow-host.", 403)
             await refusal(scope, receive, send)
+            return
+        address = (scope.get("client") or ("", 0))[0]
+        if scope["path"].endswith("/queue/join") and self.waiting(address) >= self.most_waiting:
+            detail = f"{self.most_waiting} requests from your address wait already. Wait for their answers"
+            await JSONResponse({"detail": detail}, 429)(scope, receive, send)
             return
         begun = False
 

@@ -5,6 +5,7 @@ import tempfile
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from time import time
 from typing import Any
@@ -29,6 +30,9 @@ NAMED = 24
 """Categories that the page lists, of those that the model knows."""
 MOST_WAITING = 60
 """Requests in the queue; a session's own parts send one or two."""
+MOST_OF_ONE_ADDRESS = MOST_WAITING // 2
+"""Of them. A session costs nothing, an address does; behind a proxy that does not say whose request it forwards, all
+people have one."""
 MOST_SESSIONS = 500
 """Of which Gradio remembers the state of its parts: some 100 kB each."""
 SWEEPS = 15.0
@@ -131,6 +135,7 @@ def serving(
         page = build(Answers(predictor, folder, shelf), write_examples(folder / "examples"))
         page.queue(max_size=MOST_WAITING, api_open=False, default_concurrency_limit=JOBS)
         names = own_names(host, allow_hosts)
+        guard = Middleware(Guard, names=names, waiting=partial(_waiting, page), most_waiting=MOST_OF_ONE_ADDRESS)
         try:
             _, address, _ = page.launch(
                 server_name=host,
@@ -142,7 +147,7 @@ def serving(
                 max_file_size=MOST_BYTES,
                 state_session_capacity=MOST_SESSIONS,
                 allowed_paths=[str(folder)],
-                app_kwargs={"middleware": [Middleware(Guard, names=names)]},
+                app_kwargs={"middleware": [guard]},
                 footer_links=[],
                 theme=themes.Soft(),
                 css=LAYOUT,
@@ -172,6 +177,12 @@ def _own_folder() -> Iterator[Path]:
             os.environ.pop("GRADIO_TEMP_DIR")
             if before is not None:
                 os.environ["GRADIO_TEMP_DIR"] = before
+
+
+def _waiting(page: gr.Blocks, address: str) -> int:
+    """Requests of an address that wait in the page's queue."""
+    events = [event for line in page._queue.event_queue_per_concurrency_id.values() for event in list(line.queue)]
+    return sum(event.request.client is not None and event.request.client.host == address for event in events)
 
 
 def _sweep(shelf: Shelf, files: Path, kept: Collection[str], done: threading.Event) -> None:

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
 from amodal.categories import key, labels_by_name, listed
-from amodal.errors import UserError
+from amodal.errors import UserError, unknown
 from amodal.inference.careful import Care, believed
 from amodal.inference.predictor import Occluders, Predictor
 from amodal.inference.result import Result
@@ -65,12 +65,14 @@ def _labels(annotation_set: AnnotationSet, predictor: Predictor) -> dict[int, in
     """The model's label of each category id, by the category's name."""
     known = labels_by_name(predictor.categories)
     used = {annotation.category_id for annotation in annotation_set.annotations}
-    unknown = [c.name for c in annotation_set.categories if c.id in used and key(c.name) not in known]
-    if unknown:
-        raise UserError(
-            f"the model knows no {listed(unknown)}",
+    lacking = [c.name for c in annotation_set.categories if c.id in used and key(c.name) not in known]
+    if lacking:
+        raise unknown(
+            f"the model knows no {listed(lacking)}",
+            lacking[0],
+            [c.name for c in predictor.categories],
             file=annotation_set.source,
-            remedy="With --any-category it takes each object for its highest-scoring category",
+            otherwise="With --any-category it takes each object for its highest-scoring category",
         )
     return {c.id: known[key(c.name)] for c in annotation_set.categories if c.id in used}
 

@@ -13,7 +13,7 @@ from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from amodal.errors import UserError
+from amodal.errors import UserError, unknown
 from amodal.files import require_file
 from amodal.models import lite0
 from amodal.models.config import BackboneConfig
@@ -87,9 +87,11 @@ def _timm(name: str, weights: str) -> tuple[nn.Module, list[int], list[nn.Module
     from timm.layers.norm_act import freeze_batch_norm_2d
 
     if not timm.is_model(name):
-        raise UserError(
+        raise unknown(
             f"no backbone is called '{name}'",
-            remedy=f"Use one of {', '.join(RESNETS)}, or a name that timm.list_models() gives",
+            name,
+            [*RESNETS, *timm.list_models()],
+            otherwise=f"Use one of {', '.join(RESNETS)}, or a name that timm.list_models() gives",
         )
     try:
         probe: Any = timm.create_model(name, features_only=True)

@@ -1,6 +1,7 @@
 """What a run tells while it goes: a progress bar, TensorBoard, and a line of losses for every step."""
 
 import sys
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,13 +41,23 @@ class Journal:
         self._bar = tqdm(total=stop, initial=start, unit="step", mininterval=pause, dynamic_ncols=True, smoothing=0.1)
 
     def __enter__(self) -> Self:
+        self._hook = threading.excepthook
+        threading.excepthook = self._hear
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
-        self._board.close()
+        try:
+            self._board.close()
+        finally:
+            threading.excepthook = self._hook
+
+    def _hear(self, fallen: threading.ExceptHookArgs) -> None:
+        """TensorBoard's thread prints what the disk refuses, and raises it here at the next number: once is enough."""
+        if not isinstance(fallen.exc_value, OSError):
+            self._hook(fallen)
 
     def step(self, step: int, losses: dict[str, float], rate: float) -> None:
         """Notes the losses of a step, which counts from 1; their sum is `loss`."""
