@@ -25,10 +25,10 @@ from tqdm import tqdm
 import amodal
 from amodal.bench.about import about
 from amodal.completion.crops import convex_hull
-from amodal.data import formats
 from amodal.data.config import FileSource, PhotographSource
 from amodal.data.sources import open_source
 from amodal.files import write_json
+from amodal.formats import annotation_files
 from amodal.inference.predictor import Predictor
 from amodal.synthesis.config import OcclusionConfig
 from amodal.training import recipes
@@ -179,7 +179,7 @@ def open_sets(settings: Settings) -> dict[str, tuple[int, float, Iterator[Object
         )
         sets["photographs"] = settings.scenes, RATES[1], of_samples(source)
     if settings.cocoa is not None:
-        annotation_set = formats.read(settings.cocoa)
+        annotation_set = annotation_files.read(settings.cocoa)
         sets["COCOA regions"] = len(annotation_set.images), 1.0, of_samples(FileSource((str(settings.cocoa),)))
     if settings.eth80 is not None:
         scenes = recipes.eth80_scenes(settings.eth80, side=256).val

@@ -44,7 +44,7 @@ class Settings:
 
 def main(settings: Settings) -> None:
     torch.set_num_threads(1)
-    image = np.asarray(amodal.inference.pixels.as_pixels(amodal.sample()))
+    image = np.asarray(amodal.pixels.as_pixels(amodal.sample()))
     masks = discs(image.shape[:2], settings.objects)
     with tempfile.TemporaryDirectory() as folder:
         path = packaged_file("completer")

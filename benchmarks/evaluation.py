@@ -116,13 +116,14 @@ def _in_their_manner(coco: Any, evaluator: Any, folder: Path, kind: str) -> Step
 
 def amodal(folder: Path, kind: str) -> Steps:
     """With every check of the files, and AP at four occlusion rates."""
-    from amodal.data import formats
-    from amodal.evaluation import coco, occlusion, results
+    from amodal.evaluation import coco, occlusion
     from amodal.evaluation.mask_kinds import AMODAL, BOX
+    from amodal.formats import annotation_files
+    from amodal.results import result_files
 
     def load() -> Any:
-        truth = formats.read(folder / TRUTH)
-        return truth, results.read(folder / f"{kind}.json", truth)
+        truth = annotation_files.read(folder / TRUTH)
+        return truth, result_files.read(folder / f"{kind}.json", truth)
 
     def score(loaded: Any) -> float:
         truth, detections = loaded

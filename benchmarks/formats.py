@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from amodal import rle
-from amodal.data import coco, formats, json_stream, kins
-from amodal.data.check import check
+from amodal.formats import annotation_files, coco, json_stream, kins
+from amodal.formats.check import check
 
 SEED, REPEATS = 0, 3
 RESULTS = Path(__file__).parent / "results" / "formats.json"
@@ -144,10 +144,10 @@ def pycocotools_masks(path: Path) -> None:
 
 
 TASKS: dict[str, Callable[[Path], object]] = {
-    "amodal read": formats.read,
+    "amodal read": annotation_files.read,
     "amodal check (no images)": check,
-    "amodal convert to d2sa": lambda path: coco.write(formats.read(path), path.with_name("out.json")),
-    "amodal convert to kins": lambda path: kins.write(formats.read(path), path.with_name("out.json")),
+    "amodal convert to d2sa": lambda path: coco.write(annotation_files.read(path), path.with_name("out.json")),
+    "amodal convert to kins": lambda path: kins.write(annotation_files.read(path), path.with_name("out.json")),
     "pycocotools load": pycocotools_load,
     "pycocotools load and annToRLE": pycocotools_masks,
 }

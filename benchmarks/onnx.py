@@ -30,8 +30,8 @@ from amodal.inference.int8 import to_int8
 from amodal.inference.model_files import model_file
 from amodal.inference.onnx import load
 from amodal.inference.predictor import Model, Predictor
-from amodal.inference.result import Result
 from amodal.models import checkpoint
+from amodal.results.result import Result
 from amodal.training import recipes
 from benchmarks.speed.harness import centre, compare
 

@@ -19,12 +19,12 @@ import tyro
 from amodal import rle
 from amodal.annotations import AnnotationSet, Category, Detection
 from amodal.bench.about import about
-from amodal.data import formats
 from amodal.data.dataset import AnnotatedImages, SampleSet
 from amodal.data.sources import open_source
 from amodal.evaluation.evaluator import LoaderSettings, predict
 from amodal.evaluation.score import score
 from amodal.files import read_json, write_json
+from amodal.formats import annotation_files
 from amodal.inference.model_files import PACKAGED, model_file
 from amodal.models import checkpoint
 from amodal.training import recipes
@@ -89,7 +89,7 @@ def open_sets(data: Path) -> dict[str, SampleSet]:
 
 def of_categories(path: Path, categories: Sequence[Category]) -> AnnotationSet:
     """The annotations of these categories, and the images that show one."""
-    everything = formats.read(path)
+    everything = annotation_files.read(path)
     own = {c.id: known for c in everything.categories for known in categories if known.name == c.name}
     kept = [replace(a, category_id=own[a.category_id].id) for a in everything.annotations if a.category_id in own]
     shown = {a.image_id for a in kept}

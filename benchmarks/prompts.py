@@ -22,8 +22,8 @@ from amodal.data.dataset import Sample
 from amodal.data.sources import open_source
 from amodal.files import write_json
 from amodal.inference.predictor import Predictor
-from amodal.inference.result import Result
 from amodal.models.prompting import GROWTH
+from amodal.results.result import Result
 from amodal.training import recipes
 
 OCCLUDED = 0.15

@@ -16,8 +16,8 @@ from PIL import Image
 from skimage import data
 
 import amodal
-from amodal.inference.render import Style
-from amodal.inference.sheet import Tile, contact_sheet
+from amodal.drawing.render import Style
+from amodal.drawing.sheet import Tile, contact_sheet
 
 IMAGES = Path(__file__).parent / "images"
 TARGETS = {"predictions.jpg": ("cat", "cat behind a cup"), "failures.jpg": ("astronaut", "behind a cup")}

@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import distance_transform_edt
 
 from amodal.annotations import Category
-from amodal.inference.colours import colour
-from amodal.inference.render import Style, draw
-from amodal.inference.result import Result
-from amodal.inference.sheet import Tile, contact_sheet
+from amodal.drawing.colours import colour
+from amodal.drawing.render import Style
+from amodal.drawing.sheet import Tile, contact_sheet
+from amodal.results.result import Result
 from amodal.synthesis import shapes
 from amodal.synthesis.composition import Scene, compose, render, scene_rng
 from amodal.synthesis.config import SceneConfig
@@ -80,7 +80,7 @@ def masks() -> Image.Image:
         Tile(painted(scene.image, visible, FRONT), "visible mask: what can be seen"),
         Tile(painted(scene.image, amodal & ~visible, HIDDEN), "invisible mask: the rest"),
         Tile(boxes, "amodal box, visible box"),
-        Tile(draw(scene.image, result_of(scene)[[1]], Style(labels=False, scale=3)), "as amodal predict draws it"),
+        Tile(result_of(scene)[[1]].draw(scene.image, Style(labels=False, scale=3)), "as amodal predict draws it"),
     ]
     return contact_sheet(tiles, columns=3, side=330)
 
@@ -93,7 +93,7 @@ def occlusion_rates() -> Image.Image:
         carrot = place("carrot", 4, Pose(170, angle=12), (x, 126))
         scene = render(background(seed=11), [bottle, carrot], shadow=0.4)
         rate = 1 - scene.visible[1].sum() / scene.amodal[1].sum()
-        picture = draw(scene.image, result_of(scene)[[1]], Style(labels=False, scale=3))
+        picture = result_of(scene)[[1]].draw(scene.image, Style(labels=False, scale=3))
         tiles.append(Tile(picture, f"occlusion rate {rate:.2f}"))
     return contact_sheet(tiles, columns=4, side=300)
 
@@ -108,7 +108,7 @@ def depth_order() -> Image.Image:
     ]
     scene = render(background(seed=3), placements, shadow=0.45)
     size = (3 * SIDE, 3 * SIDE)
-    numbered = draw(scene.image, result_of(scene), Style(labels=False, scale=3))
+    numbered = result_of(scene).draw(scene.image, Style(labels=False, scale=3))
     pen, font = ImageDraw.Draw(numbered), ImageFont.load_default(44)
     for number, visible in enumerate(scene.visible):
         x, y = middle_of(visible)
@@ -130,7 +130,7 @@ def scenes() -> Image.Image:
     config = SceneConfig(size=(SIDE, SIDE), num_objects=(5, 7), scale=(0.35, 0.6))
     composed = [compose(shapes.DrawnCutOuts(), DrawnBackgrounds(), config, scene_rng(1, i)) for i in range(4)]
     above = [Tile(scene.image) for scene in composed]
-    below = [Tile(draw(scene.image, result_of(scene), Style(labels=False, scale=3))) for scene in composed]
+    below = [Tile(result_of(scene).draw(scene.image, Style(labels=False, scale=3))) for scene in composed]
     return contact_sheet([*above, *below], columns=4, side=300)
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
-from amodal.data import coco
+from amodal.formats import coco
 
 CATEGORIES = [Category(1, "disc"), Category(2, "square")]
 

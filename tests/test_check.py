@@ -24,10 +24,10 @@ from annotation_files import (
 
 from amodal.cli import main
 from amodal.commands.data import data_check
-from amodal.data import coco, formats
-from amodal.data.check import NUM_EXAMPLES, CheckUp, check
-from amodal.data.problems import KINDS
 from amodal.errors import UserError
+from amodal.formats import annotation_files, coco
+from amodal.formats.check import NUM_EXAMPLES, CheckUp, check
+from amodal.formats.problems import KINDS
 
 
 def checked(content: Any, folder: Path) -> CheckUp:
@@ -128,7 +128,7 @@ def test_what_is_mended_is_clean(name: str, tmp_path: Path):
     again = check(tmp_path / "mended.json")
     assert again.is_clean
     assert again.repaired == mended
-    assert formats.read(tmp_path / "mended.json") == mended
+    assert annotation_files.read(tmp_path / "mended.json") == mended
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -140,10 +140,10 @@ def test_reading_refuses_mends_or_keeps_as_the_check_up_says(name: str, tmp_path
     outcomes = {kind: KINDS[kind].outcome for kind in counts if not kind.startswith("image_")}
     if "refused" in outcomes.values():
         with pytest.raises(UserError, match="amodal data check"):
-            formats.read(path)
+            annotation_files.read(path)
     else:  # areas, boxes and rates are not even read
         derived = {"area", "box", "occlusion_rate"}
-        assert set(formats.read(path).repairs) == {k for k, v in outcomes.items() if v == "repaired"} - derived
+        assert set(annotation_files.read(path).repairs) == {k for k, v in outcomes.items() if v == "repaired"} - derived
 
 
 def test_every_kind_has_a_case():
@@ -203,7 +203,8 @@ def test_the_command_tells_ci_by_its_status(tmp_path: Path, capsys: pytest.Captu
     assert "visible_outside" in capsys.readouterr().out
     data_check(tmp_path / "fixed.json")
     assert np.array_equal(
-        formats.read(tmp_path / "fixed.json").annotations, formats.read(tmp_path / "good.json").annotations
+        annotation_files.read(tmp_path / "fixed.json").annotations,
+        annotation_files.read(tmp_path / "good.json").annotations,
     )
 
 

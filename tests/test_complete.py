@@ -11,8 +11,8 @@ from small_models import SMALL, small_model
 from amodal import rle
 from amodal.annotations import Category
 from amodal.commands.complete import How, complete
-from amodal.data import formats
 from amodal.errors import UserError
+from amodal.formats import annotation_files
 from amodal.models import checkpoint, prompting
 
 CATEGORIES = [Category(4, "Cup"), Category(5, "pear"), Category(9, "cow")]
@@ -57,7 +57,7 @@ def test_seen_parts_become_whole_objects(model, tmp_path, capsys, monkeypatch):
     source = write_coco(tmp_path)
     how = How(device="cpu", alone=True, least_change=0)
     complete(source, model, out=tmp_path / "amodal.json", how=how)
-    before, after = formats.read(source), formats.read(tmp_path / "amodal.json", tmp_path)
+    before, after = annotation_files.read(source), annotation_files.read(tmp_path / "amodal.json", tmp_path)
     assert [(a.id, a.image_id, a.category_id) for a in after.annotations] == [(7, 1, 10), (8, 1, 11), (9, 1, 10)]
     assert len(after.images) == 2
     for old, new in list(zip(before.annotations, after.annotations, strict=True))[:2]:
@@ -73,7 +73,7 @@ def test_by_default_what_nothing_touches_stays(model, tmp_path, monkeypatch, cap
     monkeypatch.setattr(prompting, "GROWTH", 1.0)
     source = write_coco(tmp_path)
     complete(source, model, out=tmp_path / "amodal.json", how=How(device="cpu"))
-    before, after = formats.read(source), formats.read(tmp_path / "amodal.json", tmp_path)
+    before, after = annotation_files.read(source), annotation_files.read(tmp_path / "amodal.json", tmp_path)
     assert [a.amodal for a in after.annotations] == [a.visible for a in before.annotations]
     assert "0 objects are partly hidden" in capsys.readouterr().out
 
@@ -93,7 +93,7 @@ def test_categories_that_the_model_does_not_know(model, tmp_path):
         complete(mistyped, model, out=tmp_path / "amodal.json", how=How(device="cpu"))
     source = write_coco(tmp_path, ("pear", "anvil"))
     complete(source, model, out=tmp_path / "amodal.json", how=How(any_category=True, device="cpu"))
-    after = formats.read(tmp_path / "amodal.json", tmp_path)
+    after = annotation_files.read(tmp_path / "amodal.json", tmp_path)
     assert [c.name for c in after.categories] == ["pear", "anvil"]
     assert [a.category_id for a in after.annotations] == [10, 11, 10]
 

@@ -14,12 +14,12 @@ from amodal.annotations import Category
 from amodal.commands.complete import How, complete
 from amodal.completion import checkpoint
 from amodal.completion.network import build
-from amodal.data import formats
 from amodal.errors import UserError
+from amodal.formats import annotation_files
 from amodal.inference import model_files
 from amodal.inference.completer import Completer
 from amodal.inference.predictor import Predictor
-from amodal.inference.result import Result
+from amodal.results.result import Result
 
 SIZE = (90, 120)
 IMAGE = np.zeros((*SIZE, 3), dtype=np.uint8)
@@ -79,7 +79,7 @@ def test_results_of_annotated_images_as_annotations(tmp_path: Path):
     content = [{**record, "category_id": 1} for record in records([2])]
     given = write(tmp_path / "results.json", content)
     complete(source, out=tmp_path / "whole.json", to="d2sa", how=How(predictions=given, device="cpu"))
-    after = formats.read(tmp_path / "whole.json", tmp_path / "photographs" / "images")
+    after = annotation_files.read(tmp_path / "whole.json", tmp_path / "photographs" / "images")
     assert [a.image_id for a in after.annotations] == [2, 2, 2]
     assert len(after.images) == 2
     assert after.categories == photographs.CATEGORIES
@@ -89,7 +89,10 @@ def test_results_of_annotated_images_as_annotations(tmp_path: Path):
 def test_annotations_of_any_category_need_no_checkpoint(tmp_path: Path):
     source = photographs.write(tmp_path / "photographs", images=1)
     complete(source, out=tmp_path / "whole.json", how=How(device="cpu"))
-    before, after = formats.read(source), formats.read(tmp_path / "whole.json", tmp_path / "photographs" / "images")
+    before, after = (
+        annotation_files.read(source),
+        annotation_files.read(tmp_path / "whole.json", tmp_path / "photographs" / "images"),
+    )
     assert [(a.id, a.category_id) for a in after.annotations] == [(a.id, a.category_id) for a in before.annotations]
     assert [a.visible for a in after.annotations] == [a.visible for a in before.annotations]
 
@@ -103,7 +106,7 @@ def test_segment_anything_s_masks(tmp_path: Path):
     image = {"image_id": 1, "file_name": "sa_1.png", "height": 90, "width": 120}
     (folder / "sa_1.json").write_text(json.dumps({"image": image, "annotations": masks}))
     complete(folder / "sa_1.json", out=tmp_path / "whole.json", how=How(device="cpu"))
-    after = formats.read(tmp_path / "whole.json", folder)
+    after = annotation_files.read(tmp_path / "whole.json", folder)
     assert [category.name for category in after.categories] == ["object"]
     np.testing.assert_array_equal(rle.decode([a.visible for a in after.annotations], SIZE), MASKS)
 

@@ -10,21 +10,21 @@ import pytest
 from annotation_files import CUP_SEEN, cocoa, d2sa, image_entry, labelme, save, save_image, text_rle
 
 from amodal.commands.convert import Format, How, convert
-from amodal.data import formats
 from amodal.errors import UserError
+from amodal.formats import annotation_files
 
 
 def test_every_format_that_can_be_written_can_be_asked_for():
-    assert set(get_args(Format)) == set(formats.WRITERS)
-    assert set(formats.FOLDERS) < set(formats.WRITERS)
+    assert set(get_args(Format)) == set(annotation_files.WRITERS)
+    assert set(annotation_files.FOLDERS) < set(annotation_files.WRITERS)
 
 
-@pytest.mark.parametrize("name", list(formats.WRITERS))
+@pytest.mark.parametrize("name", list(annotation_files.WRITERS))
 def test_each_format_is_written_and_read_again(name: str, tmp_path: Path):
     save_image(tmp_path / "images" / "a.png")
     out = tmp_path / "images" / "out" if name == "labelme" else tmp_path / "out"
     convert(save(d2sa(), tmp_path / "in.json"), out, to=name)  # type: ignore[arg-type]
-    result = formats.read(out)
+    result = annotation_files.read(out)
     assert len(result.annotations) == 2
     folder = result.image_folder
     assert folder is not None
@@ -43,7 +43,7 @@ def test_cocoa_takes_the_categories_of_an_instance_file(tmp_path: Path, capsys: 
     kinds = [{"id": 47, "name": "cup"}]
     instances = save({"images": [image_entry()], "categories": kinds, "annotations": [annotation]}, tmp_path / "i.json")
     convert(save(cocoa(), tmp_path / "in.json"), tmp_path / "out.json", to="d2sa", how=How(instances=instances))
-    result = formats.read(tmp_path / "out.json")
+    result = annotation_files.read(tmp_path / "out.json")
     assert [(a.id, a.category_id) for a in result.annotations] == [(2, 47)]
     assert "1 of 3 regions" in capsys.readouterr().out
 
@@ -74,6 +74,6 @@ def test_reading_needs_no_torch(tmp_path: Path):
 def test_masks_of_no_object_survive(tmp_path: Path):
     content = d2sa() | {"annotations": []}
     convert(save(content, tmp_path / "in.json"), tmp_path / "out.json", to="kins")
-    result = formats.read(tmp_path / "out.json")
+    result = annotation_files.read(tmp_path / "out.json")
     assert (len(result.images), result.annotations) == (1, [])
     assert np.array_equal(sorted(result.label_of), [2, 5])

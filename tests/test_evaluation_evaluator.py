@@ -17,11 +17,11 @@ from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.boxed_masks import BoxedMasks
 from amodal.commands.evaluate import Running, Written
 from amodal.commands.evaluate import evaluate as evaluate_command
-from amodal.data import coco
 from amodal.data.dataset import Sample
 from amodal.errors import UserError
 from amodal.evaluation.evaluator import LoaderSettings, as_detections, evaluate, predict
 from amodal.evaluation.report import Report
+from amodal.formats import coco
 from amodal.instances import Prediction, Target
 from amodal.models.checkpoint import Checkpoint, save
 

@@ -15,15 +15,16 @@ from amodal.annotations import AnnotationSet, Detection
 from amodal.cli import main
 from amodal.commands.compare import compare
 from amodal.commands.evaluate import Running, Scored, Written, evaluate
-from amodal.data import coco
 from amodal.errors import UserError
-from amodal.evaluation import gallery, html, results
+from amodal.evaluation import gallery, html
 from amodal.evaluation.analysis import analyse
 from amodal.evaluation.calibration import Bins
 from amodal.evaluation.occlusion import stated_visible_ratios
 from amodal.evaluation.pairs import assign
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
+from amodal.formats import coco
+from amodal.results import result_files
 
 DETECTIONS = [
     Detection(1, 3, 0.9, (0.0, 0.0, 4.0, 2.0), LEFT, LEFT_SEEN, depth_order=1),
@@ -34,12 +35,12 @@ DETECTIONS = [
 
 def test_results_survive_a_file(tmp_path: Path) -> None:
     for detections in (DETECTIONS, []):
-        results.write(detections, tmp_path / "results.json")
-        assert results.read(tmp_path / "results.json", TRUTH) == detections
+        result_files.write(detections, tmp_path / "results.json")
+        assert result_files.read(tmp_path / "results.json", TRUTH) == detections
 
 
 def test_results_are_cocos(tmp_path: Path) -> None:
-    results.write(DETECTIONS[:1], tmp_path / "results.json")
+    result_files.write(DETECTIONS[:1], tmp_path / "results.json")
     [record] = json.loads((tmp_path / "results.json").read_text())
     assert record["bbox"] == [0, 0, 4, 2]
     assert record["segmentation"] == {"size": [2, 6], "counts": LEFT["counts"].decode()}
@@ -49,7 +50,7 @@ def test_ordinary_instance_segmentation_is_read_as_visible(tmp_path: Path) -> No
     polygon = [[0.0, 0, 2, 0, 2, 2, 0, 2]]
     record = {"image_id": 1, "category_id": 3, "score": 1, "segmentation": polygon}
     (tmp_path / "results.json").write_text(json.dumps([record]))
-    [detection] = results.read(tmp_path / "results.json", TRUTH, segmentation="visible")
+    [detection] = result_files.read(tmp_path / "results.json", TRUTH, segmentation="visible")
     assert detection.amodal is None and detection.visible
     report = score(TRUTH, [detection])
     assert report.amodal is None and report.box is None and report.visible and report.visible.by_category["carrot"]
@@ -80,7 +81,7 @@ def test_bad_results_are_named(tmp_path: Path, content: Any, message: str) -> No
     path = tmp_path / "results.json"
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=message) as error:
-        results.read(path, TRUTH)
+        result_files.read(path, TRUTH)
     assert str(error.value).startswith(str(path)) and error.value.remedy
 
 
@@ -111,8 +112,8 @@ def data(tmp_path: Path) -> Path:
     (tmp_path / "images").mkdir()
     Image.fromarray(np.full((2, 6, 3), 200, np.uint8)).save(tmp_path / "images" / "1.jpg")
     coco.write(TRUTH, tmp_path / "annotations.json")
-    results.write(DETECTIONS, tmp_path / "good.json")
-    results.write(DETECTIONS[1:], tmp_path / "worse.json")
+    result_files.write(DETECTIONS, tmp_path / "good.json")
+    result_files.write(DETECTIONS[1:], tmp_path / "worse.json")
     return tmp_path
 
 
@@ -120,7 +121,7 @@ def test_evaluate_and_compare_from_files(data: Path, capsys: pytest.CaptureFixtu
     for name in ("good", "worse"):
         written = Written(out=data / f"{name}-report.json", html=data / f"{name}.html", detections=data / "again.json")
         evaluate((data / "annotations.json",), Scored(predictions=data / f"{name}.json"), Running(), written)
-    assert results.read(data / "again.json", TRUTH) == DETECTIONS[1:]
+    assert result_files.read(data / "again.json", TRUTH) == DETECTIONS[1:]
     report = Report.from_json(json.loads((data / "good-report.json").read_text()))
     assert report.amodal and report.amodal.by_category == pytest.approx({"carrot": 1.0, "mug": 1.0})
     assert "amodal masks" in capsys.readouterr().out
@@ -178,15 +179,15 @@ def test_the_page_shows_the_calibration_of_a_models_hidden_pixels(data: Path) ->
     assert "measured of a checkpoint only" not in page
 
 
-def piled(detections: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> results.Detections:
+def piled(detections: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> result_files.Detections:
     """Read in the smallest pieces that there are."""
-    monkeypatch.setattr(results, "CHARACTERS_AT_ONCE", 40)
+    monkeypatch.setattr(result_files, "CHARACTERS_AT_ONCE", 40)
     (tmp_path / "results.json").write_text(json.dumps(detections, indent=1))
-    return results.read(tmp_path / "results.json", TRUTH)
+    return result_files.read(tmp_path / "results.json", TRUTH)
 
 
 def test_results_are_read_in_pieces_cut_between_detections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    records = [results.to_json(d) for d in DETECTIONS for _ in range(5)]
+    records = [result_files.to_json(d) for d in DETECTIONS for _ in range(5)]
     whole = piled(records, tmp_path, monkeypatch)
     assert whole == [d for d in DETECTIONS for _ in range(5)]
     assert whole[1:7:2] == list(whole)[1:7:2]

@@ -29,12 +29,12 @@ from annotation_files import (
 
 from amodal import rle
 from amodal.annotations import AnnotationSet, Category, ImageRecord
-from amodal.data import coco, formats
 from amodal.errors import UserError
+from amodal.formats import annotation_files, coco
 
 
 def read(content: Any, folder: Path) -> AnnotationSet:
-    return formats.read(save(content, folder / "file.json"))
+    return annotation_files.read(save(content, folder / "file.json"))
 
 
 def masks(annotation_set: AnnotationSet, place: int) -> np.ndarray:
@@ -96,12 +96,12 @@ def test_plain_coco_is_fully_visible(tmp_path: Path):
         del record["inmodal_seg"], record["inmodal_bbox"]
     result = read(content, tmp_path)
     np.testing.assert_array_equal(masks(result, 0), [CUP, CUP])
-    assert formats.contents(tmp_path / "file.json").format == "coco"
+    assert annotation_files.contents(tmp_path / "file.json").format == "coco"
 
 
 def test_formats_are_recognised_by_their_keys(tmp_path: Path):
     for name, content in [("d2sa", d2sa()), ("kins", kins()), ("kins2020", kins2020()), ("aistron", aistron())]:
-        assert formats.contents(save(content, tmp_path / f"{name}.json")).format == name
+        assert annotation_files.contents(save(content, tmp_path / f"{name}.json")).format == name
 
 
 def test_encodings_may_differ_from_record_to_record(tmp_path: Path):
@@ -223,22 +223,22 @@ def test_the_image_folder_is_found_where_the_archives_put_it(file: str, folder: 
     if "KINS" in file:  # KITTI numbers both parts' images alike
         save_image(tmp_path / "KINS/training/image_2/a.png")
         save_image(tmp_path / "KINS/testing/image_2/a.png")
-    found = formats.read(save(d2sa(), tmp_path / file)).image_folder
+    found = annotation_files.read(save(d2sa(), tmp_path / file)).image_folder
     assert found == (None if folder is None else tmp_path / folder)
 
 
 def test_an_image_folder_that_is_given_is_taken_or_must_exist(tmp_path: Path):
     path = save(d2sa(), tmp_path / "x.json")
     (tmp_path / "elsewhere").mkdir()
-    assert formats.read(path, tmp_path / "elsewhere").image_folder == tmp_path / "elsewhere"
+    assert annotation_files.read(path, tmp_path / "elsewhere").image_folder == tmp_path / "elsewhere"
     with pytest.raises(UserError, match="no such image folder"):
-        formats.read(path, tmp_path / "nowhere")
+        annotation_files.read(path, tmp_path / "nowhere")
 
 
 def test_what_is_written_is_d2sas_format_and_reads_back_the_same(tmp_path: Path):
     first = read(d2sa(), tmp_path)
     coco.write(first, tmp_path / "out.json")
-    assert formats.read(tmp_path / "out.json") == first
+    assert annotation_files.read(tmp_path / "out.json") == first
     written = json.loads((tmp_path / "out.json").read_text())
     cup, jug = written["annotations"]
     assert cup == d2sa()["annotations"][0] | {"iscrowd": 0}

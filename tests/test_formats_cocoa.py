@@ -24,9 +24,9 @@ from annotation_files import (
 
 from amodal import rle
 from amodal.annotations import AnnotationSet, Category, ImageRecord
-from amodal.data import cocoa_cls, formats
-from amodal.data.check import check
 from amodal.errors import UserError
+from amodal.formats import annotation_files, cocoa_cls
+from amodal.formats.check import check
 from amodal.pictures import read_image
 
 SAMPLE = Path(__file__).parents[1].parent / "shared" / "data" / "cocoa_sample"
@@ -34,7 +34,7 @@ needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason="the COCOA sample 
 
 
 def read(content: Any, folder: Path) -> AnnotationSet:
-    return formats.read(save(content, folder / "file.json"))
+    return annotation_files.read(save(content, folder / "file.json"))
 
 
 def test_regions_are_objects_named_in_free_text(tmp_path: Path):
@@ -74,14 +74,14 @@ def test_damaged_regions_are_named(regions: Any, tmp_path: Path):
 
 def test_a_single_record_has_its_image_beside_it(tmp_path: Path):
     save_image(tmp_path / "one.jpg")
-    result = formats.read(save(cocoa()["annotations"][0], tmp_path / "one.json"))
+    result = annotation_files.read(save(cocoa()["annotations"][0], tmp_path / "one.json"))
     assert result.images == [ImageRecord(10, "one.jpg", 6, 8)]
     assert result.image_folder == tmp_path
 
 
 @needs_sample
 def test_the_real_records():
-    result = formats.read(SAMPLE)
+    result = annotation_files.read(SAMPLE)
     assert [(image.id, image.file_name) for image in result.images] == [
         (188819, "1.jpg"),
         (343254, "2.jpg"),
@@ -106,7 +106,7 @@ def test_the_real_records_have_nothing_to_mend():
 
 @needs_sample
 def test_the_real_records_one_by_one():
-    assert [len(formats.read(SAMPLE / f"{number}.json").annotations) for number in (1, 2, 3)] == [2, 11, 19]
+    assert [len(annotation_files.read(SAMPLE / f"{number}.json").annotations) for number in (1, 2, 3)] == [2, 11, 19]
 
 
 def instances(*objects: tuple[int, np.ndarray, int]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def instances(*objects: tuple[int, np.ndarray, int]) -> dict[str, Any]:
 
 def matched(folder: Path, *objects: tuple[int, np.ndarray, int], min_iou: float = 0.5) -> list[tuple[int, int]]:
     """(annotation id, category id) of the regions that match the objects."""
-    coco_objects = formats.read(save(instances(*objects), folder / "instances.json"))
+    coco_objects = annotation_files.read(save(instances(*objects), folder / "instances.json"))
     result = cocoa_cls.match(read(cocoa(), folder), coco_objects, min_iou)
     assert result.categories == [Category(47, "cup"), Category(44, "bottle")]
     return [(a.id, a.category_id) for a in result.annotations]
@@ -149,5 +149,7 @@ def test_one_object_names_one_region_and_the_least_iou_holds(tmp_path: Path):
 
 
 def test_an_image_that_coco_does_not_list_keeps_nothing(tmp_path: Path):
-    other = formats.read(save({**kins(), "images": [image_entry(99)], "annotations": []}, tmp_path / "other.json"))
+    other = annotation_files.read(
+        save({**kins(), "images": [image_entry(99)], "annotations": []}, tmp_path / "other.json")
+    )
     assert cocoa_cls.match(read(cocoa(), tmp_path), other).annotations == []

@@ -12,9 +12,9 @@ from annotation_files import CUP, CUP_SEEN, JUG, SIZE, d2sa, pixels, save
 
 from amodal import rle
 from amodal.annotations import AnnotationSet
-from amodal.data import cvat, formats
-from amodal.data.check import check
 from amodal.errors import UserError
+from amodal.formats import annotation_files, cvat
+from amodal.formats.check import check
 
 JUG_POINTS, CUP_POINTS = "3,0;6,0;6,5;3,5", "1,1;5.0,1;5,4;1,4"
 CUP_BEHIND = f'<polygon label="cup" occluded="0" source="manual" points="{CUP_POINTS}" z_order="0"/>'
@@ -31,7 +31,7 @@ def file(*shapes: str, meta: str = LABELS, image: str = 'id="0" name="a.png" wid
 
 def read(folder: Path, text: str) -> AnnotationSet:
     (folder / "annotations.xml").write_text(text, encoding="utf-8")
-    return formats.read(folder / "annotations.xml")
+    return annotation_files.read(folder / "annotations.xml")
 
 
 def masks(result: AnnotationSet, place: int = 0) -> np.ndarray:
@@ -49,7 +49,7 @@ def test_layers_tell_what_is_seen_and_the_order_in_depth(tmp_path: Path):
     ]
     np.testing.assert_array_equal(masks(result, 0), [CUP, CUP_SEEN])
     np.testing.assert_array_equal(masks(result, 1), [JUG, JUG])
-    assert formats.contents(tmp_path).format == "cvat"  # the folder is the data set too
+    assert annotation_files.contents(tmp_path).format == "cvat"  # the folder is the data set too
 
 
 def test_three_layers_hide_one_another(tmp_path: Path):
@@ -102,7 +102,7 @@ def test_attributes_and_the_images_own_fields_are_kept(tmp_path: Path):
     assert result.annotations[0].extra == {"attributes": {"colour": "red"}}
     assert result.images[0].extra == {"subset": "Train"}
     cvat.write(result, tmp_path / "out.xml")
-    assert formats.read(tmp_path / "out.xml").annotations[0].extra == {"attributes": {"colour": "red"}}
+    assert annotation_files.read(tmp_path / "out.xml").annotations[0].extra == {"attributes": {"colour": "red"}}
 
 
 def test_what_encloses_no_area_is_left_out_and_counted(tmp_path: Path):
@@ -115,7 +115,7 @@ def test_what_encloses_no_area_is_left_out_and_counted(tmp_path: Path):
 
 def test_what_is_written_can_be_corrected_and_read_again(tmp_path: Path):
     """Layers carry what is seen: it need not be drawn, and follows a correction of what is in front."""
-    given = formats.read(save(d2sa(), tmp_path / "in.json"))
+    given = annotation_files.read(save(d2sa(), tmp_path / "in.json"))
     cvat.write(given, tmp_path / "out.xml")
     root = ElementTree.parse(tmp_path / "out.xml").getroot()
     assert [m.get("label") for m in root.iter("mask")] == ["cup", "jug"]  # each once, the jug above
@@ -123,17 +123,17 @@ def test_what_is_written_can_be_corrected_and_read_again(tmp_path: Path):
     jug = root.findall("image/mask")[1]
     jug.attrib |= {"left": "4", "width": "2", "height": "5", "top": "0", "rle": "0, 10"}  # a column less
     ElementTree.ElementTree(root).write(tmp_path / "corrected.xml")
-    result = formats.read(tmp_path / "corrected.xml")
+    result = annotation_files.read(tmp_path / "corrected.xml")
     np.testing.assert_array_equal(masks(result, 0), [CUP, pixels("", ".###", ".###", ".###")])
 
 
 def test_what_nothing_drawn_hides_is_drawn_twice(tmp_path: Path):
     content: dict[str, Any] = d2sa()
     content["annotations"] = content["annotations"][:1]
-    cvat.write(formats.read(save(content, tmp_path / "in.json")), tmp_path / "out.xml")
+    cvat.write(annotation_files.read(save(content, tmp_path / "in.json")), tmp_path / "out.xml")
     drawn = list(ElementTree.parse(tmp_path / "out.xml").getroot().iter("mask"))
     assert [m.get("group_id") for m in drawn] == ["1", "1"]
-    np.testing.assert_array_equal(masks(formats.read(tmp_path / "out.xml")), [CUP, CUP_SEEN])
+    np.testing.assert_array_equal(masks(annotation_files.read(tmp_path / "out.xml")), [CUP, CUP_SEEN])
 
 
 @pytest.mark.parametrize(
@@ -169,8 +169,8 @@ def test_damage_is_one_line(text: str, message: str, tmp_path: Path):
 def test_names_that_xml_cannot_hold_do_not_break_the_file(tmp_path: Path):
     content = d2sa()
     content["categories"] = [{"id": 2, "name": 'c\u0001up<&"'}, {"id": 5, "name": "Schüssel"}]
-    cvat.write(formats.read(save(content, tmp_path / "in.json")), tmp_path / "out.xml")
-    assert [c.name for c in formats.read(tmp_path / "out.xml").categories] == ['c?up<&"', "Schüssel"]
+    cvat.write(annotation_files.read(save(content, tmp_path / "in.json")), tmp_path / "out.xml")
+    assert [c.name for c in annotation_files.read(tmp_path / "out.xml").categories] == ['c?up<&"', "Schüssel"]
 
 
 def test_files_with_a_wrong_character_are_read_or_give_one_line(tmp_path: Path):
@@ -182,7 +182,7 @@ def test_files_with_a_wrong_character_are_read_or_give_one_line(tmp_path: Path):
         path = tmp_path / "annotations.xml"
         path.write_text(text[:at] + rng.choice(["", "<", "9" * 5000, "-", '"', "é", "x", "\x00"]) + text[at + 1 :])
         try:
-            formats.read(path)
+            annotation_files.read(path)
             outcomes.add("read")
         except UserError as error:
             outcomes.add("refused")

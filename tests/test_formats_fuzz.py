@@ -13,9 +13,9 @@ from benchmarks.fuzz.mutators import damage, places
 
 from amodal import rle
 from amodal.annotations import AnnotationSet
-from amodal.data import check, formats
-from amodal.data.label_studio_brush import encode
 from amodal.errors import UserError
+from amodal.formats import annotation_files, check
+from amodal.formats.label_studio_brush import encode
 
 FILES = 2000
 SINGLE = {"id": 1, "image_id": 10, "url": "http://x/a.png", "regions": cocoa()["annotations"][0]["regions"]}
@@ -59,7 +59,7 @@ def test_damaged_files_are_read_or_give_one_line(tmp_path: Path, part: int):
     for seed in range(part, FILES, 4):
         text = damaged_text(random.Random(seed))
         path.write_text(text, encoding="utf-8", errors="surrogatepass")
-        for act in (lambda: formats.read(path), lambda: check.check(path).repaired):
+        for act in (lambda: annotation_files.read(path), lambda: check.check(path).repaired):
             try:
                 assert_sound(act())
                 outcomes["read"] += 1

@@ -13,9 +13,9 @@ from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.commands.convert import convert
 from amodal.commands.data import data_check
-from amodal.data import formats
-from amodal.data.losses import FIELDS, losses
 from amodal.data.merging import merge
+from amodal.formats import annotation_files
+from amodal.formats.losses import FIELDS, losses
 
 COCO_LIKE = ("d2sa", "coco-amodal", "coco-visible", "kins")
 DOCUMENT = {"info": {"year": 2026}, "licenses": [{"id": 1, "name": "CC0"}], "dataset": "shelf"}
@@ -73,8 +73,8 @@ def test_cocoa_keeps_fields_of_regions_images_and_the_file(tmp_path: Path):
 
 
 def test_files_read_together_keep_the_fields_of_both(tmp_path: Path):
-    first = formats.read(save(rich(d2sa()), tmp_path / "a.json"))
-    second = formats.read(save(d2sa() | {"contributor": "x"}, tmp_path / "b.json"))
+    first = annotation_files.read(save(rich(d2sa()), tmp_path / "a.json"))
+    second = annotation_files.read(save(d2sa() | {"contributor": "x"}, tmp_path / "b.json"))
     both = merge(first, second)
     assert both.document == DOCUMENT | {"contributor": "x"}
     assert both.annotations[0].extra and both.annotations[0].extra.items() >= ANNOTATION.items()
@@ -84,7 +84,7 @@ def test_nothing_extra_takes_no_memory(tmp_path: Path):
     content = d2sa()
     for key in ("amodal_region", "amodal_base"):
         del content["annotations"][0][key]
-    found = formats.read(save(content, tmp_path / "in.json"))
+    found = annotation_files.read(save(content, tmp_path / "in.json"))
     assert [a.extra for a in found.annotations] == [None, None]
     assert found.images[0].extra is None
 
@@ -122,16 +122,16 @@ def test_each_loss_is_counted_once():
     assert "'track_id' of the annotation" not in losses(everything(), {"track_id"})
 
 
-@pytest.mark.parametrize("to", list(formats.WRITERS))
+@pytest.mark.parametrize("to", list(annotation_files.WRITERS))
 def test_what_is_declared_as_held_comes_back(to: str, tmp_path: Path):
     """Written and read again, a set has lost just what was said to be lost: nothing more, and nothing less."""
     save_image(tmp_path / "photos" / "a.png")
     given = everything()
     object.__setattr__(given, "image_folder", tmp_path / "photos")
-    out = tmp_path / ("out" if to in formats.FOLDERS else "out.json")
-    formats.WRITERS[to](given, out)
-    back = formats.read(out)
-    holds = formats.WRITERS[to].holds
+    out = tmp_path / ("out" if to in annotation_files.FOLDERS else "out.json")
+    annotation_files.WRITERS[to](given, out)
+    back = annotation_files.read(out)
+    holds = annotation_files.WRITERS[to].holds
     # Of what comes back, all is of a kind that the format says to hold: YOLO cannot give back a crowd that it left out.
     assert {name for name, (_, count) in FIELDS.items() if count(back)} <= holds | {"ids", "amodal", "visible"}
     kept = {"depth_order", "stuff", "supercategories"} & holds
@@ -163,13 +163,13 @@ def test_a_conversion_says_once_what_it_drops(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize(("mask", "cup", "count"), [("amodal", CUP, 3), ("visible", CUP_SEEN, 2)])
 def test_plain_coco_has_one_mask_an_object(mask: str, cup: np.ndarray, count: int, tmp_path: Path):
-    formats.WRITERS[f"coco-{mask}"](everything(), tmp_path / "x.json")
+    annotation_files.WRITERS[f"coco-{mask}"](everything(), tmp_path / "x.json")
     written = json.loads((tmp_path / "x.json").read_text())
     first, *_, crowd = written["annotations"]
     assert len(written["annotations"]) == count
     assert isinstance(first["segmentation"], list)
     assert isinstance(crowd["segmentation"], dict)
     assert not {"visible_mask", "occlude_rate"} & set(first)
-    back = formats.read(tmp_path / "x.json").annotations[0]
+    back = annotation_files.read(tmp_path / "x.json").annotations[0]
     assert np.array_equal(rle.decode([back.amodal, back.visible], (6, 8)), [cup, cup])
     assert (first["area"], first["bbox"]) == (int(cup.sum()), rle.boxes([back.amodal])[0].tolist())

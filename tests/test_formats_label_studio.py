@@ -16,9 +16,9 @@ from hypothesis.extra.numpy import arrays
 
 from amodal import rle
 from amodal.annotations import AnnotationSet
-from amodal.data import formats
-from amodal.data.label_studio_brush import decode, encode
 from amodal.errors import UserError
+from amodal.formats import annotation_files
+from amodal.formats.label_studio_brush import decode, encode
 
 CORNERS = {"cup_amodal": square(1, 1, 5, 4), "cup_visible": square(1, 1, 3, 4), "jug": square(3, 0, 6, 5)}
 ABOUT = {
@@ -46,7 +46,7 @@ def task(*regions: Any, image: str = "/data/upload/1/1a2b3c4d-a.png", **more: An
 
 
 def read(folder: Path, *tasks: Any) -> AnnotationSet:
-    return formats.read(save(list(tasks), folder / "export.json"))
+    return annotation_files.read(save(list(tasks), folder / "export.json"))
 
 
 def masks(result: AnnotationSet, place: int = 0) -> np.ndarray:
@@ -60,7 +60,7 @@ def test_polygons_in_percent_are_paired_by_their_endings(tmp_path: Path):
     assert [c.name for c in result.categories] == ["cup", "jug"]
     np.testing.assert_array_equal(masks(result, 0), [CUP, CUP_SEEN])
     np.testing.assert_array_equal(masks(result, 1), [JUG, JUG])
-    assert formats.contents(tmp_path / "export.json").format == "label-studio"
+    assert annotation_files.contents(tmp_path / "export.json").format == "label-studio"
 
 
 def test_a_relation_pairs_what_the_place_would_not(tmp_path: Path):
@@ -156,7 +156,7 @@ def test_cancelled_and_second_annotations_and_predictions(tmp_path: Path):
 
 def test_what_is_written_is_corrected_and_read_again(tmp_path: Path):
     given = read(tmp_path, task(polygon("cup_amodal"), polygon("cup_visible"), polygon("jug")))
-    formats.WRITERS["label-studio"](given, tmp_path / "out.json")
+    annotation_files.WRITERS["label-studio"](given, tmp_path / "out.json")
     tasks = json.loads((tmp_path / "out.json").read_text())
     regions = tasks[0]["annotations"][0]["result"]
     assert [r.get("type") for r in regions] == ["brushlabels", "brushlabels", "relation", "brushlabels"]

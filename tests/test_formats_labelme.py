@@ -27,12 +27,12 @@ from PIL import Image
 
 from amodal import rle
 from amodal.annotations import AnnotationSet
-from amodal.data import formats
 from amodal.errors import UserError
+from amodal.formats import annotation_files
 
 
 def read(folder: Path, *shapes: dict[str, Any]) -> AnnotationSet:
-    return formats.read(save(labelme(*shapes), folder / "a.json"))
+    return annotation_files.read(save(labelme(*shapes), folder / "a.json"))
 
 
 def objects(result: AnnotationSet) -> dict[str, list[tuple[list[list[bool]], list[list[bool]]]]]:
@@ -148,7 +148,7 @@ def test_a_folder_is_one_data_set(tmp_path: Path):
     for name in ("b", "a"):
         save_image(tmp_path / "photos" / f"{name}.png")
         save(labelme(image=f"..\\photos\\{name}.png"), tmp_path / "labels" / f"{name}.json")
-    result = formats.read(tmp_path / "labels")
+    result = annotation_files.read(tmp_path / "labels")
     assert [(image.id, image.file_name) for image in result.images] == [(1, "a.png"), (2, "b.png")]
     assert result.image_folder == tmp_path / "photos"
     assert [a.image_id for a in result.annotations] == [1, 1, 2, 2]
@@ -159,7 +159,7 @@ def test_the_pictures_that_labelme_embeds_are_not_kept_in_memory(tmp_path: Path)
     for number in range(20):
         save(labelme() | {"imageData": "A" * 1_000_000}, tmp_path / f"{number}.json")
     tracemalloc.start()
-    assert len(formats.read(tmp_path).images) == 20
+    assert len(annotation_files.read(tmp_path).images) == 20
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 6_000_000
@@ -168,7 +168,7 @@ def test_the_pictures_that_labelme_embeds_are_not_kept_in_memory(tmp_path: Path)
 def test_a_folder_of_something_else_is_refused(tmp_path: Path):
     save({"images": []}, tmp_path / "x.json")
     with pytest.raises(UserError, match="no folder of annotations"):
-        formats.read(tmp_path)
+        annotation_files.read(tmp_path)
 
 
 def yolo_folder(folder: Path, names: str) -> Path:
@@ -184,7 +184,7 @@ def yolo_folder(folder: Path, names: str) -> Path:
     "names", ["names: [jug, 'cup']", "nc: 2\nnames:\n  - jug\n  - cup\n", 'names:\n  0: jug\n  1: "cup"\ntrain: images']
 )
 def test_yolo_labels_are_amodal_and_fully_visible(names: str, tmp_path: Path):
-    result = formats.read(yolo_folder(tmp_path, names))
+    result = annotation_files.read(yolo_folder(tmp_path, names))
     assert objects(result) == {"cup": [both(CUP, CUP)]}
     assert [category.name for category in result.categories] == ["jug", "cup"]
 
@@ -193,7 +193,7 @@ def test_yolo_labels_that_cannot_be_used_are_named(tmp_path: Path):
     folder = yolo_folder(tmp_path, "names: [jug, cup]")
     (folder / "labels" / "a.txt").write_text("0 0.1 0.1 x\n")
     with pytest.raises(UserError, match=r"a\.txt line 1: not numbers"):
-        formats.read(folder)
+        annotation_files.read(folder)
     (folder / "data.yaml").write_text("train: images")
     with pytest.raises(UserError, match=r"data\.yaml: no 'names'"):
-        formats.read(folder)
+        annotation_files.read(folder)

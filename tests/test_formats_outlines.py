@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from amodal import rle
-from amodal.data import outlines
+from amodal.formats import outlines
 
 MASKS = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14).flatmap(lambda shape: arrays(bool, shape))
 RING = pixels("#####", "#...#", "#.#.#", "#...#", "#####")

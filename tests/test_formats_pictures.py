@@ -11,8 +11,8 @@ from PIL import Image
 
 from amodal import rle
 from amodal.annotations import AnnotationSet
-from amodal.data import formats
 from amodal.errors import UserError
+from amodal.formats import annotation_files
 
 CUP_ID, JUG_ID = 3226956, 70  # the first needs all three channels
 
@@ -44,7 +44,7 @@ def panoptic(folder: Path, place: str = "pan", **segment: Any) -> Path:
 
 @pytest.mark.parametrize("place", ["pan", "."])
 def test_things_of_a_panoptic_picture_are_objects(place: str, tmp_path: Path):
-    result = formats.read(panoptic(tmp_path, place))
+    result = annotation_files.read(panoptic(tmp_path, place))
     assert masks(result) == [("cup", CUP_SEEN.tolist()), ("jug", JUG.tolist())]
     assert [c.name for c in result.categories] == ["cup", "jug"]
     assert result.repairs == {"stuff_left_out": 1}
@@ -56,10 +56,10 @@ def test_a_panoptic_file_without_its_pictures_says_where_they_belong(tmp_path: P
     path = panoptic(tmp_path)
     (tmp_path / "pan" / "a.png").unlink()
     with pytest.raises(UserError, match=r"its picture of segments a\.png was not found"):
-        formats.read(path)
+        annotation_files.read(path)
     (tmp_path / "pan" / "a.png").write_text("no picture")
     with pytest.raises(UserError, match=r"image 10: a\.png: cannot be read"):
-        formats.read(path)
+        annotation_files.read(path)
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_a_panoptic_file_without_its_pictures_says_where_they_belong(tmp_path: P
 )
 def test_damaged_segments_are_named(segment: dict[str, Any], message: str, tmp_path: Path):
     with pytest.raises(UserError, match=f"image 10 segment.*{message}"):
-        formats.read(panoptic(tmp_path, **segment))
+        annotation_files.read(panoptic(tmp_path, **segment))
 
 
 def test_a_segment_that_is_not_in_the_picture_is_dropped_and_counted(tmp_path: Path):
-    result = formats.read(panoptic(tmp_path, id=77))
+    result = annotation_files.read(panoptic(tmp_path, id=77))
     assert (len(result.annotations), result.repairs) == (1, {"amodal_empty": 1, "stuff_left_out": 1})
 
 
@@ -83,7 +83,7 @@ def sa1b(name: str = "a.png", image_id: int = 10) -> dict[str, Any]:
 
 
 def test_segment_anythings_masks_are_objects(tmp_path: Path):
-    result = formats.read(save(sa1b(), tmp_path / "sa_10.json"))
+    result = annotation_files.read(save(sa1b(), tmp_path / "sa_10.json"))
     assert masks(result) == [("object", CUP.tolist()), ("object", JUG.tolist())]
     assert [(i.id, i.file_name, i.extra) for i in result.images] == [(10, "a.png", None)]
     assert result.annotations[0].extra == {"predicted_iou": 0.9}
@@ -93,12 +93,12 @@ def test_a_folder_of_segment_anythings_files_is_one_data_set(tmp_path: Path):
     for number in (1, 2):
         save_image(tmp_path / f"{number}.jpg")
         save(sa1b(f"{number}.jpg", number), tmp_path / f"{number}.json")
-    result = formats.read(tmp_path)
+    result = annotation_files.read(tmp_path)
     assert [(a.id, a.image_id) for a in result.annotations] == [(7, 1), (8, 1), (9, 2), (10, 2)]
     assert (result.image_folder, result.repairs) == (tmp_path, {"duplicate_id": 2})
     save({"image": {"image_id": 3}, "annotations": [1]}, tmp_path / "3.json")
     with pytest.raises(UserError, match="no 'file_name'"):
-        formats.read(tmp_path)
+        annotation_files.read(tmp_path)
 
 
 PALETTE = [128 * bit for number in range(8) for bit in (number & 1, number >> 1 & 1, number >> 2 & 1)]
@@ -133,7 +133,7 @@ def thing(name: str, *corners: int) -> str:
 
 @pytest.mark.parametrize("colours", [False, True])
 def test_vocs_pictures_of_objects_and_classes(colours: bool, tmp_path: Path):
-    result = formats.read(voc(tmp_path / "voc", colours=colours))
+    result = annotation_files.read(voc(tmp_path / "voc", colours=colours))
     assert masks(result) == [("car", JUG.tolist()), ("bottle", CUP_SEEN.tolist())]
     assert len(result.categories) == 20
     assert [(i.id, i.file_name, i.height, i.width) for i in result.images] == [(1, "a.jpg", 6, 8)]
@@ -142,30 +142,30 @@ def test_vocs_pictures_of_objects_and_classes(colours: bool, tmp_path: Path):
 
 def test_vocs_xml_names_objects_by_their_boxes(tmp_path: Path):
     xml = f"<annotation>{thing('cup', 2, 2, 3, 4)}{thing('jug', 4, 1, 6, 5)}</annotation>"
-    result = formats.read(voc(tmp_path / "voc", xml=xml))
+    result = annotation_files.read(voc(tmp_path / "voc", xml=xml))
     assert masks(result) == [("jug", JUG.tolist()), ("cup", CUP_SEEN.tolist())]
     assert result.annotations[0].extra == {"difficult": "1"}
 
 
 def test_vocs_own_names(tmp_path: Path):
     lines = "\n".join(["background:0,0,0::", *(f"thing{n}:{n},0,0::" for n in range(1, 8))])
-    result = formats.read(voc(tmp_path / "voc", classes=f"labelmap.txt=# label:color\n{lines}"))
+    result = annotation_files.read(voc(tmp_path / "voc", classes=f"labelmap.txt=# label:color\n{lines}"))
     assert [name for name, _ in masks(result)] == ["thing7", "thing5"]
     other = "\n".join(["__ignore__", "_background_", *(f"n{n}" for n in range(1, 8))])
-    assert masks(formats.read(voc(tmp_path / "other", classes=f"class_names.txt={other}")))[0][0] == "n7"
+    assert masks(annotation_files.read(voc(tmp_path / "other", classes=f"class_names.txt={other}")))[0][0] == "n7"
 
 
 def test_damaged_voc_folders_are_one_line(tmp_path: Path):
     folder = voc(tmp_path / "voc", xml="<annotation><object><bndbox/></object></annotation>")
     with pytest.raises(UserError, match="not four numbers"):
-        formats.read(folder)
+        annotation_files.read(folder)
     (folder / "Annotations" / "a.xml").unlink()
     Image.new("L", (3, 3)).save(folder / "SegmentationClass" / "a.png")
     with pytest.raises(UserError, match="SegmentationClass is of another size"):
-        formats.read(folder)
+        annotation_files.read(folder)
     (folder / "SegmentationObject" / "a.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match="cannot be read as an image"):
-        formats.read(folder)
+        annotation_files.read(folder)
 
 
 def test_what_is_read_can_be_converted(tmp_path: Path):

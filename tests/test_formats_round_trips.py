@@ -14,8 +14,8 @@ from hypothesis.extra.numpy import arrays
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
-from amodal.data import coco, cocoa, cvat, formats, kins, label_studio, labelme, yolo
 from amodal.errors import UserError
+from amodal.formats import annotation_files, coco, cocoa, cvat, kins, label_studio, labelme, yolo
 
 NAMES = ["cup", "jug", "tea pot", "Schüssel"]
 
@@ -61,7 +61,7 @@ def there_and_back(
     annotation_set: AnnotationSet, write: Callable[[AnnotationSet, Path], None], path: Path
 ) -> AnnotationSet:
     write(annotation_set, path)
-    result = formats.read(path)
+    result = annotation_files.read(path)
     assert set(result.repairs) <= {"crowd"}
     return result
 
@@ -134,7 +134,7 @@ def test_yolo_holds_one_mask_and_the_name(
     for image in annotation_set.images:
         save_image(folder / "photos" / image.file_name, (image.height, image.width))
     placed = replace(annotation_set, image_folder=folder / "photos")
-    result = there_and_back(placed, formats.WRITERS[f"yolo-{mask}"], folder / "out")
+    result = there_and_back(placed, annotation_files.WRITERS[f"yolo-{mask}"], folder / "out")
     kept = [
         replace(a, amodal=getattr(a, mask), visible=getattr(a, mask))
         for a in annotation_set.annotations
@@ -144,7 +144,7 @@ def test_yolo_holds_one_mask_and_the_name(
 
 
 def test_what_cocoas_format_states(tmp_path: Path):
-    cocoa.write(formats.read(save(d2sa(), tmp_path / "in.json")), tmp_path / "out.json")
+    cocoa.write(annotation_files.read(save(d2sa(), tmp_path / "in.json")), tmp_path / "out.json")
     record = json.loads((tmp_path / "out.json").read_text())["annotations"][0]
     assert record["depth_constraint"] == "1-2"  # the jug, first, is in front of the cup
     cup, jug = record["regions"]
@@ -163,14 +163,14 @@ def test_objects_without_a_depth_order_come_last_in_cocoa(tmp_path: Path):
 
 
 def test_what_kins_format_states(tmp_path: Path):
-    kins.write(formats.read(save(d2sa(), tmp_path / "in.json")), tmp_path / "out.json")
+    kins.write(annotation_files.read(save(d2sa(), tmp_path / "in.json")), tmp_path / "out.json")
     cup = json.loads((tmp_path / "out.json").read_text())["annotations"][0]
     assert cup["segmentation"] == [[1, 1, 5, 1, 5, 4, 1, 4]]
     assert (cup["bbox"], cup["inmodal_bbox"], cup["area"]) == ([1, 1, 4, 3], [1, 1, 2, 3], 12)
 
 
 def test_what_yolos_format_states(tmp_path: Path):
-    yolo.write(formats.read(save(d2sa(), tmp_path / "in.json")), tmp_path / "out", "visible")
+    yolo.write(annotation_files.read(save(d2sa(), tmp_path / "in.json")), tmp_path / "out", "visible")
     first, second = (tmp_path / "out" / "labels" / "a.txt").read_text().splitlines()
     assert first == "0 0.125 0.1666667 0.375 0.1666667 0.375 0.6666667 0.125 0.6666667"
     assert second.startswith("1 ")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amodal.data import json_stream
-from amodal.data.json_stream import JsonDocument
 from amodal.errors import UserError
+from amodal.formats import json_stream
+from amodal.formats.json_stream import JsonDocument
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

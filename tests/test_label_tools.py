@@ -26,13 +26,13 @@ from annotation_files import labelme as labelme_file
 from amodal import rle
 from amodal.annotations import AnnotationSet, Category
 from amodal.cli import main
-from amodal.data import cvat_shapes, formats
-from amodal.data.check import check
 from amodal.data.dataset import AnnotatedImages
-from amodal.data.label_studio_brush import encode
-from amodal.evaluation import results
 from amodal.files import write_json
-from amodal.inference.result import Result
+from amodal.formats import annotation_files, cvat_shapes
+from amodal.formats.check import check
+from amodal.formats.label_studio_brush import encode
+from amodal.results import result_files
+from amodal.results.result import Result
 
 SEEN_AFTER = pixels("", ".#", ".#", ".#")
 """What a person says is seen of the cup, after looking at what was predicted."""
@@ -127,7 +127,7 @@ def predicted(folder: Path, known: AnnotationSet, photograph: Path) -> None:
     corners[:, 2:] += corners[:, :2]
     boxes, labels = corners.astype(np.float32), np.array([1, 2])
     result = Result(boxes, labels, np.array([0.9, 0.8], np.float32), categories, amodal, visible, np.array([0, 1]))
-    results.write(result.to_detections(1), folder / "predictions.json")
+    result_files.write(result.to_detections(1), folder / "predictions.json")
     listed = [{"id": 1, "file_name": str(photograph), "height": 6, "width": 8, "picture": "a.jpg"}]
     write_json(
         folder / "images.json", {"images": listed, "categories": [{"id": 1, "name": "jug"}, {"id": 2, "name": "cup"}]}
@@ -144,7 +144,7 @@ def test_label_check_train_predict_correct_and_train_again(
     assert looked_at.is_clean
     assert looked_at.counts == {}
 
-    known = formats.read(labels)
+    known = annotation_files.read(labels)
     expected = {"cup": [CUP.tolist(), CUP_SEEN.tolist()], "jug": [JUG.tolist(), JUG.tolist()]}
     assert masks(known) == expected
     assert known.image_folder is not None
@@ -155,23 +155,23 @@ def test_label_check_train_predict_correct_and_train_again(
     assert both == [expected["cup"], expected["jug"]]
 
     predicted(tmp_path / "seen", known, photograph)
-    assert masks(formats.read(tmp_path / "seen")) == expected
-    out = tmp_path / ("by-hand" if tool in formats.FOLDERS else "by-hand.file")
+    assert masks(annotation_files.read(tmp_path / "seen")) == expected
+    out = tmp_path / ("by-hand" if tool in annotation_files.FOLDERS else "by-hand.file")
     main(["convert", str(tmp_path / "seen"), str(out), "--to", tool])
-    assert masks(formats.read(out)) == expected
+    assert masks(annotation_files.read(out)) == expected
 
     correct(out)
     assert check(out).is_clean
-    again = masks(formats.read(out))
+    again = masks(annotation_files.read(out))
     assert again["cup"] == [CUP.tolist(), SEEN_AFTER.tolist()]
     main(["convert", str(out), str(tmp_path / "again.json"), "--to", "d2sa"])
-    assert masks(formats.read(tmp_path / "again.json")) == again
+    assert masks(annotation_files.read(tmp_path / "again.json")) == again
 
 
 def test_predictions_keep_their_scores_and_depth(tmp_path: Path):
     photograph = save_image(tmp_path / "images" / "a.png")
-    predicted(tmp_path / "seen", formats.read(labelled_in_cvat(tmp_path)), photograph)
-    found = formats.read(tmp_path / "seen")
+    predicted(tmp_path / "seen", annotation_files.read(labelled_in_cvat(tmp_path)), photograph)
+    found = annotation_files.read(tmp_path / "seen")
     assert [a.extra and round(a.extra["score"], 3) for a in found.annotations] == [0.9, 0.8]
     assert [a.depth_order for a in found.annotations] == [0, 1]
     assert (found.images[0].file_name, found.image_folder) == ("a.png", tmp_path / "images")

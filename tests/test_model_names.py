@@ -12,8 +12,8 @@ from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.bench import trained
 from amodal.cli import main
-from amodal.data import coco
 from amodal.errors import UserError
+from amodal.formats import coco
 from amodal.inference import model_files
 from amodal.models.checkpoint import Checkpoint, save
 

@@ -17,9 +17,9 @@ from amodal.demo import decoding
 from amodal.demo import session as session_module
 from amodal.demo.peeling import cut_out, peel
 from amodal.demo.session import Session, open_picture
+from amodal.drawing.render import Style
 from amodal.errors import UserError
 from amodal.inference.predictor import Predictor
-from amodal.inference.render import Style
 
 HEIGHT, WIDTH = 60, 80
 STYLE = Style(scale=1, labels=False)

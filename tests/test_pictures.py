@@ -16,15 +16,15 @@ from small_models import SMALL, small_model
 import amodal
 from amodal import pictures, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
-from amodal.data import check, coco, formats, show
+from amodal.data import show
 from amodal.data.dataset import AnnotatedImages
 from amodal.demo.session import open_picture
 from amodal.errors import UserError
 from amodal.evaluation import gallery
 from amodal.files import is_file
+from amodal.formats import annotation_files, check, coco
 from amodal.inference.completion import complete_annotations
 from amodal.inference.eager import TorchModel
-from amodal.inference.pixels import as_pixels
 from amodal.inference.predictor import Predictor
 from amodal.pictures import (
     OtherSize,
@@ -36,6 +36,7 @@ from amodal.pictures import (
     read_rgba,
     write_image,
 )
+from amodal.pixels import as_pixels
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import FolderBackgrounds
 
@@ -355,7 +356,7 @@ def test_formats_that_state_no_size_mean_the_upright_frame(tmp_path: Path) -> No
         f"0 {4 / 24} {4 / 36} {10 / 24} {4 / 36} {10 / 24} {20 / 36} {4 / 24} {20 / 36}"
     )
     (tmp_path / "data.yaml").write_text("names: [leaf]\n")
-    found = formats.read(tmp_path)
+    found = annotation_files.read(tmp_path)
     assert (found.images[0].height, found.images[0].width) == (36, 24)
     np.testing.assert_array_equal(
         rle.decode([found.annotations[0].amodal], (36, 24))[0], (UPRIGHT == GREEN).all(axis=2)

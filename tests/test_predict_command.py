@@ -14,10 +14,10 @@ from amodal.annotations import AnnotationSet, Category, ImageRecord
 from amodal.cli import main
 from amodal.commands.predict import How, predict
 from amodal.errors import UserError
-from amodal.evaluation import results
 from amodal.inference.folder import ResultFolder
 from amodal.inference.predictor import Predictor
 from amodal.models import checkpoint
+from amodal.results import result_files
 
 CATEGORIES = [Category(4, "cup"), Category(5, "pear"), Category(9, "cow")]
 
@@ -53,7 +53,7 @@ def test_pictures_results_and_sheet(model, tmp_path, capsys):
     about = json.loads((out / "images.json").read_text())
     assert [category["id"] for category in about["categories"]] == [4, 5, 9]
     images = [ImageRecord(i["id"], i["file_name"], i["height"], i["width"]) for i in about["images"]]
-    found = results.read(out / "predictions.json", AnnotationSet(images, [], CATEGORIES))
+    found = result_files.read(out / "predictions.json", AnnotationSet(images, [], CATEGORIES))
     assert {detection.image_id for detection in found} == {1, 2, 3}
     assert all(detection.amodal and detection.visible for detection in found)
     with Image.open(out / "two.jpg") as picture:

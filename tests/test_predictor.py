@@ -13,9 +13,9 @@ from amodal.annotations import Category
 from amodal.boxed_masks import Prompts
 from amodal.errors import UserError
 from amodal.inference.eager import TorchModel
-from amodal.inference.pixels import as_pixels
 from amodal.inference.predictor import Predictor
 from amodal.models import checkpoint, prompting
+from amodal.pixels import as_pixels
 
 CATEGORIES = [Category(4, "cup"), Category(5, "pear"), Category(9, "cow")]
 

@@ -9,9 +9,10 @@ import pytest
 from annotation_files import cocoa, d2sa, image_entry, kins, kins2020, save, save_image
 
 from amodal.commands.data import data_prepare
-from amodal.data import formats, prepare
+from amodal.data import prepare
 from amodal.data.prepare import DATA_SETS
 from amodal.errors import UserError
+from amodal.formats import annotation_files
 
 
 def run(name: str, folder: Path) -> str:
@@ -31,7 +32,7 @@ def stand_in_d2sa(folder: Path) -> Path:
 
 def test_d2sa_joins_both_parts_of_its_training_set(tmp_path: Path):
     told = run("d2sa", stand_in_d2sa(tmp_path))
-    train, val = formats.read(tmp_path / "d2sa_train.json"), formats.read(tmp_path / "d2sa_val.json")
+    train, val = annotation_files.read(tmp_path / "d2sa_train.json"), annotation_files.read(tmp_path / "d2sa_val.json")
     assert [image.file_name for image in train.images] == ["a.png", "b.png"]
     assert len({image.id for image in train.images}) == 2
     assert [len(train.by_image[image.id]) for image in train.images] == [2, 2]
@@ -69,7 +70,7 @@ def test_kins_of_either_year_takes_each_parts_own_images(train: str, val: str, c
         save_image(tmp_path / part / "image_2" / "a.png")
     run("kins", tmp_path)
     for name, part in (("train", "training"), ("val", "testing")):
-        result = formats.read(tmp_path / f"kins_{name}.json")
+        result = annotation_files.read(tmp_path / f"kins_{name}.json")
         assert result.image_folder == tmp_path / part / "image_2"
         assert [category.name for category in result.categories] == ["cup", "jug"]  # without the empty rider
 
@@ -82,7 +83,7 @@ def test_a_category_is_dropped_only_while_it_is_empty(tmp_path: Path):
     save_image(tmp_path / "training" / "image_2" / "a.png")
     save_image(tmp_path / "testing" / "image_2" / "a.png")
     run("kins", tmp_path)
-    assert "rider" in [category.name for category in formats.read(tmp_path / "kins_train.json").categories]
+    assert "rider" in [category.name for category in annotation_files.read(tmp_path / "kins_train.json").categories]
 
 
 def test_cocoa_becomes_one_class_without_stuff(tmp_path: Path):
@@ -92,7 +93,7 @@ def test_cocoa_becomes_one_class_without_stuff(tmp_path: Path):
         save(content, tmp_path / "annotations" / f"COCO_amodal_{part}2014.json")
         save_image(tmp_path / f"{part}2014" / name)
     run("cocoa", tmp_path)
-    result = formats.read(tmp_path / "cocoa_val.json")
+    result = annotation_files.read(tmp_path / "cocoa_val.json")
     assert [category.name for category in result.categories] == ["object"]
     assert [(a.id, a.depth_order) for a in result.annotations] == [(1, 0), (2, 1)]
     assert result.image_folder == tmp_path / "val2014"
@@ -107,7 +108,7 @@ def test_archives_are_unpacked(tmp_path: Path):
         for image in (source / "d2s_amodal_images_v1" / "images").iterdir():
             archive.write(image, f"d2s_amodal_images_v1/images/{image.name}")
     assert "unpacked 2 archives" in run("d2sa", folder)
-    assert len(formats.read(folder / "d2sa_train.json").images) == 2
+    assert len(annotation_files.read(folder / "d2sa_train.json").images) == 2
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar.gz", "x.tar.xz", "x.tar"])
@@ -151,7 +152,7 @@ def test_missing_images_are_counted(tmp_path: Path):
 def test_what_is_prepared_is_d2sas_format(tmp_path: Path):
     run("d2sa", stand_in_d2sa(tmp_path))
     assert "visible_mask" in json.loads((tmp_path / "d2sa_train.json").read_text())["annotations"][0]
-    assert formats.contents(tmp_path / "d2sa_train.json").format == "d2sa"
+    assert annotation_files.contents(tmp_path / "d2sa_train.json").format == "d2sa"
 
 
 def test_recipes_find_what_is_prepared(tmp_path: Path):
@@ -159,5 +160,7 @@ def test_recipes_find_what_is_prepared(tmp_path: Path):
 
     run("d2sa", stand_in_d2sa(tmp_path))
     data = recipe("d2sa_vrsp", tmp_path).data
-    counts = [len(formats.read(source.annotations[0], source.images).images) for source in (data.train, data.val)]
+    counts = [
+        len(annotation_files.read(source.annotations[0], source.images).images) for source in (data.train, data.val)
+    ]
     assert counts == [2, 1]

@@ -9,8 +9,8 @@ from PIL import Image
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.commands.prior import Masks, prior_convert, prior_fit, prior_show
-from amodal.data import coco
 from amodal.errors import UserError
+from amodal.formats import coco
 from amodal.prior.autoencoder import MaskAutoencoder
 from amodal.prior.config import PriorConfig
 from amodal.prior.shape_prior import ShapePrior

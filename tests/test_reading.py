@@ -21,16 +21,16 @@ from amodal.completion import checkpoint as completer_checkpoint
 from amodal.completion import network
 from amodal.completion.config import CompleterConfig
 from amodal.completion.training import restore
-from amodal.data import formats
 from amodal.errors import MOST_CHARACTERS, UserError
-from amodal.evaluation import results
 from amodal.evaluation.records import Records
 from amodal.evaluation.report import Report
 from amodal.files import parse_json, read_json, read_text
+from amodal.formats import annotation_files
 from amodal.models import checkpoint
 from amodal.prior import released
 from amodal.prior.autoencoder import MaskAutoencoder
 from amodal.prior.shape_prior import ShapePrior
+from amodal.results import result_files
 from amodal.settings import from_json, to_json
 from amodal.training import recipes, run_folder
 from amodal.training.config import TrainConfig
@@ -62,7 +62,7 @@ def test_half_a_character_becomes_the_sign_for_one_that_is_lost(tmp_path: Path) 
     truth = d2sa()
     truth["categories"] = [{"id": 2, "name": "\ud800cup"}, {"id": 5, "name": "jug"}]
     path.write_text(json.dumps(truth))
-    assert formats.read(path).categories[0].name == "\ufffdcup"
+    assert annotation_files.read(path).categories[0].name == "\ufffdcup"
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, "[1, ", "nothing"])
@@ -73,7 +73,7 @@ def test_json_that_no_parser_takes_is_one_line(tmp_path: Path, text: str) -> Non
         read_json(path)
     path.write_text(f'{{"images": [], "annotations": [{text}], "categories": []}}')
     with pytest.raises(UserError, match=r"a\.json") as error:
-        formats.read(path)
+        annotation_files.read(path)
     assert str(error.value).isprintable()
     with pytest.raises(UserError, match=r"^b: not valid JSON"):
         parse_json(text, file="b")
@@ -125,7 +125,7 @@ def test_a_wrong_detection_is_named(tmp_path: Path, wrong: dict[str, Any]) -> No
     path = tmp_path / "results.json"
     path.write_text(json.dumps([GOOD, GOOD | wrong]))
     with pytest.raises(UserError, match=r"results\.json: detection 1: ") as error:
-        results.read(path, TRUTH)
+        result_files.read(path, TRUTH)
     assert str(error.value).isprintable()
 
 
@@ -134,7 +134,7 @@ def test_results_that_are_no_text_are_one_line(tmp_path: Path) -> None:
     for content in (b'[{"image_id": "\xda"}]', b"[1]", b"[[]]", b'{"a": 1}'):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"results\.json"):
-            results.read(path, TRUTH)
+            result_files.read(path, TRUTH)
 
 
 def records(num_detections: int = 3) -> Records:

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from amodal.annotations import Category
-from amodal.inference.colours import colour, ink_on
-from amodal.inference.labels import Label, draw_labels
-from amodal.inference.render import READABLE, Style, draw
-from amodal.inference.result import Result
-from amodal.inference.sheet import Tile, contact_sheet
+from amodal.drawing.colours import colour, ink_on
+from amodal.drawing.labels import Label, draw_labels
+from amodal.drawing.render import READABLE, Style
+from amodal.drawing.sheet import Tile, contact_sheet
+from amodal.results.result import Result
 
 GREY = 128
 
@@ -40,7 +40,7 @@ def result_of(amodal: np.ndarray, visible: np.ndarray | None) -> Result:
 
 def painted(result: Result, **style) -> np.ndarray:
     image = np.full((*result.size, 3), GREY, np.uint8)
-    return np.asarray(draw(image, result, Style(**({"scale": 1, "labels": False} | style)))).astype(int)
+    return np.asarray(result.draw(image, Style(**({"scale": 1, "labels": False} | style)))).astype(int)
 
 
 def changed(picture: np.ndarray) -> np.ndarray:
@@ -73,7 +73,7 @@ def test_what_is_hidden_is_striped_and_what_is_seen_is_even():
 def test_the_image_shows_through():
     result = bars()
     image = np.random.default_rng(0).integers(0, 255, (*result.size, 3), dtype=np.uint8)
-    picture = np.asarray(draw(image, result, Style(scale=1, labels=False))).astype(float)
+    picture = np.asarray(result.draw(image, Style(scale=1, labels=False))).astype(float)
     inside = np.s_[60:80, 45:55]
     assert np.corrcoef(picture[inside].ravel(), image[inside].ravel().astype(float))[0, 1] > 0.8
 
@@ -81,7 +81,7 @@ def test_the_image_shows_through():
 def test_colours_follow_identities():
     result, image = bars(), np.full((100, 120, 3), GREY, np.uint8)
     style = Style(scale=1, labels=False)
-    one, other = (np.asarray(draw(image, result, style, identities)) for identities in ([5, 9], [5, 8]))
+    one, other = (np.asarray(result.draw(image, style, identities)) for identities in ([5, 9], [5, 8]))
     assert (one[70, 50] == other[70, 50]).all()
     assert (one[40, 90] != other[40, 90]).any()
 
@@ -106,7 +106,7 @@ def test_any_size(size: tuple[int, int]):
 def test_small_images_are_enlarged_large_ones_are_not():
     def size_of(height: int, width: int) -> tuple[int, int]:
         nothing = np.zeros((0, height, width), dtype=bool)
-        return draw(np.zeros((height, width, 3), np.uint8), result_of(nothing, nothing), Style()).size
+        return result_of(nothing, nothing).draw(np.zeros((height, width, 3), np.uint8), Style()).size
 
     assert size_of(160, 320) == (2 * READABLE, READABLE)
     assert size_of(READABLE + 1, 900) == (900, READABLE + 1)
@@ -123,7 +123,7 @@ def test_empty_masks_and_single_kinds_of_masks_are_drawn():
 
 def test_image_and_masks_must_be_of_one_size():
     with pytest.raises(ValueError, match="image 5x5, masks 100x120"):
-        draw(np.zeros((5, 5, 3), np.uint8), bars(), Style())
+        bars().draw(np.zeros((5, 5, 3), np.uint8), Style())
 
 
 def test_twenty_colours_differ_and_letters_stand_out():

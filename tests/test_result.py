@@ -8,11 +8,11 @@ import pytest
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.boxed_masks import BoxedMasks
-from amodal.data import formats
 from amodal.errors import UserError
-from amodal.evaluation import results
-from amodal.inference.depth_order import covered_pixels, front_to_back
-from amodal.inference.result import Result, from_annotations, from_boxed
+from amodal.formats import annotation_files
+from amodal.results import result_files
+from amodal.results.depth_order import covered_pixels, front_to_back
+from amodal.results.result import Result, from_annotations, from_boxed
 
 CATEGORIES = (Category(3, "cup"), Category(7, "pear"))
 
@@ -103,12 +103,12 @@ def test_coco_dicts_hold_the_category_ids_and_both_masks():
 def test_coco_results_are_read_back_and_score(tmp_path):
     truth = AnnotationSet([ImageRecord(1, "a.jpg", 3, 4)], result().to_annotations(1), list(CATEGORIES))
     (tmp_path / "results.json").write_text(json.dumps(result().to_coco(1)))
-    assert results.read(tmp_path / "results.json", truth) == result().to_detections(1)
+    assert result_files.read(tmp_path / "results.json", truth) == result().to_detections(1)
 
 
 def test_labelme_pages_are_read_back_to_the_pixel(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(result().to_labelme("a.jpg")))
-    found = formats.read(tmp_path / "a.json")
+    found = annotation_files.read(tmp_path / "a.json")
     assert [c.name for c in found.categories] == ["cup", "pear"]
     cup, pear = sorted(found.annotations, key=lambda a: a.category_id)
     assert (rle.decode([cup.amodal, cup.visible], (3, 4)) == [CUP, CUP]).all()

@@ -10,14 +10,15 @@ from annotation_files import CUP, JUG, d2sa, image_entry, save, save_image
 
 from amodal.annotations import AnnotationSet
 from amodal.commands.data import data_show
-from amodal.data import charts, formats, show, statistics
+from amodal.data import charts, show, statistics
 from amodal.errors import UserError
+from amodal.formats import annotation_files
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> AnnotationSet:
     save_image(tmp_path / "a.png")
-    return formats.read(save(d2sa(), tmp_path / "scene.json"))
+    return annotation_files.read(save(d2sa(), tmp_path / "scene.json"))
 
 
 class Page(HTMLParser):

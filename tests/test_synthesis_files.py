@@ -13,8 +13,8 @@ from pycocotools.coco import COCO
 from amodal.annotations import Category
 from amodal.commands.declared import checked
 from amodal.commands.synth import SceneOutput, SceneParts, synth
-from amodal.data import formats
 from amodal.errors import UserError
+from amodal.formats import annotation_files
 from amodal.synthesis import scene_files
 from amodal.synthesis.backgrounds import PlainBackgrounds
 from amodal.synthesis.composition import compose, scene_rng
@@ -37,7 +37,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_pycocotools_and_this_package_read_what_was_composed(written: Path):
-    coco, ours = COCO(str(written / "annotations.json")), formats.read(written / "annotations.json")
+    coco, ours = COCO(str(written / "annotations.json")), annotation_files.read(written / "annotations.json")
     source = DrawnCutOuts("val")
     assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == list(DRAWINGS)
     for index in range(6):
@@ -88,7 +88,7 @@ def test_composed_scenes_serve_as_cut_outs_with_their_categories_kept(tmp_path: 
     path.write_text(json.dumps(content))
     parts = SceneParts(cutouts=str(path), backgrounds="plain")
     synth(SceneOutput(tmp_path, count=3), parts, SMALL, workers=1)
-    again = formats.read(tmp_path / "annotations.json")
+    again = annotation_files.read(tmp_path / "annotations.json")
     assert [category.id for category in again.categories] == [10 * i for i in range(1, len(DRAWINGS) + 1)]
     assert {a.category_id for a in again.annotations} <= {a["category_id"] for a in content["annotations"]}
 
@@ -123,7 +123,7 @@ def test_a_folder_of_images_is_not_mixed_with_scenes(tmp_path: Path):
 def test_overwriting_replaces_the_scenes(tmp_path: Path):
     for seed in (0, 1):
         synth(SceneOutput(tmp_path, count=1, seed=seed, overwrite=True), PLAIN, SMALL, workers=1)
-    assert len(formats.read(tmp_path / "annotations.json").images) == 1
+    assert len(annotation_files.read(tmp_path / "annotations.json").images) == 1
 
 
 def test_scenes_in_which_nothing_fits_are_an_error(tmp_path: Path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from amodal.cli import main
-from amodal.data import formats
+from amodal.formats import annotation_files
 
 
 @pytest.fixture(scope="module")
@@ -17,13 +17,13 @@ def scenes(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("to", formats.WRITERS)
+@pytest.mark.parametrize("to", annotation_files.WRITERS)
 def test_scenes_from_a_data_set_of_each_format(to, scenes, tmp_path):
-    source = tmp_path / ("data" if to in formats.FOLDERS else "data.json")
-    formats.WRITERS[to](formats.read(scenes), source)
+    source = tmp_path / ("data" if to in annotation_files.FOLDERS else "data.json")
+    annotation_files.WRITERS[to](annotation_files.read(scenes), source)
     if not source.is_dir():
         (tmp_path / "images").symlink_to(scenes / "images")
     main(f"synth --out {tmp_path}/out --cutouts {source} --count 2 --size 96 96 --num-objects 2 2".split())
-    composed = formats.read(tmp_path / "out")
+    composed = annotation_files.read(tmp_path / "out")
     assert len(composed.images) == 2
     assert all(composed.by_image[image.id] for image in composed.images)

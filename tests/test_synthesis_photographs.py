@@ -9,10 +9,10 @@ import pytest
 
 import amodal.synthesis.covering
 from amodal import cli
-from amodal.data import formats
 from amodal.data.config import PhotographSource
 from amodal.data.sources import open_source
 from amodal.errors import UserError
+from amodal.formats import annotation_files
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.composition import encode_scene, scene_rng
 from amodal.synthesis.config import OcclusionConfig
@@ -62,7 +62,7 @@ def test_what_touches_a_crowd_is_not_whole_and_no_crowd_is():
 
 
 def test_a_photograph_is_resized_with_its_masks(file: Path):
-    found = Photographs(formats.read(file), side=60, min_area=16)[0]
+    found = Photographs(annotation_files.read(file), side=60, min_area=16)[0]
     assert found.image.shape == (45, 60, 3)
     assert found.masks.shape == (5, 45, 60)
     assert found.is_whole.tolist() == [True, True, False, False, False]
@@ -71,22 +71,22 @@ def test_a_photograph_is_resized_with_its_masks(file: Path):
 
 
 def test_categories_that_do_not_count_are_background(file: Path):
-    chosen = Photographs(formats.read(file), ["square"])
+    chosen = Photographs(annotation_files.read(file), ["square"])
     assert chosen.categories == ("square",)
     assert chosen[0].labels.tolist() == [1, 1]
     with pytest.raises(UserError, match="no category 'cup'"):
-        Photographs(formats.read(file), ["cup"])
+        Photographs(annotation_files.read(file), ["cup"])
 
 
 def test_categories_can_count_as_one(file: Path):
-    merged = Photographs(formats.read(file), merged="object")
+    merged = Photographs(annotation_files.read(file), merged="object")
     assert merged.categories == ("object",)
     assert set(merged[0].labels.tolist()) == {1}
     assert [merged.label_of(name) for name in ("disc", "square", "cup")] == [1, 1, 0]
 
 
 def scenes(file: Path, count: int = 12):
-    annotation_set = formats.read(file)
+    annotation_set = annotation_files.read(file)
     source = Photographs(annotation_set, side=120, min_area=64)
     cutouts = AnnotatedCutOuts(annotation_set, min_area=64, uniform="objects")
     for index in range(count):
@@ -118,7 +118,7 @@ def test_pixels_outside_the_cut_outs_stay_as_they_were(file: Path):
 
 
 def test_cut_outs_are_whole_objects_of_other_photographs(file: Path, monkeypatch: pytest.MonkeyPatch):
-    cutouts = AnnotatedCutOuts(formats.read(file), min_area=64, uniform="objects")
+    cutouts = AnnotatedCutOuts(annotation_files.read(file), min_area=64, uniform="objects")
     names = {cutouts.sample(scene_rng(1, i)).name for i in range(40)}
     assert names == {"1", "2", "6", "7", "11", "12"}, "the whole ones, by annotation id"
     laid: list[str] = []
@@ -149,7 +149,7 @@ def test_objects_that_nobody_knows_whole_are_crowds_in_files(file: Path):
 
 
 def test_each_photograph_comes_once_before_any_comes_again(file: Path):
-    source = Photographs(formats.read(file), side=60)
+    source = Photographs(annotation_files.read(file), side=60)
     first = [photograph_of(source, 4, index).names for index in range(6)]
     assert len(set(first[:3])) == len(set(first[3:])) == 3
 
@@ -168,7 +168,7 @@ def test_the_command_covers_photographs_in_two_processes_as_in_one(file: Path, t
         arguments = ["--out", str(tmp_path / name), "--photographs", str(file), "--side", "96", "--count", "205"]
         arguments += ["--workers", str(workers), "--occlusion.untouched", "0", "--image-format", "png"]
         cli.main(["synth", *arguments])
-    one, two = (formats.read(tmp_path / name / "annotations.json") for name in ("one", "two"))
+    one, two = (annotation_files.read(tmp_path / name / "annotations.json") for name in ("one", "two"))
     assert one.annotations == two.annotations and len(one.images) == 205
     assert (tmp_path / "one/images/000204.png").read_bytes() == (tmp_path / "two/images/000204.png").read_bytes()
     assert {a.is_crowd for a in one.annotations} == {True, False}

@@ -13,14 +13,14 @@ import pytest
 from amodal.annotations import Category
 from amodal.boxed_masks import BoxedMasks
 from amodal.commands.predict import How, predict
+from amodal.drawing.render import Style
 from amodal.errors import UserError
 from amodal.inference import camera, predictor
 from amodal.inference.camera import Device, device, is_live, predict_camera
 from amodal.inference.predictor import Predictor
-from amodal.inference.render import Style
-from amodal.inference.result import Result
 from amodal.inference.tracking import PATIENCE, Tracker
 from amodal.inference.video import Painter, predict_video
+from amodal.results.result import Result
 
 av = pytest.importorskip("av")
 

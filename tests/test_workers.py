@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from amodal.cli import main
-from amodal.data import formats
 from amodal.data.config import AugmentConfig, DataConfig, FileSource, SceneSource
 from amodal.data.loading import BatchPlan, StepBatches, batches
 from amodal.data.sources import open_source
 from amodal.evaluation.evaluator import LoaderSettings, predict
+from amodal.formats import annotation_files
 from amodal.synthesis.backgrounds import open_backgrounds
 from amodal.synthesis.config import SceneConfig
 from amodal.synthesis.cutouts import Recent, open_cutouts
@@ -124,7 +124,7 @@ def test_scenes_of_folders_are_written_by_two_processes(place: Path, tmp_path: P
     flags = f"--cutouts {cutouts} --backgrounds {backgrounds} --size 24 24 --num-objects 1 2 --min-visible-area 4"
     for workers in (1, 2):
         main(f"synth --out {tmp_path}/{workers} {flags} --count 129 --workers {workers}".split())
-    one, two = (formats.read(tmp_path / name) for name in "12")
+    one, two = (annotation_files.read(tmp_path / name) for name in "12")
     assert one.annotations == two.annotations
     for image in one.images:
         first, second = (tmp_path / name / "images" / image.file_name for name in "12")

@@ -11,17 +11,17 @@ from rich.console import Console
 from amodal import rle
 from amodal.annotations import AnnotationSet
 from amodal.completion import checkpoint as completer_checkpoint
-from amodal.data import check, coco, formats
 from amodal.errors import UserError
-from amodal.evaluation import results
 from amodal.evaluation.compare import compare
 from amodal.evaluation.report import Report
 from amodal.files import read_json
+from amodal.formats import annotation_files, check, coco
 from amodal.inference import onnx, video
 from amodal.models import checkpoint
 from amodal.pictures import check_image, image_size, read_image, read_rgba
 from amodal.prior import released
 from amodal.prior.shape_prior import ShapePrior
+from amodal.results import result_files
 from amodal.rle_validation import sound_areas
 from amodal.training import run_folder
 from benchmarks.fuzz import seeds
@@ -33,13 +33,13 @@ FRAMES = 8
 
 def all_readers(folder: Path) -> list[Reader]:
     """Every reader with whole files for it, which are written in a folder."""
-    annotation_files = seeds.annotations(folder / "annotations") | seeds.foreign_annotations()
+    annotations = seeds.annotations(folder / "annotations") | seeds.foreign_annotations()
     models, from_authors = seeds.models(folder / "models"), seeds.released(folder / "released")
     run = seeds.runs(folder / "runs")
     return [
-        *(Reader(f"annotations-{name}", read_annotations, found) for name, found in annotation_files.items()),
+        *(Reader(f"annotations-{name}", read_annotations, found) for name, found in annotations.items()),
         Reader("masks", read_mask, seeds.masks()),
-        Reader("results", read_results, seeds.result_files(folder / "results")),
+        Reader("results", read_results, seeds.results(folder / "results")),
         Reader("report", read_report, seeds.reports(folder / "reports")),
         Reader("run-settings", run_folder.settings, [only(seed, run_folder.CONFIG) for seed in run]),
         Reader("run-state", read_state, [only(seed, run_folder.STATE) for seed in run]),
@@ -64,7 +64,7 @@ def read_annotations(path: Path) -> AnnotationSet:
     """Read and checked, each with a sound outcome; what was read can be written."""
     refused = None
     try:
-        found = formats.read(path)
+        found = annotation_files.read(path)
         require_sound(found)
         coco.write(found, path.parent / "written.json")
     except UserError as error:
@@ -107,8 +107,8 @@ def read_mask(path: Path) -> rle.Rle:
 def read_results(path: Path) -> None:
     """Results as amodal masks and as visible ones."""
     truth = seeds.truth()
-    results.read(path, truth)
-    results.read(path, truth, segmentation="visible")
+    result_files.read(path, truth)
+    result_files.read(path, truth, segmentation="visible")
 
 
 def read_report(path: Path) -> None:

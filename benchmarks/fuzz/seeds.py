@@ -16,11 +16,9 @@ from amodal.annotations import Annotation, AnnotationSet, Category, Detection, I
 from amodal.completion import checkpoint as completer_checkpoint
 from amodal.completion import network
 from amodal.completion.config import CompleterConfig
-from amodal.data import coco, formats
-from amodal.evaluation import results
 from amodal.evaluation.analysis import analyse
-from amodal.evaluation.detections import Detections
 from amodal.evaluation.score import score
+from amodal.formats import annotation_files, coco
 from amodal.inference.onnx import KIND
 from amodal.inference.video_writer import writing_video
 from amodal.models import checkpoint
@@ -29,6 +27,8 @@ from amodal.models.zoo import build
 from amodal.prior.autoencoder import MaskAutoencoder
 from amodal.prior.codebook import CodeBook
 from amodal.prior.shape_prior import ShapePrior
+from amodal.results import result_files
+from amodal.results.detections import Detections
 from amodal.training import recipes, run_folder
 from benchmarks.fuzz.workers import Seed
 
@@ -75,7 +75,7 @@ def noise(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray
 def annotations(folder: Path) -> dict[str, list[Seed]]:
     """A file, or a folder of files, of every format that is written."""
     found = {}
-    for name, writer in formats.WRITERS.items():
+    for name, writer in annotation_files.WRITERS.items():
         place = folder / name
         images = write_photographs(place / "images")
         target = "" if writer.is_folder else f"annotations{'.xml' if name == 'cvat' else '.json'}"
@@ -129,10 +129,10 @@ def detections() -> Detections:
     )
 
 
-def result_files(folder: Path) -> list[Seed]:
+def results(folder: Path) -> list[Seed]:
     """Results in the usual form, and with masks as polygons and plain run lengths."""
     folder.mkdir()
-    results.write(detections(), folder / "results.json")
+    result_files.write(detections(), folder / "results.json")
     plain = [
         {"image_id": 1, "category_id": 2, "score": 0.5, "segmentation": [[1, 1, 9, 1, 9, 9.5, 1, 9]]},
         {"image_id": 2, "category_id": 5, "score": 1, "segmentation": {"size": [12, 16], "counts": [9, 5, 178]}},

@@ -10,24 +10,24 @@ if TYPE_CHECKING:
     from amodal.api import evaluate as evaluate
     from amodal.api import synth as synth
     from amodal.api import train as train
-    from amodal.data.formats import read as read
     from amodal.errors import UserError as UserError
     from amodal.evaluation.compare import compare as compare
+    from amodal.formats.annotation_files import read as read
     from amodal.inference.predictor import Predictor as Predictor
     from amodal.inference.predictor import load as load
-    from amodal.inference.result import Result as Result
+    from amodal.results.result import Result as Result
     from amodal.samples import sample as sample
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Predictor": "amodal.inference.predictor",
-    "Result": "amodal.inference.result",
+    "Result": "amodal.results.result",
     "UserError": "amodal.errors",
     "compare": "amodal.evaluation.compare",
     "evaluate": "amodal.api",
     "load": "amodal.inference.predictor",
-    "read": "amodal.data.formats",
+    "read": "amodal.formats.annotation_files",
     "sample": "amodal.samples",
     "synth": "amodal.api",
     "train": "amodal.api",

@@ -9,8 +9,8 @@ from amodal.annotations import AnnotationSet, Detection
 from amodal.commands.declared import checked
 from amodal.commands.synth import SceneOutput, SceneParts
 from amodal.commands.synth import synth as synth_command
-from amodal.data.formats import read
 from amodal.evaluation.report import Report
+from amodal.formats.annotation_files import read
 from amodal.inference.predictor import Predictor, load
 from amodal.synthesis.config import SceneConfig, Split
 
@@ -28,7 +28,7 @@ def evaluate(
     """Scores a model, or detections, on annotated images: `print(report)` shows the table.
 
     Args:
-        model: Whatever `amodal.load` takes, a predictor, or detections (`amodal.evaluation.results.read`).
+        model: Whatever `amodal.load` takes, a predictor, or detections (`amodal.results.result_files.read`).
         data: An annotation file of any known format, or what `amodal.read` gives.
         masks: A model's final masks, or those before its shape prior.
         device: "cpu", "cuda", "cuda:1"; the GPU where there is one by default. Of a predictor, its own.

@@ -19,10 +19,10 @@ from amodal.bench.silhouettes import silhouettes
 from amodal.bench.subjects import Subject
 from amodal.bench.trained import Trained
 from amodal.boxed_masks import Prompts
+from amodal.drawing.render import Style
+from amodal.drawing.sheet import Tile, contact_sheet
 from amodal.errors import UserError
-from amodal.inference.render import Style, draw
-from amodal.inference.result import Result
-from amodal.inference.sheet import Tile, contact_sheet
+from amodal.results.result import Result
 
 
 @torch.inference_mode()
@@ -99,7 +99,7 @@ def _drawn(subject: Subject, invisible: np.ndarray, image: UInt8[np.ndarray, "H 
     visible = subject.amodal & ~subject.invisible
     box = masks.boxes(torch.from_numpy(subject.amodal)[None]).numpy()
     result = Result(box, np.array([1]), np.ones(1, np.float32), (), (visible | invisible)[None], visible[None])
-    return draw(image, result, Style(labels=False))
+    return result.draw(image, Style(labels=False))
 
 
 def _overlay(parts: Bool[np.ndarray, "M H W"]) -> UInt8[np.ndarray, "H W 3"]:

@@ -20,12 +20,12 @@ from amodal.bench.silhouettes import silhouettes
 from amodal.bench.trained import Trained, pixels_of
 from amodal.boxed_masks import BoxedMasks
 from amodal.data.dataset import Sample
+from amodal.drawing.render import Style
+from amodal.drawing.sheet import Tile, contact_sheet
 from amodal.errors import UserError
-from amodal.inference.render import Style, draw
-from amodal.inference.result import Result
-from amodal.inference.sheet import Tile, contact_sheet
 from amodal.models.boxes import all_regions
 from amodal.models.rescoring import Candidates
+from amodal.results.result import Result
 
 CHUNK = 128
 """Candidates that get their masks at a time."""
@@ -219,4 +219,4 @@ def picture(found: Sequence[tuple[Sample, Turn]], side: int = 360, *, photograph
 def _drawn(pixels: np.ndarray, candidate: Candidate) -> Image.Image:
     box, mask = candidate.box[None].astype(np.float32), candidate.mask[None]
     result = Result(box, np.array([1]), np.ones(1, np.float32), (), mask, None)
-    return draw(pixels, result, Style(labels=False))
+    return result.draw(pixels, Style(labels=False))

@@ -9,11 +9,11 @@ from amodal.annotations import AnnotationSet, ImageRecord
 from amodal.bench.silhouettes import silhouettes
 from amodal.bench.trained import Trained, pixels_of, truth_of
 from amodal.data.dataset import Sample
+from amodal.drawing.render import Style
+from amodal.drawing.sheet import Tile, contact_sheet
 from amodal.evaluation.miou import mean_iou_full, mean_iou_occluded
 from amodal.evaluation.pairs import assign
-from amodal.inference.render import Style, draw
-from amodal.inference.result import Result
-from amodal.inference.sheet import Tile, contact_sheet
+from amodal.results.result import Result
 
 SCORE = 0.5
 """Objects of lower score are not shown."""
@@ -63,7 +63,7 @@ def _against(truth: Result, found: Result, image_id: int) -> tuple[list[int], Ro
 
 
 def _drawn(pixels: np.ndarray, result: Result, identities: Sequence[int]) -> Image.Image:
-    return draw(pixels, result, Style(labels=False), identities)
+    return result.draw(pixels, Style(labels=False), identities)
 
 
 def _caption(numbers: Row) -> str:

@@ -17,9 +17,9 @@ from amodal.errors import UserError, unknown
 from amodal.inference.eager import TorchModel
 from amodal.inference.model_files import checkpoint_file, is_model
 from amodal.inference.predictor import Predictor
-from amodal.inference.result import Result
 from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
+from amodal.results.result import Result
 from amodal.training import run_folder
 
 LABELS = {

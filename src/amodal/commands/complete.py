@@ -65,8 +65,8 @@ def complete(
     if how.predictions is not None:
         _complete_predictions(annotations, checkpoint, out, to or "results", how)
         return
-    from amodal.data import formats
     from amodal.errors import UserError
+    from amodal.formats import annotation_files
     from amodal.inference.careful import Care
     from amodal.inference.completion import complete_annotations
     from amodal.inference.predictor import load
@@ -75,7 +75,7 @@ def complete(
     if to == "results":
         raise UserError("annotations have no scores", remedy="--to results is for --predictions")
     require_place(out, annotations, to)
-    given = formats.read(annotations, how.images)
+    given = annotation_files.read(annotations, how.images)
     predictor = load(checkpoint, how.device)
     care = Care(how.alone, how.least_change)
     completed = complete_annotations(
@@ -85,10 +85,10 @@ def complete(
 
 
 def _complete_predictions(source: Path, checkpoint: str, out: Path, to: Format | Literal["results"], how: How) -> None:
-    from amodal.evaluation import results
     from amodal.inference.complete_results import as_annotations, complete_results, images_of
     from amodal.inference.predictor import load
     from amodal.outputs import claim
+    from amodal.results import result_files
 
     assert how.predictions is not None
     if to == "results":
@@ -98,17 +98,17 @@ def _complete_predictions(source: Path, checkpoint: str, out: Path, to: Format |
     images = images_of(source, how.predictions, how.images)
     completed = complete_results(images, how.predictions, load(checkpoint, how.device), how.occluders)
     if to == "results":
-        results.write(completed, out)
+        result_files.write(completed, out)
         print(f"{out}: {len(completed):,} objects in {len(images.images):,} images, COCO results")
     else:
         _write(as_annotations(images, completed), out, to)
 
 
 def _write(completed: "AnnotationSet", out: Path, to: Format) -> None:
-    from amodal.data import formats
+    from amodal.formats import annotation_files
 
-    formats.WRITERS[to](completed, out)
-    for line in formats.lost(completed, to):
+    annotation_files.WRITERS[to](completed, out)
+    for line in annotation_files.lost(completed, to):
         print(line)
     grown = sum(a.amodal != a.visible for a in completed.annotations)
     print(f"{grown:,} objects are partly hidden, the others stay as they are")

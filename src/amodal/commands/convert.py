@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from amodal.commands.declared import READS, WRITES_EITHER
-from amodal.data.choices import Choices
+from amodal.formats.choices import Choices
 
 Format = Literal[
     "d2sa",
@@ -55,17 +55,17 @@ def convert(
         how: How the source is taken.
         overwrite: Replace files that are there.
     """
-    from amodal.data import cocoa_cls, formats, problems
+    from amodal.formats import annotation_files, cocoa_cls, problems
 
     require_place(out, source, to)
-    annotations = formats.read(source, how.images, how)
+    annotations = annotation_files.read(source, how.images, how)
     if how.instances is not None:
         regions = len(annotations.annotations)
-        annotations = cocoa_cls.match(annotations, formats.read(how.instances, how.images))
+        annotations = cocoa_cls.match(annotations, annotation_files.read(how.instances, how.images))
         print(f"{len(annotations.annotations):,} of {regions:,} regions are objects of {how.instances}")
-    formats.WRITERS[to](annotations, out)
+    annotation_files.WRITERS[to](annotations, out)
     print(f"{out}: {len(annotations.images):,} images, {len(annotations.annotations):,} annotations, {to}")
-    for line in formats.lost(annotations, to):
+    for line in annotation_files.lost(annotations, to):
         print(line)
     for line in problems.said(annotations.repairs, source):
         print(line)
@@ -73,13 +73,13 @@ def convert(
 
 def require_place(out: Path, source: Path, to: Format) -> None:
     """Raises UserError where a format cannot be written to `out`, before anything is read."""
-    from amodal.data import formats
     from amodal.errors import UserError
+    from amodal.formats import annotation_files
     from amodal.outputs import claim
 
     if out.resolve() == source.resolve():
         raise UserError("the output would replace the input", file=out, remedy="Give another name")
-    is_folder = to in formats.FOLDERS
+    is_folder = to in annotation_files.FOLDERS
     if (out.is_file() and is_folder) or (out.is_dir() and not is_folder):
         raise UserError(f"{to} is written to a {'folder' if is_folder else 'file'}", file=out)
     if not is_folder:

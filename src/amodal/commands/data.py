@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 from amodal.commands.declared import COUNT, READS, WRITES, WRITES_IN
-from amodal.data.choices import AS_STATED, Choices
+from amodal.formats.choices import AS_STATED, Choices
 
 
 def data_check(
@@ -29,7 +29,7 @@ def data_check(
         choices: Where a file may be meant in two ways.
         overwrite: Replace the file that is there.
     """
-    from amodal.data import check, coco
+    from amodal.formats import check, coco
 
     result = check.check(source, images, choices)
     print("\n".join(result.lines()))
@@ -57,9 +57,10 @@ def data_show(
         count: How many pictures, spread evenly over the data set.
         overwrite: Replace the page that is there.
     """
-    from amodal.data import formats, show
+    from amodal.data import show
+    from amodal.formats import annotation_files
 
-    show.write(formats.read(source, images), out, count)
+    show.write(annotation_files.read(source, images), out, count)
     print(out)
 
 

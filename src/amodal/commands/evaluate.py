@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from amodal.annotations import AnnotationSet
     from amodal.evaluation.calibration import Bins
-    from amodal.evaluation.detections import Detections
+    from amodal.results.detections import Detections
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def evaluate(
 ) -> None:
     """Scores a model, or the detections of any system, on annotated images.
 
-    `amodal evaluate MODEL DATA` runs the model first. `amodal evaluate --predictions results.json DATA` scores
+    `amodal evaluate MODEL DATA` runs the model first. `amodal evaluate --predictions result_files.json DATA` scores
     COCO results: `segmentation` is the amodal mask, `visible_mask` the visible one, one object a detection. Boxes,
     amodal, visible and invisible masks are scored, and AP by occlusion rate in two modes: "vrsp" as the evaluator of
     the paper counts it, and "clean" by the true masks alone. For several GPUs: torchrun -m amodal.cli evaluate ...
@@ -94,16 +94,16 @@ def _evaluate(
 ) -> None:
     from rich.console import Console
 
-    from amodal.data import formats, problems
-    from amodal.evaluation import results
+    from amodal.formats import annotation_files, problems
     from amodal.inference.scoring import report_of, without_stuff
+    from amodal.results import result_files
 
-    truth = formats.read(sources[-1], scored.images)
+    truth = annotation_files.read(sources[-1], scored.images)
     for line in problems.said(truth.repairs, sources[-1]):
         print(line, file=sys.stderr)
     truth = without_stuff(truth, keep=scored.keep_stuff)
     if scored.predictions:
-        detections, invisible = results.read(scored.predictions, truth, segmentation=scored.segmentation), None
+        detections, invisible = result_files.read(scored.predictions, truth, segmentation=scored.segmentation), None
         _warn_of_scores(detections, scored.predictions)
     else:
         found = _predicted(sources[0], truth, scored, running)
@@ -119,7 +119,7 @@ def _evaluate(
 
         html.write(report, truth, detections, written.html)
     if written.detections:
-        results.write(detections, written.detections)
+        result_files.write(detections, written.detections)
 
 
 def _warn_of_scores(detections: "Detections", file: Path) -> None:

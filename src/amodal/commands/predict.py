@@ -144,9 +144,9 @@ def _sorted_out(paths: list[Path], out: Path) -> list[tuple[Path, str]]:
 
 def _watch(camera: str, target: Path, model: str, how: How) -> None:
     """Writes the video of a camera."""
+    from amodal.drawing.render import Style
     from amodal.inference.camera import predict_camera
     from amodal.inference.predictor import load
-    from amodal.inference.render import Style
     from amodal.inference.video import Painter
     from amodal.outputs import claim
 
@@ -178,9 +178,9 @@ def _predict_all(
 
 def _predicted(predictor: "Predictor", one: "Planned", folder: "ResultFolder", how: How) -> "Callable[[], None]":
     """What is found in a file, as that which writes it: a failure to write is no fault of the file."""
-    from amodal.inference.pixels import as_pixels
-    from amodal.inference.render import Style
+    from amodal.drawing.render import Style
     from amodal.inference.video import Painter, predict_video
+    from amodal.pixels import as_pixels
 
     style = Style(show=how.show)
     if one.target.endswith(".mp4"):

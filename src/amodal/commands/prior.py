@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from amodal.annotations import AnnotationSet
-    from amodal.inference.sheet import Tile
+    from amodal.drawing.sheet import Tile
     from amodal.prior.shape_prior import ShapePrior
 
 DEFAULTS = PriorConfig()
@@ -89,7 +89,7 @@ def prior_show(
     """
     import numpy as np
 
-    from amodal.inference.sheet import contact_sheet
+    from amodal.drawing.sheet import contact_sheet
     from amodal.pictures import write_image
     from amodal.prior.shape_prior import ShapePrior
 
@@ -161,7 +161,7 @@ def _typical_rows(prior: "ShapePrior", count: int) -> "list[Tile]":
     """Of each class that has any shapes: their mean, and the shapes nearest to the centres of `count` groups."""
     import numpy as np
 
-    from amodal.inference.sheet import Tile
+    from amodal.drawing.sheet import Tile
     from amodal.prior import kmeans
 
     tiles = []
@@ -181,7 +181,7 @@ def _typical_rows(prior: "ShapePrior", count: int) -> "list[Tile]":
 
 def _nearest_rows(prior: "ShapePrior", annotations: "AnnotationSet", count: int) -> "list[Tile]":
     """Of each class that has any masks: one, its reconstruction, and the shapes nearest to it."""
-    from amodal.inference.sheet import Tile
+    from amodal.drawing.sheet import Tile
 
     masks, labels = _masks(annotations)
     tiles = []

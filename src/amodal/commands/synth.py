@@ -73,7 +73,7 @@ def synth(
         occlusion: How photographs are covered.
         workers: Processes that share the work; they do not change the outcome. One a core unless said.
     """
-    from amodal.data import coco
+    from amodal.formats import coco
     from amodal.outputs import claim
     from amodal.synthesis.scene_files import all_or_none, scene_names, write_scenes
 
@@ -102,12 +102,12 @@ def _open_photographs(
     photographs: Path, parts: SceneParts, occlusion: OcclusionConfig, seed: int
 ) -> "tuple[Series, list[Category]]":
     """Covered photographs, and their categories with the annotations' ids."""
-    from amodal.data import formats
+    from amodal.formats import annotation_files
     from amodal.synthesis.annotated import AnnotatedCutOuts
     from amodal.synthesis.covering import CoveredSeries
     from amodal.synthesis.photographs import Photographs
 
-    annotation_set = formats.read(photographs, parts.images)
+    annotation_set = annotation_files.read(photographs, parts.images)
     categories = sorted(annotation_set.categories, key=lambda category: category.id)
     occluders = AnnotatedCutOuts(annotation_set, uniform="objects")
     ids = tuple(category.id for category in categories)
@@ -127,12 +127,12 @@ def _open_scenes(parts: SceneParts, scenes: SceneConfig, seed: int) -> "tuple[Se
 def _open_cutouts(parts: SceneParts) -> "tuple[CutOutSource, list[Category]]":
     """The cut-outs, and their categories: an annotation file keeps its ids, others count from 1."""
     from amodal.annotations import Category
-    from amodal.data import formats
+    from amodal.formats import annotation_files
     from amodal.synthesis.annotated import AnnotatedCutOuts
     from amodal.synthesis.cutouts import open_cutouts
 
-    if formats.holds_annotations(Path(parts.cutouts)):
-        annotation_set = formats.read(parts.cutouts, parts.images)
+    if annotation_files.holds_annotations(Path(parts.cutouts)):
+        annotation_set = annotation_files.read(parts.cutouts, parts.images)
         categories = sorted(annotation_set.categories, key=lambda category: category.id)
         return AnnotatedCutOuts(annotation_set, parts.split), categories
     source = open_cutouts(parts.cutouts, parts.split)

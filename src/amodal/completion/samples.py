@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 from amodal import mask_arrays
 from amodal.completion.config import CompleterTraining
 from amodal.completion.crops import CONTEXT, cut, resample, square_around
-from amodal.data import formats
 from amodal.errors import UserError
+from amodal.formats import annotation_files
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import open_backgrounds
 from amodal.synthesis.composition import Scene, compose, scene_rng
@@ -58,7 +58,7 @@ class CropBatches(Dataset[CropBatch | UserError]):
     """Item `step` is that step's batch; the same for the same seed and step, in whichever process."""
 
     def __init__(self, config: CompleterTraining) -> None:
-        annotations = formats.read(config.annotations, config.images)
+        annotations = annotation_files.read(config.annotations, config.images)
         self.config = config
         self.photographs = Photographs(annotations, side=config.side)
         self.occluders = OccluderMix(

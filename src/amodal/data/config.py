@@ -7,7 +7,7 @@ from amodal.synthesis.config import OcclusionConfig, SceneConfig, Split
 
 @dataclass(frozen=True)
 class FileSource:
-    """Annotated images on disk, in any format that `amodal.data.formats` reads."""
+    """Annotated images on disk, in any format that `amodal.read` reads."""
 
     annotations: tuple[str, ...]
     """Annotation files; several are read as one data set and must list the same categories."""
@@ -43,7 +43,7 @@ class PhotographSource:
     """Annotated photographs, over which cut-outs of other photographs are laid when they are asked for."""
 
     photographs: str
-    """Annotations of photographs with masks of what is visible, in any format that `amodal.data.formats` reads."""
+    """Annotations of photographs with masks of what is visible, in any format that `amodal.read` reads."""
     images: str | None = None
     """The image folder. None looks for it near the annotations."""
     categories: tuple[str, ...] = ()

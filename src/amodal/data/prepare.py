@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from amodal import outputs
 from amodal.annotations import AnnotationSet, Category
-from amodal.data import coco, formats, image_folder
 from amodal.data.merging import merge
 from amodal.errors import UserError
 from amodal.files import is_file
+from amodal.formats import annotation_files, coco, image_folder
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _prepare_split(data_set: DataSet, split: Split, out: Path) -> Iterator[str]:
 
 def _read(file: Path, out: Path) -> AnnotationSet:
     """The annotations, with the image folder that will be found from `out`."""
-    annotations = formats.read(file)
+    annotations = annotation_files.read(file)
     raw = [{"file_name": image.file_name} for image in annotations.images]
     return replace(annotations, image_folder=image_folder.find(out, raw) or annotations.image_folder)
 

@@ -5,12 +5,12 @@ from functools import reduce
 from pathlib import Path
 
 from amodal.annotations import AnnotationSet
-from amodal.data import formats
 from amodal.data.config import FileSource, PhotographSource, SceneSource, Source
 from amodal.data.dataset import AnnotatedImages
 from amodal.data.merging import merge
 from amodal.data.synthetic import ComposedScenes
 from amodal.errors import UserError
+from amodal.formats import annotation_files
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import open_backgrounds
 from amodal.synthesis.covering import CoveredSeries
@@ -24,7 +24,7 @@ Samples = AnnotatedImages | ComposedScenes
 def open_source(source: Source) -> Samples:
     """The samples that the settings describe. Raises UserError where something is missing, damaged or empty."""
     if isinstance(source, PhotographSource):
-        annotation_set = formats.read(source.photographs, source.images)
+        annotation_set = annotation_files.read(source.photographs, source.images)
         photographs = Photographs(
             annotation_set, source.categories, source.side, merged=source.merged, up_to_border=True
         )
@@ -48,8 +48,8 @@ def _ids(names: Sequence[str]) -> tuple[int, ...]:
 
 def _open_cutouts(source: SceneSource) -> CutOutSource:
     """The objects of an annotation file, of a folder, or drawn ones."""
-    if formats.holds_annotations(Path(source.cutouts)):
-        return AnnotatedCutOuts(formats.read(source.cutouts), source.split)
+    if annotation_files.holds_annotations(Path(source.cutouts)):
+        return AnnotatedCutOuts(annotation_files.read(source.cutouts), source.split)
     return open_cutouts(source.cutouts, source.split)
 
 
@@ -71,4 +71,4 @@ def read_all(source: FileSource) -> AnnotationSet:
     """
     if not source.annotations:
         raise UserError("no annotation file is named", remedy="Name at least one")
-    return reduce(merge, (formats.read(path, source.images) for path in source.annotations))
+    return reduce(merge, (annotation_files.read(path, source.images) for path in source.annotations))

@@ -17,9 +17,9 @@ from PIL import Image, ImageDraw
 
 from amodal.demo.session import Session, complete, open_picture
 from amodal.demo.shelf import Shelf
+from amodal.drawing.render import Style, readable_scale
 from amodal.errors import UserError
 from amodal.inference.predictor import Predictor
-from amodal.inference.render import Style, readable_scale
 
 Kind = Literal["both", "visible", "invisible"]
 Touch = Literal["peel", "box"]

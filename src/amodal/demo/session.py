@@ -13,10 +13,10 @@ from PIL import Image
 
 from amodal.demo.decoding import decode
 from amodal.demo.peeling import cut_out, peel
+from amodal.drawing.render import Style
 from amodal.errors import UserError
 from amodal.inference.predictor import Predictor
-from amodal.inference.render import Style, draw
-from amodal.inference.result import Result
+from amodal.results.result import Result
 
 MOST_BYTES = 20 * 2**20
 """Uploads may be so large..."""
@@ -46,14 +46,14 @@ class Session:
         """The picture with what was found; or with one object freed of what covers it, the rest dimmed."""
         if peeled is None:
             chosen = self.shown(score)
-            return draw(self.pixels, self.result[chosen], style, chosen)
+            return self.result[chosen].draw(self.pixels, style, chosen)
         one = self.result[[peeled]]
         whole, seen = _both(one)
         part = {"both": whole, "visible": seen, "invisible": whole & ~seen}[style.show]
         faded = (0.35 * self.pixels + 0.65 * 255).astype(np.uint8)
         freed = np.where(part[:, :, None], peel(self.pixels, whole, seen), faded)
         if style.show == "both":  # what is invisible is told from what is visible by its hatching
-            return draw(freed, one, replace(style, show="invisible"), [peeled])
+            return one.draw(freed, replace(style, show="invisible"), [peeled])
         scale = style.scale or 1.0
         size = (round(freed.shape[1] * scale), round(freed.shape[0] * scale))
         return Image.fromarray(freed).resize(size, Image.Resampling.LANCZOS)

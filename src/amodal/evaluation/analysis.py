@@ -14,12 +14,12 @@ from amodal.evaluation.boundary import mean_boundary_iou
 from amodal.evaluation.calibration import Bins, Calibration, calibrate_scores
 from amodal.evaluation.class_agnostic import Recall, recall
 from amodal.evaluation.depth import DepthOrder, depth_order
-from amodal.evaluation.detections import Detections
 from amodal.evaluation.mask_kinds import AMODAL, VISIBLE
 from amodal.evaluation.miou import mean_iou_full, mean_iou_occluded
 from amodal.evaluation.occlusion import ALL
 from amodal.evaluation.pairs import Paired, assign
 from amodal.evaluation.records import Records, collect
+from amodal.results.detections import Detections
 
 CONFUSED_IOU = 0.5
 """Least overlap at which a detection is taken to mean an instance."""

@@ -7,9 +7,9 @@ import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.evaluation import coco
-from amodal.evaluation.detections import Detections
 from amodal.evaluation.mask_kinds import AMODAL, MatchFilter
 from amodal.evaluation.occlusion import ALL, visible_ratios
+from amodal.results.detections import Detections
 
 LIMITS = (10, 100, 1000)
 

@@ -13,8 +13,8 @@ import hotcoco
 import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
-from amodal.evaluation.detections import Detections
 from amodal.evaluation.mask_kinds import MaskKind, MatchFilter, batches, boxed, masked
+from amodal.results.detections import Detections
 from amodal.rle import Rle, boxes
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)

@@ -22,11 +22,11 @@ from amodal.data.dataset import Sample, SampleSet
 from amodal.data.workers import deaths_named, settle
 from amodal.errors import UserError
 from amodal.evaluation.calibration import Bins
-from amodal.evaluation.detections import of_image
 from amodal.evaluation.invisible_pixels import invisible_pixels
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.instances import Prediction, Target
+from amodal.results.detections import of_image
 
 Model = Callable[[list[UInt8[Tensor, "3 H W"]]], Sequence[BoxedMasks | Prediction]]
 """RGB images to answers in the same images' pixels. A model must be in evaluation mode."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from amodal.annotations import Annotation, AnnotationSet
-from amodal.evaluation.detections import Detections, Masks, by_image
+from amodal.results.detections import Detections, Masks, by_image
 from amodal.rle import Rle, boxes
 
 IMAGES_PER_BATCH = 256

@@ -10,8 +10,8 @@ from hotcoco import primitives
 
 from amodal.annotations import AnnotationSet
 from amodal.evaluation.coco import IOU_THRESHOLDS
-from amodal.evaluation.detections import Detections
 from amodal.evaluation.mask_kinds import Batch, MaskKind, batches
+from amodal.results.detections import Detections
 from amodal.rle import Rle
 
 

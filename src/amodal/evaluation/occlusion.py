@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
-from amodal.data import formats
-from amodal.data.contents import Record
-from amodal.evaluation.detections import Detections, Masks
 from amodal.evaluation.mask_kinds import MatchFilter
+from amodal.formats import annotation_files
+from amodal.formats.contents import Record
+from amodal.results.detections import Detections, Masks
 from amodal.rle import areas, from_json, intersect, subtract
 
 OCCLUSION_RATES = (0.15, 0.25, 0.40)
@@ -122,7 +122,7 @@ def stated_visible_ratios(path: str | Path) -> dict[int, float]:
         UserError: The file is missing or of no known format.
     """
     ratios: dict[int, float] = {}
-    for record in formats.contents(path).records:
+    for record in annotation_files.contents(path).records:
         if isinstance(record, Record) and isinstance(record.id, int) and (ratio := _stated_ratio(record)) is not None:
             ratios[record.id] = ratio
     return ratios

@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Detection
-from amodal.evaluation.detections import Detections
+from amodal.results.detections import Detections
 
 SCORE_THRESHOLD = 0.5
 

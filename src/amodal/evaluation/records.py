@@ -15,9 +15,9 @@ import numpy as np
 from amodal.annotations import AnnotationSet, Detection
 from amodal.errors import UserError
 from amodal.evaluation.coco import IOU_THRESHOLDS
-from amodal.evaluation.detections import Detections
 from amodal.evaluation.mask_kinds import MaskKind, MatchFilter
 from amodal.evaluation.matching import candidates, match
+from amodal.results.detections import Detections
 
 MOST = 100
 """Detections per image and category that COCO looks at."""

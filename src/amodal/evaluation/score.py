@@ -7,10 +7,10 @@ import numpy as np
 from amodal.annotations import AnnotationSet, Detection
 from amodal.evaluation import coco, occlusion
 from amodal.evaluation.coco import Outcome
-from amodal.evaluation.detections import Detections
 from amodal.evaluation.mask_kinds import AMODAL, BOX, VISIBLE, MatchFilter
 from amodal.evaluation.report import Counts, OcclusionScores, Report, Scores
-from amodal.evaluation.results import check
+from amodal.results.detections import Detections
+from amodal.results.result_files import check
 
 
 def score(

@@ -9,13 +9,13 @@ from tqdm import tqdm
 
 from amodal import rle
 from amodal.annotations import TEXT_ID, Annotation, AnnotationSet, Category, Detection, ImageRecord
-from amodal.data import formats
 from amodal.errors import UserError
-from amodal.evaluation import results
 from amodal.files import read_json
+from amodal.formats import annotation_files
 from amodal.inference.detected import Detected
 from amodal.inference.predictor import Occluders, Predictor
 from amodal.pictures import find_images, image_size, read_annotated_image
+from amodal.results import result_files
 
 
 def images_of(source: Path, predictions: Path, images: Path | None) -> AnnotationSet:
@@ -30,11 +30,11 @@ def images_of(source: Path, predictions: Path, images: Path | None) -> Annotatio
     Raises:
         UserError: There are none, or results that are none.
     """
-    if not source.is_dir() or formats.holds_annotations(source):
-        return replace(formats.read(source, images), annotations=[])
+    if not source.is_dir() or annotation_files.holds_annotations(source):
+        return replace(annotation_files.read(source, images), annotations=[])
     content = read_json(predictions)
     if not isinstance(content, list) or not all(isinstance(raw, dict) for raw in content):
-        raise UserError("not COCO results (a list of detections)", file=predictions, remedy=results.REMEDY)
+        raise UserError("not COCO results (a list of detections)", file=predictions, remedy=result_files.REMEDY)
     files = find_images([source])
     ids = _ids(files, {raw.get("image_id") for raw in content if isinstance(raw.get("image_id"), int | str)})
     numbers = sorted({raw["category_id"] for raw in content if isinstance(raw.get("category_id"), int)})
@@ -72,7 +72,7 @@ def complete_results(
     """
     if images.image_folder is None:
         raise UserError("its images were not found", file=images.source, remedy="Give --images FOLDER")
-    given = results.read(predictions, images)
+    given = result_files.read(predictions, images)
     has_visible = "visible" in given.kinds_of_masks and None not in given.visible
     found = [
         replace(one, amodal=None, visible=mask)

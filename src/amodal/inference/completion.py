@@ -12,8 +12,8 @@ from amodal.categories import key, labels_by_name, listed
 from amodal.errors import UserError, unknown
 from amodal.inference.careful import Care, believed
 from amodal.inference.predictor import Occluders, Predictor
-from amodal.inference.result import Result
 from amodal.pictures import read_annotated_image
+from amodal.results.result import Result
 
 
 def complete_annotations(

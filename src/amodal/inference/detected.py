@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32, Int64
 from amodal.annotations import Category
 from amodal.errors import UserError
 from amodal.inference.fragments import main_boxes
-from amodal.inference.result import Result
+from amodal.results.result import Result
 
 if TYPE_CHECKING:
     import supervision

@@ -11,14 +11,14 @@ from PIL import Image
 
 from amodal import outputs
 from amodal.annotations import Category
+from amodal.drawing.sheet import Tile, contact_sheet
 from amodal.errors import UserError
-from amodal.evaluation import results
 from amodal.files import replacing, write_json
 from amodal.inference import ledger
 from amodal.inference.ledger import Ledger, Planned
-from amodal.inference.result import Result
-from amodal.inference.sheet import Tile, contact_sheet
 from amodal.pictures import read_image
+from amodal.results import result_files
+from amodal.results.result import Result
 
 PREDICTIONS, IMAGES, SHEET = "predictions.json", "images.json", "sheet.jpg"
 SHEET_PICTURES = 24
@@ -83,7 +83,7 @@ class ResultFolder:
             picture.save(temporary, quality=92)
         height, width = result.size
         image = {"id": planned.number, "file_name": str(planned.source), "height": height, "width": width}
-        found = [results.to_json(detection) for detection in result.to_detections(planned.number)]
+        found = [result_files.to_json(detection) for detection in result.to_detections(planned.number)]
         image["picture"] = planned.target
         self._ledger.write({"number": planned.number, "image": image, "detections": found})
 
@@ -97,7 +97,7 @@ class ResultFolder:
         if not images:
             return
         found = (detection for entry in self._ledger.read() for detection in entry.get("detections", ()))
-        self.num_images, self.num_objects = len(images), results.write_records(found, self.folder / PREDICTIONS)
+        self.num_images, self.num_objects = len(images), result_files.write_records(found, self.folder / PREDICTIONS)
         write_json(self.folder / IMAGES, {"images": images, "categories": self._settings["categories"]}, indent=1)
         shown = [path for image in images if (path := self.folder / image["picture"]).is_file()][:SHEET_PICTURES]
         tiles = [Tile(_thumbnail(path), path.name) for path in shown]

@@ -16,14 +16,14 @@ from amodal.errors import UserError, unknown
 from amodal.inference.detected import Boxes, Detected, checked_boxes, checked_masks, detected
 from amodal.inference.fragments import main_boxes
 from amodal.inference.model_files import EXPORTED, is_coco, model_file
-from amodal.inference.pixels import as_pixels
-from amodal.inference.result import Result, from_boxed
+from amodal.pixels import as_pixels
 from amodal.quick_imports import import_torchvision
+from amodal.results.result import Result, from_boxed
 
 if TYPE_CHECKING:
     import supervision
 
-    from amodal.inference.pixels import ImageLike
+    from amodal.pixels import ImageLike
 
 Pixels = UInt8[np.ndarray, "H W 3"]
 Occluders = Literal["anything", "given"]

@@ -10,12 +10,12 @@ from amodal.data.dataset import AnnotatedImages
 from amodal.errors import UserError
 from amodal.evaluation.analysis import analyse
 from amodal.evaluation.calibration import Bins
-from amodal.evaluation.detections import Detections
 from amodal.evaluation.evaluator import LoaderSettings, Masks, predict
 from amodal.evaluation.occlusion import stated_visible_ratios
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.inference.predictor import Predictor
+from amodal.results.detections import Detections
 
 
 @dataclass(frozen=True)

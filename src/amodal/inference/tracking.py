@@ -7,7 +7,7 @@ from jaxtyping import Bool, Int64
 from scipy.optimize import linear_sum_assignment
 
 from amodal import mask_arrays
-from amodal.inference.result import Result
+from amodal.results.result import Result
 
 LEAST_OVERLAP = 0.3
 """Objects of two frames that overlap less are two objects."""

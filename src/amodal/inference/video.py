@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
+from amodal.drawing.render import Style
 from amodal.errors import UserError
 from amodal.files import require_file
 from amodal.inference.predictor import Predictor
-from amodal.inference.render import Style, draw
 from amodal.inference.tracking import Tracker
 from amodal.inference.video_writer import SOUND, USUAL_RATE, pyav, writing_video
 from amodal.pictures import MOST_PIXELS
@@ -37,7 +37,7 @@ class Painter:
     def paint(self, pixels: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
         """The next frame with its objects."""
         result = self.predictor.predict(pixels, score_threshold=self.score_threshold)
-        return np.asarray(draw(pixels, result, self.style, self._tracker.update(result).tolist()))
+        return np.asarray(result.draw(pixels, self.style, self._tracker.update(result).tolist()))
 
 
 def predict_video(painter: Painter, source: Path, target: Path, *, max_frames: int | None = None) -> int:

@@ -15,13 +15,13 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet
-from amodal.data import cvat_shapes, drawn_twice, image_folder, xml_files
-from amodal.data.contents import Contents, Record
-from amodal.data.drawn_twice import Shape, Thing
-from amodal.data.problems import Problem, RejectedRecord
-from amodal.data.records import size_of, whole
 from amodal.errors import UserError
 from amodal.files import replacing
+from amodal.formats import cvat_shapes, drawn_twice, image_folder, xml_files
+from amodal.formats.contents import Contents, Record
+from amodal.formats.drawn_twice import Shape, Thing
+from amodal.formats.problems import Problem, RejectedRecord
+from amodal.formats.records import size_of, whole
 from amodal.rle import Rle
 
 FILE = "annotations.xml"

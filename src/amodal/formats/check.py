@@ -11,13 +11,13 @@ from tqdm import tqdm
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
-from amodal.data import formats, records
-from amodal.data.category_tree import without_parent
-from amodal.data.choices import AS_STATED, Choices
-from amodal.data.contents import Record
-from amodal.data.problems import KINDS, Problem, Report
 from amodal.errors import UserError
 from amodal.files import is_file
+from amodal.formats import annotation_files, records
+from amodal.formats.category_tree import without_parent
+from amodal.formats.choices import AS_STATED, Choices
+from amodal.formats.contents import Record
+from amodal.formats.problems import KINDS, Problem, Report
 from amodal.mask_arrays import occlusion_rates
 from amodal.pictures import OtherSize, check_image
 
@@ -70,14 +70,14 @@ def check(path: str | Path, images: str | Path | None = None, choices: Choices =
     """Looks for every kind of problem in an annotation file and its images; does not stop at the first.
 
     Args:
-        path: An annotation file or folder, as `formats.read` takes it.
+        path: An annotation file or folder, as `annotation_files.read` takes it.
         images: The image folder. Otherwise it is looked for near the file.
         choices: How to take what may be meant in two ways.
 
     Raises:
         UserError: The file is missing, of no known format, or no whole JSON.
     """
-    contents = replace(formats.contents(path, images), choices=choices)
+    contents = replace(annotation_files.contents(path, images), choices=choices)
     counts: Counter[str] = Counter()
     examples: dict[str, list[Problem]] = defaultdict(list)
 

@@ -15,12 +15,12 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
-from amodal.data import drawn_twice, image_folder, label_studio_brush, label_studio_regions
-from amodal.data.contents import Contents, Record, called
-from amodal.data.drawn_twice import Thing
-from amodal.data.problems import Problem, RejectedRecord
-from amodal.data.records import size_of
 from amodal.files import is_file, write_json
+from amodal.formats import drawn_twice, image_folder, label_studio_brush, label_studio_regions
+from amodal.formats.contents import Contents, Record, called
+from amodal.formats.drawn_twice import Thing
+from amodal.formats.problems import Problem, RejectedRecord
+from amodal.formats.records import size_of
 
 HOLDS = frozenset({"amodal", "visible", "hidden_objects", "crowds"})
 _PREFIX = re.compile(r"[0-9a-f]{8}-(.+)")

@@ -6,8 +6,8 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from amodal import rle
-from amodal.data.outline_shapes import Point, box, ellipse, flat, turned
-from amodal.data.problems import RejectedRecord, shortened
+from amodal.formats.outline_shapes import Point, box, ellipse, flat, turned
+from amodal.formats.problems import RejectedRecord, shortened
 from amodal.rle import Rle
 
 SHAPES = ("polygon", "box", "ellipse", "mask")

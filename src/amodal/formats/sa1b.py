@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from amodal.data import image_folder
-from amodal.data.contents import Contents, Record, called, extra_of
-from amodal.data.json_stream import JsonDocument
-from amodal.data.problems import Problem
+from amodal.formats import image_folder
+from amodal.formats.contents import Contents, Record, called, extra_of
+from amodal.formats.json_stream import JsonDocument
+from amodal.formats.problems import Problem
 
 KEYS = frozenset({"id", "segmentation", "bbox", "area"})
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from amodal import rle
 from amodal.annotations import Extra
-from amodal.data.problems import Problem
+from amodal.formats.problems import Problem
 from amodal.rle import Rle
 
 _LABEL = re.compile(r"(?P<name>.+?)[ _.:-](?P<role>amodal|visible)(?:[ _.:-]?(?P<number>\d+))?", re.IGNORECASE)

@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 from amodal import outputs
 from amodal.annotations import AnnotationSet, ImageRecord
-from amodal.data import outlines
-from amodal.data.contents import Contents, Record
-from amodal.data.problems import Problem, RejectedRecord
-from amodal.data.records import inside, size_of
 from amodal.errors import UserError
 from amodal.files import is_file, read_text, replacing, require_file
+from amodal.formats import outlines
+from amodal.formats.contents import Contents, Record
+from amodal.formats.problems import Problem, RejectedRecord
+from amodal.formats.records import inside, size_of
 from amodal.pictures import IMAGE_SUFFIXES
 
 DATA_FILE = "data.yaml"

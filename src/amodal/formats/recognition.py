@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from amodal.data import coco, cocoa, cvat, label_studio, labelme, panoptic, predicted, sa1b, voc, xml_files, yolo
-from amodal.data.contents import Contents
-from amodal.data.json_stream import JsonDocument, read_small
 from amodal.errors import UserError
 from amodal.files import read_json
+from amodal.formats import coco, cocoa, cvat, label_studio, labelme, panoptic, predicted, sa1b, voc, xml_files, yolo
+from amodal.formats.contents import Contents
+from amodal.formats.json_stream import JsonDocument, read_small
 
 SYNTHESISED = "annotations.json"
 """What `amodal synth` writes into its folder, beside the pictures."""
@@ -22,7 +22,7 @@ def holds_annotations(path: Path) -> bool:
 
 
 def contents(path: str | Path, images: str | Path | None = None) -> Contents:
-    """What a file or folder states, its format recognised from its keys. Raises UserError as `formats.read`."""
+    """What a file or folder states, recognised from its keys. Raises UserError as `annotation_files.read`."""
     path, images = Path(path), None if images is None else Path(images)
     if images is not None and not images.is_dir():
         raise UserError("no such image folder", file=images, remedy="Give the folder that the file names start from")

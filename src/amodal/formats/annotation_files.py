@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from amodal.annotations import AnnotationSet
-from amodal.data import coco, cocoa, cvat, kins, label_studio, labelme, losses, records, yolo
-from amodal.data.category_tree import without_parent
-from amodal.data.choices import AS_STATED, Choices
-from amodal.data.contents import Contents
-from amodal.data.json_stream import gc_paused
-from amodal.data.problems import KINDS, Problem, Report
-from amodal.data.recognition import contents, holds_annotations
 from amodal.errors import UserError
+from amodal.formats import coco, cocoa, cvat, kins, label_studio, labelme, losses, records, yolo
+from amodal.formats.category_tree import without_parent
+from amodal.formats.choices import AS_STATED, Choices
+from amodal.formats.contents import Contents
+from amodal.formats.json_stream import gc_paused
+from amodal.formats.problems import KINDS, Problem, Report
+from amodal.formats.recognition import contents, holds_annotations
 
 __all__ = ["FOLDERS", "WRITERS", "Writer", "assemble", "contents", "holds_annotations", "lost", "read"]
 

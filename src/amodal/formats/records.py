@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from amodal import rle
 from amodal.annotations import TEXT_ID, Annotation, AnnotationSet, Category, ImageRecord
-from amodal.data import box_masks, text_ids
-from amodal.data.choices import Choices
-from amodal.data.contents import CATEGORY_KEYS, IMAGE_KEYS, Contents, Record, called, extra_of
-from amodal.data.problems import Problem, RejectedRecord, Report, shortened
 from amodal.errors import UserError
+from amodal.formats import box_masks, text_ids
+from amodal.formats.choices import Choices
+from amodal.formats.contents import CATEGORY_KEYS, IMAGE_KEYS, Contents, Record, called, extra_of
+from amodal.formats.problems import Problem, RejectedRecord, Report, shortened
 from amodal.pictures import image_size
 from amodal.rle import Rle
 from amodal.rle_validation import NUM_TOGETHER, sound_areas

@@ -11,12 +11,12 @@ from typing import Any
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
-from amodal.data import coco, image_folder, json_stream, outlines
-from amodal.data.contents import Contents, Record, called, extra_of
-from amodal.data.json_stream import JsonDocument, SmallFile
-from amodal.data.losses import FIELDS
-from amodal.data.problems import Problem
 from amodal.files import is_file
+from amodal.formats import coco, image_folder, json_stream, outlines
+from amodal.formats.contents import Contents, Record, called, extra_of
+from amodal.formats.json_stream import JsonDocument, SmallFile
+from amodal.formats.losses import FIELDS
+from amodal.formats.problems import Problem
 from amodal.pictures import IMAGE_SUFFIXES
 
 Walk = Callable[[], Iterable[Any]]

@@ -15,10 +15,10 @@ import numpy as np
 
 from amodal import rle
 from amodal.annotations import Extra
-from amodal.data import xml_files
-from amodal.data.contents import Contents, Record
-from amodal.data.problems import Problem
 from amodal.errors import UserError
+from amodal.formats import xml_files
+from amodal.formats.contents import Contents, Record
+from amodal.formats.problems import Problem
 from amodal.pictures import IMAGE_SUFFIXES, read_indices
 
 FOLDER = "SegmentationObject"

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Extra
-from amodal.data import image_folder, json_stream, outlines
-from amodal.data.contents import Contents, Record, called, extra_of
-from amodal.data.json_stream import JsonDocument
-from amodal.data.losses import FIELDS
-from amodal.data.problems import Problem
 from amodal.errors import UserError
+from amodal.formats import image_folder, json_stream, outlines
+from amodal.formats.contents import Contents, Record, called, extra_of
+from amodal.formats.json_stream import JsonDocument
+from amodal.formats.losses import FIELDS
+from amodal.formats.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 from PIL import Image
 from scipy import ndimage
 
 from amodal import mask_arrays
-from amodal.inference.colours import Colour, colour
-from amodal.inference.labels import Label, draw_labels
-from amodal.inference.result import Result
+from amodal.drawing.colours import Colour, colour
+from amodal.drawing.labels import Label, draw_labels
 
 READABLE = 640
 """Images with a shorter short side than this are enlarged, so that names can be read..."""
@@ -34,6 +33,31 @@ class Style:
     """Names and scores."""
     scale: float | None = None
     """Output pixels for each image pixel; None enlarges small images until names can be read."""
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What is drawn of the objects of one image, the most important first.
+
+    Attributes:
+        masks: The whole objects, bool (N, H, W).
+        visible_masks: Their visible parts, bool (N, H, W); the whole ones again where none are known.
+        captions: A line about each object, N of them.
+        depth_order: Place of each from the front, int64 (N,).
+    """
+
+    masks: Bool[np.ndarray, "N H W"]
+    visible_masks: Bool[np.ndarray, "N H W"]
+    captions: Sequence[str]
+    depth_order: Int64[np.ndarray, " N"]
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The image's (height, width)."""
+        return self.masks.shape[1], self.masks.shape[2]
 
 
 @dataclass(frozen=True)
@@ -55,37 +79,37 @@ def readable_scale(height: int, width: int) -> float:
 
 
 def draw(
-    image: UInt8[np.ndarray, "H W 3"], result: Result, style: Style, identities: Sequence[int] | None = None
+    image: UInt8[np.ndarray, "H W 3"], objects: Objects, style: Style, identities: Sequence[int] | None = None
 ) -> Image.Image:
-    """The image with the result drawn over it.
+    """The image with objects drawn over it.
 
     Args:
-        image: The image that was predicted.
-        result: Its objects.
+        image: The image that they are in.
+        objects: What is in it.
         style: What to draw.
-        identities: A number for each object that its colour follows; its place in the result by default.
+        identities: A number for each object that its colour follows; its place among them by default.
 
     Returns:
         An RGB image, `style.scale` times as large.
     """
     height, width = image.shape[:2]
-    if (height, width) != result.size:
-        raise ValueError(f"image {height}x{width}, masks {result.size[0]}x{result.size[1]}")
+    if (height, width) != objects.size:
+        raise ValueError(f"image {height}x{width}, masks {objects.size[0]}x{objects.size[1]}")
     scale = style.scale or readable_scale(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     pixels = np.array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    colours = [colour(identity) for identity in (range(len(result)) if identities is None else identities)]
-    _paint(pixels, result, colours, style.show)
+    colours = [colour(identity) for identity in (range(len(objects)) if identities is None else identities)]
+    _paint(pixels, objects, colours, style.show)
     picture = Image.fromarray(pixels)
     if style.labels:
-        draw_labels(picture, _labels(result, colours, (size[0] / width, size[1] / height), style.show))
+        draw_labels(picture, _labels(objects, colours, (size[0] / width, size[1] / height), style.show))
     return picture
 
 
-def _paint(pixels: UInt8[np.ndarray, "h w 3"], result: Result, colours: Sequence[Colour], show: str) -> None:
+def _paint(pixels: UInt8[np.ndarray, "h w 3"], objects: Objects, colours: Sequence[Colour], show: str) -> None:
     """Draws the objects back to front, in place: every tint first, then what must not be covered by one."""
-    order = np.argsort(-result.depth_order) if result.has_both_masks else np.arange(len(result))[::-1]
-    painted = [(colours[i], layers) for i in order if (layers := _layers(result, int(i), pixels.shape[:2], show))]
+    order = np.argsort(-objects.depth_order)
+    painted = [(colours[i], layers) for i in order if (layers := _layers(objects, int(i), pixels.shape[:2], show))]
     for paint, layers in painted:
         _blend(pixels, layers.window, layers.tint, paint)
     for paint, layers in painted:
@@ -101,18 +125,18 @@ def _blend(pixels: np.ndarray, window: tuple[slice, slice], opacity: np.ndarray,
     pixels[window] = mixed.round().astype(np.uint8)
 
 
-def _layers(result: Result, index: int, size: tuple[int, int], show: str) -> _Layers | None:
+def _layers(objects: Objects, index: int, size: tuple[int, int], show: str) -> _Layers | None:
     """The paint of one object on an output of `size` (height, width); None where nothing of it is shown."""
-    seen = (result.masks if result.visible_masks is None else result.visible_masks)[index]
-    whole = seen if show == "visible" else result.masks[index] | seen
+    seen = objects.visible_masks[index]
+    whole = seen if show == "visible" else objects.masks[index] | seen
     rows, columns = mask_arrays.window(whole)
     if not rows.stop:
         return None
     line = max(1.2, min(size) / 320)
     source = np.s_[max(0, rows.start - 2) : rows.stop + 2, max(0, columns.start - 2) : columns.stop + 2]
-    window = _scaled(source, result.size, size)
-    to_edge = _distance_inside(whole[source], window, result.size, size)
-    to_seam = _distance_inside(seen[source], window, result.size, size)
+    window = _scaled(source, objects.size, size)
+    to_edge = _distance_inside(whole[source], window, objects.size, size)
+    to_seam = _distance_inside(seen[source], window, objects.size, size)
     invisible = (_coverage(to_edge) - _coverage(to_seam)).clip(min=0)
     is_visible_shown = show != "invisible"
     return _Layers(
@@ -166,19 +190,17 @@ def _stripes(window: tuple[slice, slice], period: float, *, rising: bool) -> Flo
     return _coverage(period / 4 - np.abs(phase - period / 2))
 
 
-def _labels(result: Result, colours: Sequence[Colour], scale: tuple[float, float], show: str) -> list[Label]:
-    """Name and score of each object of which something is shown, at its place in the output."""
-    shown = result.masks
-    if result.visible_masks is not None and show == "visible":
-        shown = result.visible_masks
-    elif result.has_both_masks and show == "invisible":
-        shown = result.invisible_masks
+def _labels(objects: Objects, colours: Sequence[Colour], scale: tuple[float, float], show: str) -> list[Label]:
+    """The caption of each object of which something is shown, at its place in the output."""
+    shown = objects.visible_masks if show == "visible" else objects.masks
+    if show == "invisible":
+        shown = shown & ~objects.visible_masks
     labels = []
-    for mask, name, score, paint in zip(shown, result.names, result.scores, colours, strict=True):
+    for mask, caption, paint in zip(shown, objects.captions, colours, strict=True):
         rows, columns = mask_arrays.window(mask)
         if rows.stop:
             across, down = scale
             box = (columns.start * across, rows.start * down, columns.stop * across, rows.stop * down)
             top = (np.flatnonzero(mask[rows.start]).mean() + 0.5) * across
-            labels.append(Label(name if np.isnan(score) else f"{name} {score:.2f}", paint, box, float(top)))
+            labels.append(Label(caption, paint, box, float(top)))
     return labels

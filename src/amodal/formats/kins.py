@@ -5,7 +5,7 @@ from typing import Any
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet
-from amodal.data import coco, json_stream, outlines
+from amodal.formats import coco, json_stream, outlines
 
 HOLDS = coco.PLAIN_HOLDS
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from amodal import outputs, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Extra, ImageRecord
-from amodal.data import drawn_twice, labelme_shapes, outlines
-from amodal.data.contents import Contents, Record
-from amodal.data.drawn_twice import Shape, Thing
-from amodal.data.json_stream import SmallFile
-from amodal.data.problems import Problem, RejectedRecord
-from amodal.data.records import inside, size_of
 from amodal.files import is_file, write_json
+from amodal.formats import drawn_twice, labelme_shapes, outlines
+from amodal.formats.contents import Contents, Record
+from amodal.formats.drawn_twice import Shape, Thing
+from amodal.formats.json_stream import SmallFile
+from amodal.formats.problems import Problem, RejectedRecord
+from amodal.formats.records import inside, size_of
 
 HOLDS = frozenset({"amodal", "visible", "hidden_objects", "crowds", "flags", "description"})
 

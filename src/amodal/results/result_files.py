@@ -19,13 +19,13 @@ import numpy as np
 
 from amodal import rle
 from amodal.annotations import AnnotationSet, Detection, ImageRecord
-from amodal.data.json_stream import CHARACTERS_AT_ONCE, cut, gc_paused
-from amodal.data.problems import RejectedRecord, shortened
-from amodal.data.records import whole
 from amodal.errors import UserError
-from amodal.evaluation.detections import Detections, Masks
-from amodal.evaluation.image_ids import Find, finders
 from amodal.files import read_json, replacing, require_file
+from amodal.formats.json_stream import CHARACTERS_AT_ONCE, cut, gc_paused
+from amodal.formats.problems import RejectedRecord, shortened
+from amodal.formats.records import whole
+from amodal.results.detections import Detections, Masks
+from amodal.results.image_ids import Find, finders
 from amodal.rle import Rle
 from amodal.rle_validation import sound_areas
 

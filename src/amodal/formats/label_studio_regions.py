@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from amodal import rle
-from amodal.data import label_studio_brush
-from amodal.data.contents import Record
-from amodal.data.drawn_twice import Shape, category_of
-from amodal.data.outline_shapes import Point, box, ellipse, flat, turned
-from amodal.data.problems import Problem, RejectedRecord, shortened
+from amodal.formats import label_studio_brush
+from amodal.formats.contents import Record
+from amodal.formats.drawn_twice import Shape, category_of
+from amodal.formats.outline_shapes import Point, box, ellipse, flat, turned
+from amodal.formats.problems import Problem, RejectedRecord, shortened
 from amodal.rle import Rle
 
 Problems = list[Record | Problem]

@@ -1,7 +1,7 @@
 """Categories that are no class of objects but a name for all of them. No torch here."""
 
 from amodal.annotations import Annotation, Category
-from amodal.data.problems import Problem, Report
+from amodal.formats.problems import Problem, Report
 
 
 def without_parent(categories: list[Category], annotations: list[Annotation], report: Report) -> list[Category]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from amodal.inference.colours import Colour, ink_on
+from amodal.drawing.colours import Colour, ink_on
 
 Rectangle = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the picture."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from amodal.annotations import Extra
-from amodal.data.choices import AS_STATED, Choices
-from amodal.data.problems import Problem
+from amodal.formats.choices import AS_STATED, Choices
+from amodal.formats.problems import Problem
 
 IMAGE_KEYS = frozenset({"id", "file_name", "height", "width"})
 CATEGORY_KEYS = frozenset({"id", "name", "supercategory"})

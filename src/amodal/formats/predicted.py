@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from amodal.annotations import Extra
-from amodal.data.contents import Contents, Record, called, extra_of
-from amodal.data.problems import Problem
 from amodal.errors import UserError
 from amodal.files import read_json
+from amodal.formats.contents import Contents, Record, called, extra_of
+from amodal.formats.problems import Problem
 
 RESULTS, IMAGES = "predictions.json", "images.json"
 KEYS = frozenset({"id", "image_id", "category_id", "segmentation", "visible_mask", "bbox", "depth_order"})

@@ -13,15 +13,15 @@ from amodal import mask_arrays, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
 from amodal.boxed_masks import BoxedMasks
 from amodal.errors import UserError
-from amodal.evaluation.detections import of_image
-from amodal.inference.depth_order import covered_pixels, front_to_back
-from amodal.inference.pixels import as_pixels
+from amodal.pixels import as_pixels
+from amodal.results.depth_order import covered_pixels, front_to_back
+from amodal.results.detections import of_image
 
 if TYPE_CHECKING:
     import supervision
 
-    from amodal.inference.pixels import ImageLike
-    from amodal.inference.render import Style
+    from amodal.drawing.render import Style
+    from amodal.pixels import ImageLike
 
 
 MOST_NAMED = 10
@@ -152,7 +152,7 @@ class Result:
 
     def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
         """COCO result dicts, ready for JSON: amodal `segmentation` and xywh `bbox`, and the `visible_mask`."""
-        from amodal.evaluation.results import to_json
+        from amodal.results.result_files import to_json
 
         return [to_json(detection) for detection in self.to_detections(image_id)]
 
@@ -161,7 +161,7 @@ class Result:
 
         Each object is drawn whole (`cup_amodal`) and as far as it is visible (`cup_visible`), paired by group id.
         """
-        from amodal.data.labelme import page, shapes_of
+        from amodal.formats.labelme import page, shapes_of
 
         image = ImageRecord(1, image_path, *self.size)
         categories = {category.id: category for category in self.categories}
@@ -196,16 +196,23 @@ class Result:
             xyxy=self.boxes, mask=self.masks, confidence=self.scores, class_id=self.labels.astype(int), data=data
         )
 
-    def draw(self, image: "ImageLike", style: "Style | None" = None) -> Image.Image:
+    def draw(
+        self, image: "ImageLike", style: "Style | None" = None, identities: Sequence[int] | None = None
+    ) -> Image.Image:
         """The image with every object's visible part tinted, its invisible part hatched, outlines, names and scores.
 
         Args:
             image: The image that was predicted, in any form that `predict` takes.
-            style: What to draw and how; see `amodal.inference.render.Style`.
+            style: What to draw and how; see `amodal.drawing.render.Style`.
+            identities: A number for each object that its colour follows; its place in the result by default.
         """
-        from amodal.inference.render import Style, draw
+        from amodal.drawing.render import Objects, Style, draw
 
-        return draw(as_pixels(image), self, style or Style())
+        visible = self.masks if self.visible_masks is None else self.visible_masks
+        scored = zip(self.names, self.scores, strict=True)
+        captions = [name if np.isnan(score) else f"{name} {score:.2f}" for name, score in scored]
+        order = self.depth_order if self.has_both_masks else np.arange(len(self))
+        return draw(as_pixels(image), Objects(self.masks, visible, captions, order), style or Style(), identities)
 
 
 def from_boxed(

@@ -5,9 +5,9 @@ import math
 from typing import Any
 
 from amodal import rle
-from amodal.data.outline_shapes import box, ellipse, flat
-from amodal.data.problems import RejectedRecord, shortened
 from amodal.errors import UserError
+from amodal.formats.outline_shapes import box, ellipse, flat
+from amodal.formats.problems import RejectedRecord, shortened
 from amodal.pictures import read_mask
 from amodal.rle import Rle
 

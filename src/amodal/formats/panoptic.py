@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from amodal import rle
-from amodal.data import image_folder
-from amodal.data.contents import Contents, Record, called, extra_of
-from amodal.data.json_stream import JsonDocument
-from amodal.data.problems import Problem
 from amodal.errors import UserError
 from amodal.files import is_file
+from amodal.formats import image_folder
+from amodal.formats.contents import Contents, Record, called, extra_of
+from amodal.formats.json_stream import JsonDocument
+from amodal.formats.problems import Problem
 from amodal.pictures import read_image
 
 KEYS = frozenset({"id", "category_id", "area", "bbox", "iscrowd"})
