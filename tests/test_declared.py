@@ -20,8 +20,7 @@ ALL = {
     **{f"{group} {name}": command for group, (_, commands) in GROUPS.items() for name, command in commands.items()},
 }
 WORDS = {"--device", "--host", "--recipe", "--repository", "--name", "--categories", "--variants", "--against"} | {
-    "--allow-host",
-    "--category",
+    "--allow-host"
 }
 """Texts that name no file."""
 

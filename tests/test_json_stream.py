@@ -135,7 +135,7 @@ def test_a_mark_of_byte_order_is_no_damage(tmp_path: Path):
 
 def test_memory_stays_near_the_files_size(tmp_path: Path):
     records = [{"id": number, "segmentation": [[float(value) for value in range(200)]]} for number in range(2000)]
-    json_stream.write(tmp_path / "x.json", {"images": [], "categories": []}, records)
+    (tmp_path / "x.json").write_text(json.dumps({"images": [], "categories": [], "annotations": records}))
     size = (tmp_path / "x.json").stat().st_size
     del records
     tracemalloc.start()
@@ -143,3 +143,11 @@ def test_memory_stays_near_the_files_size(tmp_path: Path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2.5 * size  # the json module alone needs ten times as much: a Python object for every number
+
+
+@pytest.mark.parametrize("value", [2**70, float("inf"), "half a \ud83d character", "null", None, 0.1, [{"a": "ü"}]])
+def test_a_record_comes_back_as_it_was(tmp_path: Path, value: Any):
+    json_stream.write(tmp_path / "x.json", {}, [{"id": 1, "own": value}, {"id": 2}])
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert json.loads(text)["annotations"] == [{"id": 1, "own": value}, {"id": 2}]
+    assert text.count("\n") >= 3  # one record a line

@@ -81,7 +81,7 @@ def windows(rles: Sequence[Rle], frames: Sequence[Frame]) -> Iterator[np.ndarray
     """The pixels of each (sound) mask within a frame of its own, bool (height, width)."""
     if not rles:
         return
-    counts, first = _runs_of_all([rle["counts"] for rle in rles])
+    counts, first = runs_of_all([rle["counts"] for rle in rles])
     for rle, frame, own in zip(rles, frames, np.split(counts, first[1:]), strict=True):
         yield _window(own, frame, rle["size"][0])
 
@@ -175,7 +175,7 @@ def runs(rle: Rle) -> np.ndarray:
     """
     if not is_legible(rle["counts"]):
         raise ValueError("run lengths are cut short or hold characters that do not belong there")
-    counts, _ = _runs_of_all([rle["counts"]])
+    counts, _ = runs_of_all([rle["counts"]])
     _check_runs(counts, rle["size"])
     return counts
 
@@ -185,7 +185,7 @@ def is_legible(text: bytes) -> bool:
     return bool(text) and text[-1] < 48 + 32 and not text.translate(None, _ALPHABET)
 
 
-def _runs_of_all(texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
+def runs_of_all(texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
     """The run lengths of masks one after another, int64, and where each mask's begin. The texts are legible."""
     # LEB128-like: 5 bits a character from 48 up, 32 says that more follow, 16 in the last is the sign.
     codes = np.frombuffer(b"".join(texts), dtype=np.uint8).astype(np.int64) - 48

@@ -123,7 +123,7 @@ PLAIN_HOLDS = HOLDS - {"stuff", "depth_order"}
 
 def write(annotation_set: AnnotationSet, path: Path) -> None:
     """Writes D2SA's format: every mask to the pixel, ids kept. `occl_depth` is the depth order, 0 nearest."""
-    json_stream.write(path, header(annotation_set), map(_to_json, annotation_set.annotations))
+    json_stream.write(path, header(annotation_set), _full(annotation_set.annotations))
 
 
 def write_plain(annotation_set: AnnotationSet, path: Path, mask: Literal["amodal", "visible"]) -> None:
@@ -131,8 +131,8 @@ def write_plain(annotation_set: AnnotationSet, path: Path, mask: Literal["amodal
 
     Objects of which nothing is visible are left out where the visible mask is asked for.
     """
-    masks = ((a, a.amodal if mask == "amodal" else a.visible) for a in annotation_set.annotations)
-    json_stream.write(path, header(annotation_set), (_plain(a, m) for a, m in masks if rle.areas([m])[0]))
+    masks = [a.amodal if mask == "amodal" else a.visible for a in annotation_set.annotations]
+    json_stream.write(path, header(annotation_set), _plain(annotation_set.annotations, masks))
 
 
 def header(annotation_set: AnnotationSet) -> dict[str, Any]:
@@ -157,36 +157,41 @@ def with_extra(record: dict[str, Any], extra: Extra | None) -> dict[str, Any]:
     return record | {key: value for key, value in extra.items() if key not in record} if extra else record
 
 
-def _plain(annotation: Annotation, mask: rle.Rle) -> dict[str, Any]:
-    record = {
+def _plain(annotations: list[Annotation], masks: list[rle.Rle]) -> Iterator[dict[str, Any]]:
+    measures = zip(rle.boxes(masks).tolist(), rle.areas(masks).tolist(), strict=True)
+    polygons = outlines.polygons(mask for a, mask in zip(annotations, masks, strict=True) if not a.is_crowd)
+    for annotation, mask, (box, area) in zip(annotations, masks, measures, strict=True):
+        shape = rle.to_json(mask) if annotation.is_crowd else next(polygons)
+        if area:
+            record = common(annotation, box, area) | {"segmentation": shape}
+            yield with_extra(record, annotation.extra)
+
+
+def _full(annotations: list[Annotation]) -> Iterator[dict[str, Any]]:
+    amodal, visible = [a.amodal for a in annotations], [a.visible for a in annotations]
+    measures = zip(rle.boxes(amodal).tolist(), rle.areas(amodal).tolist(), rle.areas(visible).tolist(), strict=True)
+    for annotation, (box, area, visible_area) in zip(annotations, measures, strict=True):
+        record = common(annotation, box, area) | {
+            "segmentation": rle.to_json(annotation.amodal),
+            "visible_mask": rle.to_json(annotation.visible),
+            "occlude_rate": 1 - visible_area / area if area else 0.0,
+        }
+        if visible_area < area:
+            record["invisible_mask"] = rle.to_json(rle.subtract(annotation.amodal, annotation.visible))
+        if annotation.depth_order is not None:
+            record["occl_depth"] = annotation.depth_order
+        if annotation.is_stuff:
+            record["isStuff"] = 1
+        yield with_extra(record, annotation.extra)
+
+
+def common(annotation: Annotation, box: list[float], area: int) -> dict[str, Any]:
+    """What every COCO-like record has beside its masks; the amodal box is xywh."""
+    return {
         "id": annotation.id,
         "image_id": annotation.image_id,
         "category_id": annotation.category_id,
         "iscrowd": int(annotation.is_crowd),
-        "bbox": rle.boxes([mask])[0].tolist(),
-        "area": int(rle.areas([mask])[0]),
-        "segmentation": rle.to_json(mask) if annotation.is_crowd else outlines.polygons(mask),
-    }
-    return with_extra(record, annotation.extra)
-
-
-def _to_json(annotation: Annotation) -> dict[str, Any]:
-    area, visible_area = map(int, rle.areas([annotation.amodal, annotation.visible]))
-    record = {
-        "id": annotation.id,
-        "image_id": annotation.image_id,
-        "category_id": annotation.category_id,
-        "iscrowd": int(annotation.is_crowd),
-        "bbox": rle.boxes([annotation.amodal])[0].tolist(),
+        "bbox": box,
         "area": area,
-        "segmentation": rle.to_json(annotation.amodal),
-        "visible_mask": rle.to_json(annotation.visible),
-        "occlude_rate": 1 - visible_area / area if area else 0.0,
     }
-    if visible_area < area:
-        record["invisible_mask"] = rle.to_json(rle.subtract(annotation.amodal, annotation.visible))
-    if annotation.depth_order is not None:
-        record["occl_depth"] = annotation.depth_order
-    if annotation.is_stuff:
-        record["isStuff"] = 1
-    return with_extra(record, annotation.extra)

@@ -142,8 +142,12 @@ def _image_to_json(
 ) -> dict[str, Any]:
     annotations = annotation_set.by_image[image.id]
     order_of = _orders(annotations)
-    regions = [_region(annotation, order_of[annotation.id], names) for annotation in annotations]
-    overlap = rle.ious([a.amodal for a in annotations], [a.amodal for a in annotations]) > 0
+    amodal = [a.amodal for a in annotations]
+    regions = [
+        _region(annotation, outline, order_of[annotation.id], names)
+        for annotation, outline in zip(annotations, outlines.outlines(amodal), strict=True)
+    ]
+    overlap = rle.ious(amodal, amodal) > 0
     pairs = [
         (orders[0], orders[1])
         for first, second in combinations(range(len(annotations)), 2)
@@ -170,10 +174,10 @@ def _orders(annotations: list[Annotation]) -> dict[int, int]:
     return known | {identity: order for order, identity in enumerate(unknown, start=following)}
 
 
-def _region(annotation: Annotation, order: int, names: dict[int, str]) -> dict[str, Any]:
+def _region(annotation: Annotation, outline: list[int], order: int, names: dict[int, str]) -> dict[str, Any]:
     area, visible_area = rle.areas([annotation.amodal, annotation.visible]).tolist()
     region = {
-        "segmentation": outlines.outline(annotation.amodal),
+        "segmentation": outline,
         "name": names[annotation.category_id],
         "area": area,
         "isStuff": int(annotation.is_stuff),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, AnyStr, NamedTuple
+from typing import Any, AnyStr, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,8 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _BETWEEN = {str: re.compile(r"}\s*,\s*(?={)"), bytes: re.compile(rb"}\s*,\s*(?={)")}
 CHARACTERS_AT_ONCE = 1 << 18
 """As many objects of an array are decoded together as this holds."""
+BYTES_AT_ONCE = 1 << 20
+"""As much is handed over together for writing."""
 
 
 def cut(text: AnyStr, start: int, stop: int) -> re.Match[AnyStr] | None:
@@ -192,12 +194,35 @@ class JsonDocument:
 
 def write(path: Path, members: dict[str, Any], annotations: Iterable[Any]) -> None:
     """Writes a JSON object: `members`, then `annotations` one record a line. Whole or not at all."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write("{")
+    with replacing(path) as temporary, temporary.open("wb", BYTES_AT_ONCE) as file:
+        file.write(b"{")
         for key, value in members.items():
-            file.write(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n")
-        file.write('"annotations": [')
-        for index, record in enumerate(annotations):
-            file.write(",\n" if index else "\n")
-            file.write(json.dumps(record, ensure_ascii=False))
-        file.write("\n]}\n")
+            file.write(encoded(key) + b":" + encoded(value) + b",\n")
+        file.write(b'"annotations":')
+        write_array(file, annotations)
+        file.write(b"}\n")
+
+
+def write_array(file: BinaryIO, records: Iterable[Any]) -> int:
+    """Writes a JSON array, one record a line; gives their number."""
+    count = 0
+    for count, record in enumerate(records, start=1):
+        file.write((b",\n" if count > 1 else b"[\n") + encoded(record))
+    file.write(b"\n]" if count else b"[]")
+    return count
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def encoded(value: Any) -> bytes:
+    """A JSON value as text in UTF-8, in a fraction of the time that Python's own takes.
+
+    What that cannot hold, Python's own writes: NaN, which would become null, whole numbers of more than 64 bits, and
+    halves of characters.
+    """
+    try:
+        text = _ENCODER.encode(value)
+    except (OverflowError, UnicodeEncodeError, TypeError):  # of NumPy's floats, which are Python's too
+        return json.dumps(value).encode()
+    return json.dumps(value).encode() if b"null" in text else text

@@ -5,6 +5,7 @@ the flag `hidden` of an amodal shape says that nothing of the object is visible.
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -101,18 +102,14 @@ def write(annotation_set: AnnotationSet, folder: Path) -> None:
 
     Ids, depth order and crowds have no place in it.
     """
-    names = {category.id: category for category in annotation_set.categories}
+    categories = {category.id: category for category in annotation_set.categories}
     places = [folder / inside(image.file_name).with_suffix(".json") for image in annotation_set.images]
     outputs.claim(places)
     for image, path in zip(annotation_set.images, places, strict=True):
         image_path = inside(image.file_name).name  # beside it, where nobody knows better
         if annotation_set.image_folder is not None:
             image_path = os.path.relpath(annotation_set.image_folder / image.file_name, path.parent)
-        shapes = [
-            shape
-            for group, annotation in enumerate(annotation_set.by_image[image.id], start=1)
-            for shape in shapes_of(annotation, names[annotation.category_id], group)
-        ]
+        shapes = shapes_of(annotation_set.by_image[image.id], categories)
         write_json(path, page(image, Path(image_path).as_posix(), shapes), indent=1)
 
 
@@ -129,21 +126,30 @@ def page(image: ImageRecord, image_path: str, shapes: list[dict[str, Any]]) -> d
     }
 
 
-def shapes_of(annotation: Annotation, category: Category, group: int) -> list[dict[str, Any]]:
-    """The polygons of one object, whole and as far as it is visible; `group` pairs them."""
+def shapes_of(annotations: Sequence[Annotation], categories: Mapping[int, Category]) -> list[dict[str, Any]]:
+    """The polygons of an image's objects, each whole and as far as it is visible; a group id pairs them."""
+    polygons = outlines.polygons(mask for a in annotations for mask in (a.amodal, a.visible))
+    return [
+        shape
+        for group, annotation in enumerate(annotations, start=1)
+        for role in ("amodal", "visible")
+        for shape in _drawn(annotation, f"{categories[annotation.category_id].name}_{role}", group, next(polygons))
+    ]
+
+
+def _drawn(annotation: Annotation, label: str, group: int, polygons: list[list[int]]) -> list[dict[str, Any]]:
     extra = annotation.extra or {}
     flags = dict(extra["flags"]) if isinstance(extra.get("flags"), dict) else {}
     if not rle.areas([annotation.visible])[0]:
         flags["hidden"] = True
     return [
         {
-            "label": f"{category.name}_{role}",
+            "label": label,
             "points": [[x, y] for x, y in zip(polygon[0::2], polygon[1::2], strict=True)],
             "group_id": group,
             "description": extra.get("description", ""),
             "shape_type": "polygon",
             "flags": flags,
         }
-        for role, mask in (("amodal", annotation.amodal), ("visible", annotation.visible))
-        for polygon in outlines.polygons(mask)
+        for polygon in polygons
     ]

@@ -33,11 +33,12 @@ def write(annotation_set: AnnotationSet, folder: Path, mask: Literal["amodal", "
     places = [folder / "labels" / inside(image.file_name).with_suffix(".txt") for image in annotation_set.images]
     outputs.claim([*places, folder / DATA_FILE])
     for image, path in zip(annotation_set.images, places, strict=True):
+        annotations = [a for a in annotation_set.by_image[image.id] if not a.is_crowd]
+        shapes = outlines.outlines(a.amodal if mask == "amodal" else a.visible for a in annotations)
         lines = [
             " ".join([str(annotation_set.label_of[annotation.category_id] - 1), *_shares(shape, image)])
-            for annotation in annotation_set.by_image[image.id]
-            if not annotation.is_crowd
-            and (shape := outlines.outline(annotation.amodal if mask == "amodal" else annotation.visible))
+            for annotation, shape in zip(annotations, shapes, strict=True)
+            if shape
         ]
         with replacing(path) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

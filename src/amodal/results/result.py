@@ -165,12 +165,7 @@ class Result:
 
         image = ImageRecord(1, image_path, *self.size)
         categories = {category.id: category for category in self.categories}
-        shapes = [
-            shape
-            for group, annotation in enumerate(self.to_annotations(1), start=1)
-            for shape in shapes_of(annotation, categories[annotation.category_id], group)
-        ]
-        return page(image, image_path, shapes)
+        return page(image, image_path, shapes_of(self.to_annotations(1), categories))
 
     def to_annotations(self, image_id: int, first_id: int = 1) -> list[Annotation]:
         """The objects as if they were truth. Where only one kind of mask is predicted it stands for both."""

@@ -6,7 +6,6 @@ One object a detection: `image_id`, `category_id`, `score`, and of these what th
 it, are read with `segmentation="visible"`.
 """
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -21,7 +20,7 @@ from amodal import rle
 from amodal.annotations import AnnotationSet, Detection, ImageRecord
 from amodal.errors import UserError
 from amodal.files import read_json, replacing, require_file
-from amodal.formats.json_stream import CHARACTERS_AT_ONCE, cut, gc_paused
+from amodal.formats.json_stream import BYTES_AT_ONCE, CHARACTERS_AT_ONCE, cut, gc_paused, write_array
 from amodal.formats.problems import RejectedRecord, shortened
 from amodal.formats.records import whole
 from amodal.results.detections import Detections, Masks
@@ -203,11 +202,9 @@ def write(detections: Sequence[Detection], path: str | Path) -> None:
 
 def write_records(records: Iterable[dict[str, Any]], path: str | Path) -> int:
     """As `write`, of detections that are JSON objects already, one after the other; gives their number."""
-    count = 0
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for count, record in enumerate(records, start=1):
-            file.write(("[\n" if count == 1 else ",\n") + json.dumps(record))
-        file.write("\n]\n" if count else "[]\n")
+    with replacing(path) as temporary, temporary.open("wb", BYTES_AT_ONCE) as file:
+        count = write_array(file, records)
+        file.write(b"\n")
     return count
 
 
