@@ -24,8 +24,6 @@ from amodal.models import checkpoint, zoo
 from amodal.training import run_folder
 
 WEIGHTS = Path(amodal.__file__).parent / "weights"
-CROSS_CLASS_NMS = 0.7
-"""Of two classes: 0.4 leaves one double in 50 objects and takes 2 AP where things cover each other (5 in 50 so)."""
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -53,14 +51,15 @@ def pack_photos(run: Path) -> None:
     """Copies a detector, without the paths of the machine that it was trained on.
 
     Scores are the class's alone (1.3 AP better than with the prior and the re-classification after so short a training,
-    on 150 validation photographs, and twice as fast), and one thing is found once, whatever its class.
+    on 150 validation photographs, and twice as fast).
     """
     trained = checkpoint.load(run / run_folder.CHECKPOINT)
     training = trained.details["training"]
     details = {**trained.details, "training": {k: training[k] for k in ("recipe", "seed", "batch_size", "schedule")}}
     vrsp = replace(trained.config.vrsp, reclassification=False, prior_rescoring=False)
-    detector = replace(trained.config.detector, cross_class_nms_threshold=CROSS_CLASS_NMS)
-    config = replace(trained.config, vrsp=vrsp, detector=detector)
+    backbone = replace(trained.config.backbone, weights="efficientnet_lite0")
+    detector = replace(trained.config.detector, duplicate_threshold=0.5)
+    config = replace(trained.config, vrsp=vrsp, detector=detector, backbone=backbone)
     model = zoo.build(config, len(trained.categories), trained.model.branch.prior, pretrained=False)
     model.load_state_dict(trained.model.state_dict(), strict=False)
     checkpoint.save(

@@ -20,7 +20,8 @@ ALL = {
     **{f"{group} {name}": command for group, (_, commands) in GROUPS.items() for name, command in commands.items()},
 }
 WORDS = {"--device", "--host", "--recipe", "--repository", "--name", "--categories", "--variants", "--against"} | {
-    "--allow-host"
+    "--allow-host",
+    "--category",
 }
 """Texts that name no file."""
 

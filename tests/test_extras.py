@@ -11,6 +11,7 @@ from test_render import bars
 
 import amodal
 from amodal.annotations import Category
+from amodal.commands.cutouts import cutouts
 from amodal.commands.demo import demo
 from amodal.errors import UserError
 from amodal.inference.export import export_onnx
@@ -36,6 +37,7 @@ def watch(folder: Path) -> None:
 
 USES = {
     "av": ("video", watch),
+    "cv2": ("cutouts", lambda folder: cutouts((folder,), out=folder / "out")),
     "onnx": ("onnx", export),
     "onnxruntime": ("onnx", lambda folder: amodal.load(Path(shutil.copy(__file__, folder / "a.onnx")))),
     "supervision": ("supervision", lambda folder: bars().to_supervision()),

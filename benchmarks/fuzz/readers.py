@@ -23,6 +23,7 @@ from amodal.prior import released
 from amodal.prior.shape_prior import ShapePrior
 from amodal.results import result_files
 from amodal.rle_validation import sound_areas
+from amodal.synthesis.cutout_folder import read_list
 from amodal.training import run_folder
 from benchmarks.fuzz import seeds
 from benchmarks.fuzz.workers import Reader
@@ -50,6 +51,7 @@ def all_readers(folder: Path) -> list[Reader]:
         Reader("onnx", onnx.load, seeds.exported()),
         Reader("released-code-book", released.load_codebook, from_authors[".npy"]),
         Reader("released-auto-encoder", released.load_autoencoder, from_authors[".pth"]),
+        Reader("cut-outs", read_list, seeds.cutout_lists()),
         Reader("pictures", read_picture, seeds.pictures(folder / "pictures")),
         Reader("videos", read_video, seeds.videos(folder / "videos")),
     ]

@@ -218,6 +218,15 @@ def exported() -> list[Seed]:
     return [Seed({"model.onnx": model.SerializeToString()}, "model.onnx")]
 
 
+def cutout_lists() -> list[Seed]:
+    """The list of a folder of cut-outs: two of one photograph, none of another."""
+    lines = [
+        {"photograph": "photos/mug/a.jpg", "category": "mug", "files": ["mug/a-1.png", "mug/a-2.png"]},
+        {"photograph": "photos/mug/b.jpg", "category": "mug", "files": [], "problem": "its background is not plain"},
+    ]
+    return [Seed({"cutouts.jsonl": b"".join(_json(line) + b"\n" for line in lines)}, "cutouts.jsonl")]
+
+
 def pictures(folder: Path) -> list[Seed]:
     """Pictures of every format and kind of pixel, some turned by EXIF."""
     folder.mkdir()

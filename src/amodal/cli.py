@@ -23,6 +23,7 @@ from amodal.commands.bench_masks import bench_masks
 from amodal.commands.compare import compare
 from amodal.commands.complete import complete
 from amodal.commands.convert import convert
+from amodal.commands.cutouts import cutouts
 from amodal.commands.data import data_check, data_prepare, data_show
 from amodal.commands.declared import checked
 from amodal.commands.demo import demo
@@ -39,6 +40,7 @@ Commands = dict[str, Callable[..., Any]]
 
 COMMANDS: Commands = {
     "synth": synth,
+    "cutouts": cutouts,
     "train": train,
     "evaluate": evaluate,
     "compare": compare,

@@ -22,12 +22,11 @@ from torchvision.ops import nms, remove_small_boxes, roi_align
 from amodal.annotations import Category
 from amodal.files import replacing
 from amodal.inference.int8 import onnx_package
-from amodal.inference.onnx import INPUT, KIND, SCORE_THRESHOLD
+from amodal.inference.onnx import DUPLICATES, INPUT, KIND, SCORE_THRESHOLD
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import SMALLEST_SIDE
 from amodal.models.branch import RegionMasks
 from amodal.models.regions import STRIDES, RegionPooler, Regions
-from amodal.models.rescoring import across_classes
 from amodal.prior.shape_prior import ShapePrior
 
 if TYPE_CHECKING:
@@ -74,6 +73,8 @@ def export_onnx(model: AmodalRCNN, categories: Sequence[Category], path: str | P
         graph = onnx.load(temporary)
         _set_constants(graph, {"threshold": model.boxes.config.score_threshold, SCORE_THRESHOLD: 0.0})
         about = {"kind": KIND, "categories": json.dumps([asdict(category) for category in categories])}
+        if (duplicates := model.boxes.config.duplicate_threshold) is not None:
+            about[DUPLICATES] = str(duplicates)
         onnx.helper.set_model_props(graph, about)
         onnx.save(graph, temporary)
 
@@ -117,7 +118,6 @@ class Traceable(nn.Module):
         regions, scores = _at(torch.where(bounds >= score_threshold)[0], regions, scores)
         if not model.branch.rescores:
             kept = suppressed(regions, scores, size, config.nms_threshold)[: config.detections_per_image]
-            kept = across_classes(kept, regions.boxes[kept], scores[kept], config.cross_class_nms_threshold)
             regions, scores = _at(kept, regions, scores)
             masks = model.branch.predict(features, regions)
         else:
@@ -126,7 +126,6 @@ class Traceable(nn.Module):
             scores = model.branch.rescored(scores, masks.factors)
             kept = suppressed(regions, scores, size, config.nms_threshold)
             kept = kept[scores[kept] >= score_threshold][: config.detections_per_image]
-            kept = across_classes(kept, regions.boxes[kept], scores[kept], config.cross_class_nms_threshold)
             amodal, visible = (None if mask is None else mask[kept] for mask in (masks.amodal, masks.visible))
             masks = RegionMasks(amodal, visible)
             regions, scores = _at(kept, regions, scores)

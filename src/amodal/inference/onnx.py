@@ -13,6 +13,7 @@ from amodal.errors import UserError
 from amodal.files import parse_json, require_file
 from amodal.inference.completer import Completer
 from amodal.inference.predictor import Model, Pixels
+from amodal.results.duplicates import lower_duplicates
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -21,6 +22,8 @@ KIND = "amodal exported model"
 COMPLETER_KIND = "amodal exported completer"
 CROPS, COMPLETER_OUTPUTS = "crops", ("amodal", "occluded", "quality")
 INPUT, SCORE_THRESHOLD = "image", "score_threshold"
+DUPLICATES = "duplicate_threshold"
+"""Of a file's description: `DetectorConfig.duplicate_threshold`, where the model has one."""
 OLD_SCORE_THRESHOLD = "least_score"
 """What files of earlier versions call it."""
 REMEDY = "Give a file that `amodal export` wrote"
@@ -39,6 +42,7 @@ class OnnxModel:
     def __init__(self, session: "InferenceSession", about: Mapping[str, str]) -> None:
         self.session = session
         self.categories = categories_from_json(parse_json(about.get("categories", ""), file="its categories"))
+        self._duplicates = float(about[DUPLICATES]) if DUPLICATES in about else None
         self._outputs = [output.name for output in self.session.get_outputs()]
         optional = {one.name for one in self.session.get_overridable_initializers()}
         self._threshold = SCORE_THRESHOLD if SCORE_THRESHOLD in optional else OLD_SCORE_THRESHOLD
@@ -64,9 +68,12 @@ class OnnxModel:
             problem = f"the exported model fails on an image of {image.shape[1]}x{image.shape[0]} pixels ({reason})"
             raise UserError(problem, remedy="It may be too thin, or too large for the memory") from error
         outputs = dict(zip(self._outputs, values, strict=True))
-        return BoxedMasks(
+        found = BoxedMasks(
             outputs["boxes"], outputs["labels"], outputs["scores"], outputs.get("amodal"), outputs.get("visible")
         )
+        if self._duplicates is None:
+            return found
+        return lower_duplicates(found, (image.shape[0], image.shape[1]), self._duplicates, score_threshold)
 
 
 def load(path: str | Path, device: str | None = None, *, threads: int | None = None) -> Model:

@@ -17,7 +17,8 @@ from amodal.models.boxes import BoxStage, all_regions
 from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.models.prompting import cropped, grown, named
 from amodal.models.regions import BatchTruth, Regions
-from amodal.models.rescoring import Candidates, SuppressionLimits, across_classes, suppress_rescored
+from amodal.models.rescoring import Candidates, SuppressionLimits, suppress_rescored
+from amodal.results.duplicates import lower_duplicates
 
 Image = Float[Tensor, "3 _ _"] | UInt8[Tensor, "3 _ _"]
 STEP_CPU, STEP_GPU = 16, 128
@@ -84,15 +85,22 @@ class AmodalRCNN(nn.Module):
     def detect(self, images: list[Image], *, score_threshold: float = 0.0, coarse: bool = False) -> list[BoxedMasks]:
         """The objects of each image: candidates, suppression (with re-scoring where the branch has it), masks.
 
+        What is found twice then loses score, where the settings ask for it.
+
         Args:
             images: RGB, any sizes: floats in [0, 1], or uint8.
             score_threshold: Objects that score less are left out, and little work is done for them.
             coarse: Also give the coarse masks of a branch that refines them.
         """
-        return [
+        found = [
             as_boxed(*self.choose(encoded.features, candidates, score_threshold, coarse=coarse), encoded)
             for encoded, candidates in self.candidates(images)
         ]
+        iou = self.boxes.config.duplicate_threshold
+        if iou is None:
+            return found
+        sizes = [(image.shape[-2], image.shape[-1]) for image in images]
+        return [lower_duplicates(each, size, iou, score_threshold) for each, size in zip(found, sizes, strict=True)]
 
     def complete(self, images: list[Image], prompts: Sequence[Prompts], *, coarse: bool = False) -> list[BoxedMasks]:
         """Masks of objects that someone else has found, in their order: the mask branch, and no detector.
@@ -133,9 +141,6 @@ class AmodalRCNN(nn.Module):
         limits = SuppressionLimits(config.nms_threshold, config.detections_per_image, score_threshold)
         step = STEP_CPU if candidates.boxes.device.type == "cpu" else STEP_GPU
         kept, scores = suppress_rescored(bounded, lazy.corrections, limits, step)
-        places = torch.arange(len(kept), device=kept.device)
-        places = across_classes(places, regions.boxes[kept], scores, config.cross_class_nms_threshold)
-        kept, scores = kept[places], scores[places]
         return regions[kept], scores, lazy.masks(kept, coarse=coarse)
 
     def _as_input(self, image: Tensor) -> Float[Tensor, "3 _ _"]:

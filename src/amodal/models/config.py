@@ -46,9 +46,10 @@ class DetectorConfig:
     """Class scores below this are no candidates."""
     nms_threshold: float = 0.5
     """Candidates of one class overlapping a better one by more than this IoU are dropped."""
-    cross_class_nms_threshold: float | None = None
-    """Detections that overlap a better one of another class by more than this IoU are dropped, too: the same thing is
-    not found as a dog and as a cat. None keeps them, as the field's measures expect."""
+    duplicate_threshold: float | None = None
+    """Detections whose visible masks overlap a better one's by more than this IoU, of whatever class, lose score: the
+    same thing is not found as a dog and as a cat (`amodal.results.duplicates`). None leaves them, as published methods
+    do."""
     detections_per_image: int = 100
     """At most this many objects are reported for an image."""
 

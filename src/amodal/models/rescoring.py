@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torchvision.ops import batched_nms, box_iou, nms
+from torchvision.ops import batched_nms, box_iou
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,6 @@ class SuppressionLimits:
 def suppress(candidates: Candidates, iou: float) -> Int64[Tensor, " M"]:
     """The candidates left after class-wise suppression, as indices, best first."""
     return batched_nms(candidates.boxes, candidates.scores, candidates.labels, iou)
-
-
-def across_classes(
-    kept: Int64[Tensor, " M"], boxes: Float[Tensor, "M 4"], scores: Float[Tensor, " M"], iou: float | None
-) -> Int64[Tensor, " L"]:
-    """Those of the kept candidates that no better one of any class overlaps by more than `iou`; None: all of them."""
-    return kept if iou is None else kept[nms(boxes, scores, iou)]
 
 
 def suppress_rescored(

@@ -1,6 +1,8 @@
 """The unoccluded objects of an annotated data set as cut-outs: an ordinary data set becomes an amodal one."""
 
 from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -40,7 +42,8 @@ class AnnotatedCutOuts:
         if annotation_set.image_folder is None:
             raise UserError("its images were not found", file=source, remedy="Put them beside the file, in images/")
         self.folder = annotation_set.image_folder
-        by_label = {annotation_set.label_of[c.id]: c.name for c in annotation_set.categories}
+        self._label_of = annotation_set.label_of
+        by_label = {self._label_of[c.id]: c.name for c in annotation_set.categories}
         self.categories = tuple(by_label[label] for label in sorted(by_label))
         if len(set(self.categories)) < len(self.categories):
             raise UserError("two categories have the same name", file=source, remedy="Rename one of them")
@@ -52,7 +55,7 @@ class AnnotatedCutOuts:
         self.objects: dict[int, list[Annotation]] = defaultdict(list)
         for annotation in annotation_set.annotations:
             if annotation.image_id in self._images and _may_be_whole(annotation, min_area):
-                self.objects[annotation_set.label_of[annotation.category_id] - 1].append(annotation)
+                self.objects[self._label_of[annotation.category_id] - 1].append(annotation)
         if not self.objects:
             raise UserError(
                 f"no unoccluded object of {min_area} pixels or more, away from the edge, for split {split!r}",
@@ -60,24 +63,31 @@ class AnnotatedCutOuts:
                 remedy="Take another file or split",
             )
         self._labels = sorted(self.objects)
-        self._all = [(label, a) for label in self._labels for a in self.objects[label]] if uniform == "objects" else []
+        self._all = [a for label in self._labels for a in self.objects[label]] if uniform == "objects" else []
         self._recent = Recent[CutOut](num_bytes_of)
 
     def sample(self, rng: np.random.Generator) -> CutOut:
         """An object, its photograph read when it is first needed."""
         for _ in range(TRIES):
-            label, annotation = choose(self._all, rng) if self._all else self._of_any_category(rng)
+            annotation = choose(self._all, rng) if self._all else self._of_any_category(rng)
             if annotation.id in self._whole_in(annotation.image_id):
-                return self._recent.get(annotation.id, lambda: self._read(label, annotation))  # noqa: B023
+                return self._recent.get(annotation.id, lambda: self.read(annotation))  # noqa: B023
         raise UserError(
             f"of {TRIES} objects each touches another, and may go on behind it",
             file=self.folder,
             remedy="Take cut-outs from a data set where some objects stand alone",
         )
 
-    def _of_any_category(self, rng: np.random.Generator) -> tuple[int, Annotation]:
-        label = choose(self._labels, rng)
-        return label, choose(self.objects[label], rng)
+    def whole_ones(self) -> Iterator[tuple[str, Path, Annotation]]:
+        """Category, photograph and annotation of every object that can be sampled, category by category."""
+        for label, objects in sorted(self.objects.items()):
+            for annotation in objects:
+                if annotation.id in self._whole_in(annotation.image_id):
+                    path = self.folder / self._images[annotation.image_id].file_name
+                    yield self.categories[label], path, annotation
+
+    def _of_any_category(self, rng: np.random.Generator) -> Annotation:
+        return choose(self.objects[choose(self._labels, rng)], rng)
 
     def _whole_in(self, image_id: int) -> frozenset[int]:
         """Ids of an image's whole objects, found when first asked for: over a large data set it takes minutes."""
@@ -87,7 +97,8 @@ class AnnotatedCutOuts:
             self._whole[image_id] = frozenset(a.id for a, w in zip(annotations, is_whole, strict=True) if w)
         return self._whole[image_id]
 
-    def _read(self, label: int, annotation: Annotation) -> CutOut:
+    def read(self, annotation: Annotation) -> CutOut:
+        """The object cut out of its photograph. Raises UserError where that cannot be read."""
         record = self._images[annotation.image_id]
         path = self.folder / record.file_name
         pixels = read_annotated_image(path, (record.height, record.width))
@@ -95,7 +106,11 @@ class AnnotatedCutOuts:
         box = np.s_[top - 1 : top + height + 1, left - 1 : left + width + 1]  # one pixel more, for the soft edge
         mask = rle.decode([annotation.amodal], pixels.shape[:2])[0][box]
         alpha = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(1))
-        cut_out = tight(np.dstack([pixels[box], np.asarray(alpha)]), self.categories[label], str(annotation.id))
+        cut_out = tight(
+            np.dstack([pixels[box], np.asarray(alpha)]),
+            self.categories[self._label_of[annotation.category_id] - 1],
+            str(annotation.id),
+        )
         if cut_out is None:
             raise UserError("has no pixel left inside a soft edge", file=path, record=f"annotation {annotation.id}")
         return cut_out

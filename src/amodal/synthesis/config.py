@@ -112,3 +112,23 @@ def part_of(items: Sequence[Item], split: Split, train_share: float = 0.75) -> l
         return list(items)
     border = min(max(round(len(items) * train_share), 1), max(len(items) - 1, 1))
     return list(items[:border] if split == "train" else items[border:])
+
+
+@dataclass(frozen=True)
+class CutOutConfig:
+    """How photographs of single objects are cut out."""
+
+    several: Literal["refuse", "split", "together"] = "refuse"
+    """A photograph with several things apart from each other: is left out, gives one cut-out each, or is one thing of
+    several parts."""
+    side: int = 1024
+    """Photographs are shrunk to this longer side first, in pixels."""
+    min_area: int = 1024
+    """Least area of an object in pixels."""
+    fill_holes: bool = False
+    """Take enclosed places that look like the background as part of the object: a white label, but no handle's hole."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for sizes that cannot be."""
+        if self.side < 16 or self.min_area < 1:
+            raise UserError("--side must be 16 or more and --min-area 1 or more", remedy="Leave them out")

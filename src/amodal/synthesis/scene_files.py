@@ -2,11 +2,9 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -19,6 +17,7 @@ from amodal.synthesis.backgrounds import Backgrounds
 from amodal.synthesis.composition import Scene, compose, encode_scene, scene_rng
 from amodal.synthesis.config import SceneConfig
 from amodal.synthesis.cutouts import CutOutSource
+from amodal.synthesis.pool import answers
 
 SCENES_A_PROCESS = 100
 """Scenes below which another process costs more to start than it saves."""
@@ -88,7 +87,8 @@ def write_scenes(
     annotations: list[Annotation] = []
     paths = [folder / name for name in names]
     with tqdm(total=count, desc="Composing scenes", unit="scene") as progress:
-        for (height, width), found in _in_processes(series, paths, min(workers, -(-count // SCENES_A_PROCESS))):
+        work, few = partial(_write_scene, series), min(workers, -(-count // SCENES_A_PROCESS))
+        for (height, width), found in answers(work, list(enumerate(paths)), few, doing="composes scenes"):
             images.append(ImageRecord(len(images) + 1, names[len(images)], height, width))
             annotations += [replace(found[i], id=len(annotations) + 1 + i) for i in range(len(found))]
             progress.update()
@@ -125,33 +125,9 @@ Written = tuple[tuple[int, int], list[Annotation]]
 """A scene's (height, width), and its annotations."""
 
 
-def _in_processes(series: Series, paths: list[Path], workers: int) -> Iterator[Written]:
-    """Size and annotations of each scene in turn, while its image is written."""
-    if workers <= 1:
-        yield from (_write_scene(series, index, path) for index, path in enumerate(paths))
-        return
-    # A fresh interpreter for each process: forking one that runs threads (torch's, for one) can lock up.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _keep_series, (series,)) as pool:
-        try:
-            yield from pool.map(_write_kept, range(len(paths)), paths, chunksize=4)
-        except BrokenProcessPool:
-            remedy = "There may be too little memory: give fewer --workers"
-            raise UserError("a process that composes scenes was killed", remedy=remedy) from None
-
-
-_kept: list[Series] = []  # in a worker process: what it was started with
-
-
-def _keep_series(series: Series) -> None:
-    _kept.append(series)
-
-
-def _write_kept(index: int, path: Path) -> Written:
-    return _write_scene(_kept[0], index, path)
-
-
-def _write_scene(series: Series, index: int, path: Path) -> Written:
+def _write_scene(series: Series, place: tuple[int, Path]) -> Written:
     """Composes a scene and writes its image; gives its size and its annotations, with ids from 1."""
+    index, path = place
     scene = series.scene(index)
     write_image(path, scene.image, quality=92, subsampling=0)
     size = (scene.image.shape[0], scene.image.shape[1])

@@ -169,7 +169,9 @@ def photos_small(data: Path) -> TrainConfig:
         small,
         recipe="photos",
         data=photographs(data, PETS, side=256),
-        model=replace(small.model, detector=replace(small.model.detector, min_size=(256,), max_size=256)),
+        model=replace(
+            small.model, detector=replace(small.model.detector, min_size=(256,), max_size=256, duplicate_threshold=0.5)
+        ),
         schedule=ScheduleConfig(2000, "one_cycle", warm_up=260),
         prior=PriorSource(scenes=1500, fit=PriorConfig(shapes_per_class=256, masks_per_class=512, steps=600)),
     )
