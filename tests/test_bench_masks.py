@@ -13,6 +13,7 @@ from torch import Tensor
 from amodal.bench import branch_rows, branches, pyramids, variants
 from amodal.bench.branch_rows import Amount, Bench, difference
 from amodal.bench.branches import Plan
+from amodal.bench.kept import KeptRegions, look_up
 from amodal.bench.pyramids import Scenes
 from amodal.commands.bench_masks import MaskSettings, bench_masks
 from amodal.data.sources import open_source
@@ -122,14 +123,30 @@ def test_training_changes_the_branch_in_an_order_that_the_seed_alone_decides(ben
     config = branch_rows.narrow(variants.variant(bench.config, "two_heads"), PLAN.width)
     first, second = branch("two_heads", bench), branch("two_heads", bench)
     untouched = first.amodal_head.predictor.weight.detach().clone()
-    branches.train(first, scenes, config, PLAN)
-    branches.train(second, scenes, config, PLAN)
+    branches.train(first, KeptRegions(scenes, PLAN.boxes), config, PLAN)
+    branches.train(second, KeptRegions(scenes, PLAN.boxes), config, PLAN)
     assert not torch.equal(first.amodal_head.predictor.weight, untouched)
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
     order = branches._scenes_in_order(5, 12, seed=1)
     assert sorted(order[:5]) == sorted(order[5:10]) == list(range(5))
     assert order.tolist() != branches._scenes_in_order(5, 12, seed=2).tolist()
+
+
+@pytest.mark.parametrize("boxes", ["true", "own"])
+@pytest.mark.parametrize("name", ["vrsp", "sln", "bcnet", "aisformer"])
+def test_a_kept_batch_teaches_what_the_batch_itself_does(
+    name: str, boxes: pyramids.Boxes, bench: Bench, scenes: Scenes
+) -> None:
+    plain, kept = branch(name, bench), KeptRegions(scenes, boxes)
+    looking = branch(name, bench)
+    look_up(looking, kept)
+    for which in ([2, 0], [3, 1, 1]):
+        given = scenes.batch(which, boxes, training=True)
+        assert torch.equal(kept.batch(which)[1].images, given[1].images)
+        expected, found = plain.losses(*given), looking.losses(*kept.batch(which))
+        for loss, value in expected.items():
+            torch.testing.assert_close(found[loss], value, rtol=1e-4, atol=1e-6)
 
 
 def test_operations_are_counted_and_leave_no_trace(bench: Bench, scenes: Scenes) -> None:

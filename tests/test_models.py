@@ -26,6 +26,7 @@ METHODS = {
     "aisformer": with_method("aisformer"),
     "bcnet": with_method("bcnet"),
     "vrsp": with_method("vrsp"),
+    "vrsp_r": with_method("vrsp_r"),
     "vrsp_reference": with_method("vrsp", semantics="reference"),
 }
 LOSSES = {
@@ -41,6 +42,8 @@ LOSSES = {
     | {"matching_amodal", "matching_visible", "guided_amodal", "guided_visible"},
 }
 LOSSES["vrsp_reference"] = LOSSES["vrsp"]
+OVERLAPS = {f"{stage}_{kind}_overlap" for stage in ("coarse", "refined") for kind in ("amodal", "visible")}
+LOSSES["vrsp_r"] = LOSSES["vrsp"] | OVERLAPS
 DETECTOR_LOSSES = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"}
 
 

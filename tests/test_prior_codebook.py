@@ -35,6 +35,8 @@ def test_same_as_comparing_each_region_with_each_code(regions: int, num_classes:
     classes = torch.randint(0, num_classes, (regions,), generator=generator)
     indices, distances = book.nearest(embeddings, classes, k)
     assert indices.shape == distances.shape == (regions, k)
+    at_once, by_class = (rank(embeddings, classes, k) for rank in (book.rank_at_once, book.rank_by_class))
+    torch.testing.assert_close(at_once, by_class, atol=1e-4, rtol=1e-4)
     for row in range(regions):
         count = min(int(counts[classes[row]]), k)
         codes = book.codes[classes[row], : int(counts[classes[row]])]

@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from amodal import processes
 from amodal.bench import branches, pyramids
 from amodal.bench.about import commit
 from amodal.bench.branches import Plan
+from amodal.bench.kept import KeptRegions
 from amodal.bench.pyramids import Scenes
 from amodal.bench.variants import variant
 from amodal.data.config import SceneSource
@@ -24,6 +26,7 @@ from amodal.errors import UserError
 from amodal.evaluation.bootstrap import draws, interval
 from amodal.files import replacing
 from amodal.models import checkpoint, zoo
+from amodal.models.branch import MaskBranch
 from amodal.prior.shape_prior import ShapePrior
 from amodal.training import loop, run_folder
 from amodal.training.config import TrainConfig, with_iterations, with_seed
@@ -56,13 +59,21 @@ class Bench:
     runs: Path
     plan: Plan = field(default_factory=Plan)
     amount: Amount = field(default_factory=Amount)
+    device_name: str = "auto"
+    """Where branches and the detector are trained: `auto`, `cpu`, `cuda` or `cuda:1`."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where branches are trained. Raises UserError where there is none of that name."""
+        return processes.choose_device(self.device_name)
 
     def detector(self) -> Path:
         """The frozen detector's checkpoint; trained first where there is none."""
         folder = self.runs / "detector"
         if not (folder / run_folder.METRICS).exists():
             config = replace(variant(self.config, DETECTOR), validation=replace(self.config.validation, at_end=False))
-            loop.train(config, folder, resume=(folder / run_folder.CONFIG).exists())
+            resume = (folder / run_folder.CONFIG).exists()
+            loop.train(config, folder, resume=resume, device_name=self.device_name)
         return folder / run_folder.CHECKPOINT
 
     def scenes(self) -> tuple[Scenes, Scenes]:
@@ -78,9 +89,9 @@ class Bench:
         for name, (source, count) in zip(("train", "test"), wanted, strict=True):
             path = self.runs / f"{name}{count}.safetensors"
             if not path.exists():
-                model = checkpoint.load(self.detector()).model
+                model = checkpoint.load(self.detector(), self.device).model
                 pyramids.look(model, open_source(source), count).save(path)
-            seen.append(Scenes.load(path))
+            seen.append(Scenes.load(path).to(self.device))
         return seen[0], seen[1]
 
     def prior(self) -> ShapePrior:
@@ -116,23 +127,29 @@ def run(bench: Bench, wanted: Sequence[tuple[str, int, int]]) -> Iterator[Row]:
     if not wanted:
         return
     training, test = bench.scenes()
-    prior, at, num_classes = bench.prior(), commit(), num_categories(bench)
+    kept, at = KeptRegions(training, bench.plan.boxes), commit()
     for name, steps, seed in wanted:
-        config = with_seed(with_iterations(narrow(variant(bench.config, name), bench.plan.width), steps), seed)
-        torch.manual_seed(seed)
-        branch = zoo.build_branch(config.model, num_classes, prior if zoo.needs_prior(config.model) else None)
+        branch, config = build(bench, name, steps, seed)
         operations = branches.flops(branch, training, bench.plan)
         torch.manual_seed(seed)
-        seconds, cpu_seconds = branches.train(branch, training, config, bench.plan)
+        seconds, cpu_seconds = branches.train(branch, kept, config, bench.plan)
         ious = branches.measure(branch, test, bench.plan)
         row: Row = {"variant": name, "steps": steps, "seed": seed, "boxes": bench.plan.boxes}
         row |= {f"{kind}_iou": percent(ious[kind]) for kind in (*IOUS, "coarse_amodal", "coarse_occluded")}
-        row |= {"seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1)}
+        row |= {"seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1), "device": bench.device.type}
         row |= {"training_mflops": round(operations[0] / 1e6, 1), "inference_mflops": round(operations[1] / 1e6, 1)}
         row |= {"regions": len(ious["amodal"]), "commit": at}
         with replacing(bench.ious_path(row)) as temporary, temporary.open("wb") as file:
-            np.savez(file, **ious)  # type: ignore[arg-type]
+            np.savez_compressed(file, **ious)  # type: ignore[arg-type]
         yield row
+
+
+def build(bench: Bench, name: str, steps: int, seed: int) -> tuple[MaskBranch, TrainConfig]:
+    """A variant before its first step, and how it is trained."""
+    config = with_seed(with_iterations(narrow(variant(bench.config, name), bench.plan.width), steps), seed)
+    prior = bench.prior() if zoo.needs_prior(config.model) else None
+    torch.manual_seed(seed)
+    return zoo.build_branch(config.model, num_categories(bench), prior).to(bench.device), config
 
 
 def narrow(config: TrainConfig, width: int) -> TrainConfig:

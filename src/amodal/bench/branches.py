@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from amodal import masks
+from amodal.bench.kept import KeptRegions, look_up
 from amodal.bench.pyramids import Boxes, Scenes
 from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.models.regions import BatchTruth, Regions, RegionTruth
@@ -22,6 +23,8 @@ from amodal.training.schedule import build_optimiser, rate_at, set_rate
 
 OCCLUDED = 0.15
 """From this occlusion rate on an object counts as occluded."""
+CELLS = 28
+"""Across a region, where the masks of a method lie over other boxes."""
 MEASURED_AT_ONCE = 8
 """Scenes of one pass when masks are measured."""
 
@@ -48,20 +51,24 @@ class Cost:
     flops_inference: float
 
 
-def train(branch: MaskBranch, scenes: Scenes, config: TrainConfig, plan: Plan) -> tuple[float, float]:
+def train(branch: MaskBranch, kept: KeptRegions, config: TrainConfig, plan: Plan) -> tuple[float, float]:
     """Trains the branch for the steps of `config`, in its seed's order; gives wall seconds and this process's own."""
     branch.train()
+    look_up(branch, kept)
     optimiser = build_optimiser(branch, config.optimiser)
+    scenes = kept.scenes
     order = _scenes_in_order(len(scenes), config.schedule.iterations * plan.scenes_per_step, config.seed)
     began, began_here = perf_counter(), process_time()
     for step, which in enumerate(order.reshape(-1, plan.scenes_per_step).tolist()):
-        losses = branch.losses(*scenes.batch(which, plan.boxes, training=True))
+        losses = branch.losses(*kept.batch(which))
         set_rate(optimiser, rate_at(step, config.optimiser.lr, config.schedule))
         optimiser.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
         if config.optimiser.clip_norm is not None:
             nn.utils.clip_grad_norm_(branch.parameters(), config.optimiser.clip_norm)
         optimiser.step()
+    if scenes.device.type == "cuda":
+        torch.cuda.synchronize(scenes.device)
     return perf_counter() - began, process_time() - began_here
 
 
@@ -85,15 +92,15 @@ def measure(branch: MaskBranch, scenes: Scenes, plan: Plan) -> dict[str, np.ndar
     for first in range(0, len(scenes), MEASURED_AT_ONCE):
         which = list(range(first, min(first + MEASURED_AT_ONCE, len(scenes))))
         features, regions, truth = scenes.batch(which, plan.boxes, training=False)
-        asked = branch.on_demand(features, regions, torch.ones(len(regions)))
-        found = asked.masks(torch.arange(len(regions)), coarse=True)
+        asked = branch.on_demand(features, regions, torch.ones(len(regions), device=scenes.device))
+        found = asked.masks(torch.arange(len(regions), device=scenes.device), coarse=True).over(regions.boxes, CELLS)
         occluded = _occlusion_rates(truth, regions) >= OCCLUDED
         parts.append(_ious(found, truth, regions, occluded) | {"scene": regions.images + first})
-    return {name: torch.cat([part[name] for part in parts]).double().numpy() for name in parts[0]}
+    return {name: torch.cat([part[name] for part in parts]).double().cpu().numpy() for name in parts[0]}
 
 
 def _ious(found: RegionMasks, truth: BatchTruth, regions: Regions, occluded: Tensor) -> dict[str, Tensor]:
-    nothing = torch.full((len(regions),), torch.nan)
+    nothing = regions.boxes.new_full((len(regions),), torch.nan)
 
     def iou(probabilities: Tensor | None, kind: str) -> Tensor:
         if probabilities is None:
@@ -127,7 +134,7 @@ def ious_of(found: Tensor, crops: RegionTruth) -> dict[str, Tensor]:
 def _occlusion_rates(truth: BatchTruth, regions: Regions) -> Tensor:
     """Of each region's object, by its pixels in the image."""
     assert regions.owners is not None
-    rates = torch.zeros(len(regions))
+    rates = regions.boxes.new_zeros(len(regions))
     for image, target in enumerate(truth.targets):
         amodal, visible = (target[name].flatten(1).sum(1) for name in ("amodal_masks", "visible_masks"))
         chosen = regions.images == image

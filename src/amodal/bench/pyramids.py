@@ -18,7 +18,7 @@ from tqdm import tqdm
 from amodal.data.dataset import SampleSet
 from amodal.errors import UserError
 from amodal.files import replacing
-from amodal.instances import Target
+from amodal.instances import Target, move
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import MATCH_IOU
 from amodal.models.regions import STRIDES, BatchTruth, Regions
@@ -73,20 +73,37 @@ class Scenes:
             training: Classes are the truth's in training, as a detector's branch learns, whatever was predicted.
         """
         features = {level: maps[which].float() for level, maps in self.levels.items()}
+        return features, self.regions(which, boxes, training=training), self.truth(which)
+
+    def regions(self, which: list[int], boxes: Boxes, *, training: bool) -> Regions:
+        """The regions of a batch."""
         parts = [self._regions(index, boxes, training=training) for index in which]
-        images = torch.cat([torch.full((len(part.labels),), place) for place, part in enumerate(parts)])
-        regions = Regions(
+        return Regions(
             torch.cat([part.boxes for part in parts]),
             torch.cat([part.labels for part in parts]),
-            images,
+            torch.cat([torch.full_like(part.labels, place) for place, part in enumerate(parts)]),
             torch.cat([part.owners for part in parts]),
         )
-        return features, regions, BatchTruth([self.targets[i] for i in which], self.scale.repeat(len(which), 1))
+
+    def truth(self, which: list[int]) -> BatchTruth:
+        """The truth of a batch."""
+        return BatchTruth([self.targets[i] for i in which], self.scale.repeat(len(which), 1))
+
+    @property
+    def device(self) -> torch.device:
+        """Where all of it is."""
+        return self.scale.device
+
+    def to(self, device: torch.device) -> "Scenes":
+        """All of it on a device."""
+        found = [Found(*(part.to(device) for part in (f.boxes, f.labels, f.owners))) for f in self.found]
+        levels = {level: maps.to(device) for level, maps in self.levels.items()}
+        return Scenes(levels, [move(target, device) for target in self.targets], found, self.scale.to(device))
 
     def _regions(self, index: int, boxes: Boxes, *, training: bool) -> Found:
         target, found = self.targets[index], self.found[index]
         if boxes == "true":
-            every = torch.arange(len(target["labels"]))
+            every = torch.arange(len(target["labels"]), device=self.device)
             return Found(target["boxes"] * self.scale.repeat(2), target["labels"], every)
         labels = target["labels"][found.owners] if training else found.labels
         return Found(found.boxes, labels, found.owners)
@@ -126,7 +143,7 @@ class Scenes:
 
 @torch.inference_mode()
 def look(model: AmodalRCNN, samples: SampleSet, count: int) -> Scenes:
-    """The first `count` samples as the detector sees them.
+    """The first `count` samples as the detector sees them, on its device.
 
     Raises:
         UserError: Images differ in size, or the depth order is not known.
@@ -134,19 +151,20 @@ def look(model: AmodalRCNN, samples: SampleSet, count: int) -> Scenes:
     size = samples[0]["image"].shape[-2:]
     levels: dict[str, list[Tensor]] = {level: [] for level in LEVELS}
     targets, found = [], []
-    scale = torch.ones(2)
+    scale = torch.ones(2, device=next(model.parameters()).device)
     for index in tqdm(range(count), desc="scenes", unit="scene"):
         sample = samples[index]
         if sample["image"].shape[-2:] != size or "depth_order" not in sample["target"]:
             raise UserError("needs images of one size with a known depth order", remedy="Name a recipe of scenes")
-        batch, _ = model.resize([sample["image"].float() / 255])
+        target = move(sample["target"], scale.device)
+        batch, _ = model.resize([sample["image"].to(scale.device).float() / 255])
         height, width = batch.image_sizes[0]
-        scale = torch.tensor([width / size[1], height / size[0]])
+        scale = scale.new_tensor([width / size[1], height / size[0]])
         features = model.backbone(batch.tensors)
         for level in LEVELS:
             levels[level].append(features[level].half())
-        targets.append(sample["target"])
-        found.append(_found(model, batch, features, sample["target"]["boxes"] * scale.repeat(2)))
+        targets.append(target)
+        found.append(_found(model, batch, features, target["boxes"] * scale.repeat(2)))
     return Scenes({level: torch.cat(maps) for level, maps in levels.items()}, targets, found, scale)
 
 

@@ -45,6 +45,21 @@ BENCH_SWITCHES: dict[str, dict[str, bool | str]] = {
 """VRSP's further models of the bench of mask branches: without the pass that the true masks guide, and with feature
 matching in other ways."""
 
+REFINED_SWITCHES: dict[str, dict[str, bool | float | str]] = {
+    "vrsp_r_not_grown": {"growth": 0.0, "refit": False},
+    "vrsp_r_grown_only": {"refit": False},
+    "vrsp_r_more_grown": {"growth": 0.4},
+    "vrsp_r_no_overlap": {"overlap_weight": 0.0},
+    "vrsp_r_more_overlap": {"overlap_weight": 1.0},
+    "vrsp_r_net": {"network": "net"},
+    "vrsp_r_net_not_grown": {"network": "net", "growth": 0.0, "refit": False},
+    "vrsp_r_net_attends": {"network": "net", "attends": True},
+    "vrsp_r_net_no_shapes": {"network": "net", "shapes": False},
+    "vrsp_r_net_more_overlap": {"network": "net", "overlap_weight": 1.0},
+    "vrsp_r_net_more_grown": {"network": "net", "growth": 0.4},
+}
+"""VRSP-R without one of its parts."""
+
 SLN_UNIONS: dict[str, Literal["any", "logsumexp"]] = {"sln_any": "any", "sln_logsumexp": "logsumexp"}
 """SLN with other unions of its levels than the sum of logits."""
 
@@ -129,13 +144,16 @@ def variant(config: TrainConfig, name: str) -> TrainConfig:
     Raises:
         UserError: No model is called so.
     """
-    known = (*recipes.METHODS, "mask_rcnn_c8_visible", *SWITCHES, *BENCH_SWITCHES, *SLN_UNIONS)
+    known = (*recipes.METHODS, "mask_rcnn_c8_visible", *SWITCHES, *BENCH_SWITCHES, *REFINED_SWITCHES, *SLN_UNIONS)
     if name not in known:
         raise unknown(f"no model of the bench is called '{name}'", name, known)
     if name in SWITCHES or name in BENCH_SWITCHES:
         whole = recipes.with_method(config, "vrsp")
         switches: dict[str, bool | str] = WHOLE | (SWITCHES | BENCH_SWITCHES)[name]
         changed = replace(whole, model=replace(whole.model, vrsp=replace(whole.model.vrsp, **switches)))  # type: ignore[arg-type]
+    elif name in REFINED_SWITCHES:
+        own = replace(config.model.vrsp_r, **REFINED_SWITCHES[name])  # type: ignore[arg-type]
+        changed = replace(config, model=replace(config.model, method="vrsp_r", vrsp_r=own))
     elif name in SLN_UNIONS:
         sln = replace(config.model.sln, union=SLN_UNIONS[name])
         changed = replace(config, model=replace(config.model, method="sln", sln=sln))

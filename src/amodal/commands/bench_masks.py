@@ -31,6 +31,8 @@ class MaskSettings:
     """Scenes that branches learn from."""
     test_scenes: Annotated[int, COUNT] = 300
     """Scenes that they are measured on."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:1. Numbers differ a little from device to device."""
     overwrite: bool = False
     """Replace files of the rows' names that no earlier `amodal bench` wrote."""
 
@@ -114,4 +116,5 @@ def _bench(settings: MaskSettings) -> Any:
         settings.runs or settings.out / "runs" / "masks",
         Plan(width=settings.width, boxes=settings.boxes),
         Amount(settings.training_scenes, settings.test_scenes),
+        settings.device,
     )

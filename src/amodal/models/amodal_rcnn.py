@@ -1,7 +1,7 @@
 """READ FIRST. Image -> features -> proposals -> boxes and classes -> the masks of one method."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from amodal.models.boxes import BoxStage, all_regions
 from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.models.prompting import cropped, grown, named
 from amodal.models.regions import BatchTruth, Regions
-from amodal.models.rescoring import Candidates, SuppressionLimits, suppress_rescored
+from amodal.models.rescoring import Candidates, SuppressionLimits, suppress, suppress_rescored
 from amodal.results.duplicates import lower_duplicates
 
 Image = Float[Tensor, "3 _ _"] | UInt8[Tensor, "3 _ _"]
@@ -141,7 +141,13 @@ class AmodalRCNN(nn.Module):
         limits = SuppressionLimits(config.nms_threshold, config.detections_per_image, score_threshold)
         step = STEP_CPU if candidates.boxes.device.type == "cpu" else STEP_GPU
         kept, scores = suppress_rescored(bounded, lazy.corrections, limits, step)
-        return regions[kept], scores, lazy.masks(kept, coarse=coarse)
+        found = lazy.masks(kept, coarse=coarse)
+        if found.boxes is None:
+            return regions[kept], scores, found
+        # Boxes that were fitted to their masks: what lay apart may now be the same object.
+        left = suppress(Candidates(found.boxes, regions.labels[kept], scores), config.nms_threshold)
+        found = found.at(left)
+        return replace(regions[kept[left]], boxes=found.boxes), scores[left], found
 
     def _as_input(self, image: Tensor) -> Float[Tensor, "3 _ _"]:
         image = image.to(next(self.parameters()).device)
@@ -163,7 +169,7 @@ class AmodalRCNN(nn.Module):
         lazy, everything = self.branch.on_demand(features, regions, scores), torch.arange(len(regions)).to(labels)
         for correct in lazy.corrections:
             scores = correct(everything)
-        return as_boxed(regions, scores, lazy.masks(everything, coarse=coarse), image)
+        return as_boxed(regions, scores, lazy.masks(everything, coarse=coarse).over(regions.boxes), image)
 
 
 def as_boxed(regions: Regions, scores: Tensor, found: RegionMasks, image: Encoded) -> BoxedMasks:

@@ -45,7 +45,8 @@ class BoxStage(nn.Module):
             self._sample(boxes, target, image)
             for image, (boxes, target) in enumerate(zip(proposals, targets, strict=True))
         ]
-        sampled = Regions(*(torch.cat(parts) for parts in zip(*samples, strict=True)))
+        boxes, labels, images, owners = (torch.cat(parts) for parts in zip(*samples, strict=True))
+        sampled = Regions(boxes, labels, images, owners)
         logits, deltas = self.predictor(self.head(self.pool(features, sampled)))
         wanted = self._wanted_deltas(sampled, targets)
         loss_class, loss_box = fastrcnn_loss(logits.float(), deltas.float(), [sampled.labels], [wanted])

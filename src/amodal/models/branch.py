@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ class RegionMasks:
         coarse_amodal: The first guess of a branch that refines.
         coarse_visible: Likewise.
         factors: Corrections of the class score in [0, 1], where the branch has any.
+        boxes: What the masks lie over, xyxy in resized pixels, where it is not the regions' boxes.
     """
 
     amodal: Float[Tensor, "R S S"] | None = None
@@ -26,6 +28,48 @@ class RegionMasks:
     coarse_amodal: Float[Tensor, "R S S"] | None = None
     coarse_visible: Float[Tensor, "R S S"] | None = None
     factors: tuple[Float[Tensor, " R"], ...] = ()
+    boxes: Float[Tensor, "R 4"] | None = None
+
+    def at(self, keep: Tensor) -> "RegionMasks":
+        """The masks at `keep`."""
+        kept = {name: mask[keep] for name, mask in self._masks().items()}
+        boxes = None if self.boxes is None else self.boxes[keep]
+        return RegionMasks(**kept, factors=tuple(factor[keep] for factor in self.factors), boxes=boxes)
+
+    def over(self, boxes: Float[Tensor, "R 4"], side: int | None = None) -> "RegionMasks":
+        """The masks over other boxes, if they do not lie over these; `side` cells across, or as many as they have."""
+        if self.boxes is None:
+            return self
+        found = {name: moved(mask, self.boxes, boxes, side) for name, mask in self._masks().items()}
+        return RegionMasks(**found, factors=self.factors)
+
+    def _masks(self) -> dict[str, Tensor]:
+        names = ("amodal", "visible", "coarse_amodal", "coarse_visible")
+        return {name: mask for name in names if (mask := getattr(self, name)) is not None}
+
+
+def moved(
+    masks: Float[Tensor, "R S S"],
+    over: Float[Tensor, "R 4"],
+    boxes: Float[Tensor, "R 4"],
+    side: int | None = None,
+) -> Float[Tensor, "R T T"]:
+    """Masks over some boxes as masks over others, bilinear; zero where they were not. T is `side`, or S.
+
+    Two small matrix products, as in `amodal.boxed_masks.stretch`.
+    """
+    sides = side or masks.shape[-1], masks.shape[-1]
+    across, down = (_weights(over[:, axis::2], boxes[:, axis::2], *sides) for axis in (0, 1))
+    return down @ masks @ across.transpose(1, 2)
+
+
+def _weights(over: Float[Tensor, "R 2"], wanted: Float[Tensor, "R 2"], to: int, side: int) -> Float[Tensor, "R T S"]:
+    """Of the `side` cells of `over` in each of the `to` cells of `wanted`, along one axis."""
+    cells, places = (torch.arange(number, device=over.device, dtype=over.dtype) for number in (side, to))
+    low, high = wanted[:, :1], wanted[:, 1:]
+    centres = low + (high - low) * (places + 0.5) / to
+    places = (centres - over[:, :1]) / (over[:, 1:] - over[:, :1]).clamp(min=1e-6) * side - 0.5
+    return (1 - (places[:, :, None] - cells).abs()).clamp(min=0)
 
 
 @dataclass(frozen=True)

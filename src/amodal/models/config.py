@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-Method = Literal["vrsp", "mask_rcnn", "two_heads", "orcnn", "sln", "aisformer", "bcnet"]
+Method = Literal["vrsp", "mask_rcnn", "two_heads", "orcnn", "sln", "aisformer", "bcnet", "vrsp_r"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,28 @@ class VRSPConfig:
 
 
 @dataclass(frozen=True)
+class VRSPRConfig:
+    """This project's own method."""
+
+    growth: float = 0.2
+    """How much wider and higher than the box a region is looked at, as a share."""
+    shapes: bool = True
+    """Whether the nearest shapes of the prior refine the masks."""
+    num_shapes: int = 16
+    """Shapes looked up for each region."""
+    network: Literal["heads", "net"] = "heads"
+    """VRSP's heads, or one network for both masks."""
+    refit: bool = True
+    """Whether the detection's box becomes the one around its amodal mask."""
+    looks: int = 1
+    """How often a kept detection is looked at: each time from the box that was fitted before."""
+    attends: bool = False
+    """Whether the network's refinement looks through the visible mask."""
+    overlap_weight: float = 0.25
+    """Weight of the masks' overlap (Dice) beside the cells' cross-entropy; 0 leaves it out."""
+
+
+@dataclass(frozen=True)
 class SLNConfig:
     """Semantics-aware layering network."""
 
@@ -129,3 +151,4 @@ class ModelConfig:
     mask: MaskConfig = field(default_factory=MaskConfig)
     vrsp: VRSPConfig = field(default_factory=VRSPConfig)
     sln: SLNConfig = field(default_factory=SLNConfig)
+    vrsp_r: VRSPRConfig = field(default_factory=VRSPRConfig)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from torch import nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
@@ -24,6 +23,7 @@ from amodal.models.sln import SIDE as SLN_SIDE
 from amodal.models.sln import SLN
 from amodal.models.two_heads import TwoHeads
 from amodal.models.vrsp import VRSP
+from amodal.models.vrsp_r import VRSPR, NetVRSPR, RegionNet
 from amodal.prior.shape_prior import ShapePrior
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -63,7 +63,9 @@ def build_branch(config: ModelConfig, num_classes: int, prior: ShapePrior | None
 
 def needs_prior(config: ModelConfig) -> bool:
     """Whether `build` wants a shape prior."""
-    return config.method == "vrsp" and (config.vrsp.prior_refinement or config.vrsp.prior_rescoring)
+    if config.method == "vrsp_r" and config.vrsp_r.network == "net":
+        return config.vrsp_r.shapes
+    return config.method in ("vrsp", "vrsp_r") and (config.vrsp.prior_refinement or config.vrsp.prior_rescoring)
 
 
 def _rpn(channels: int, config: DetectorConfig) -> RegionProposalNetwork:
@@ -117,22 +119,40 @@ def _bcnet(config: ModelConfig, num_classes: int, _: ShapePrior | None) -> MaskB
     return BCNet(_pool(config), config.backbone.fpn_channels, config.mask.width)
 
 
-def _vrsp(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> MaskBranch:
+def _prior(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> ShapePrior | None:
     if not needs_prior(config):
-        prior = None
-    elif prior is None:
+        return None
+    if prior is None:
         raise UserError("VRSP needs a shape prior", remedy="Make one with `amodal prior fit`, or switch off its use")
-    elif prior.num_classes != num_classes:
+    if prior.num_classes != num_classes:
         raise UserError(
             f"the shape prior knows {prior.num_classes} classes, the data has {num_classes}",
             remedy="Fit it on this data set's categories",
         )
-    reclassifier: nn.Module | None = None
+    return prior
+
+
+def _vrsp_r(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> MaskBranch:
+    if config.vrsp_r.network == "heads":
+        return VRSPR(*_vrsp_parts(config, num_classes, prior), (config.vrsp, config.vrsp_r))
+    pool = RegionPooler(2 * MASK_SIDE, config.detector.canonical_size, sampling_ratio=1)
+    net = RegionNet(config.backbone.fpn_channels, config.mask.width, num_classes, config.vrsp_r)
+    return NetVRSPR(pool, net, _prior(config, num_classes, prior), config.vrsp_r)
+
+
+def _vrsp(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> MaskBranch:
+    return VRSP(*_vrsp_parts(config, num_classes, prior), config.vrsp)
+
+
+def _vrsp_parts(
+    config: ModelConfig, num_classes: int, prior: ShapePrior | None
+) -> tuple[RegionPooler, tuple[MaskHead, MaskHead], Reclassifier | None, ShapePrior | None]:
+    reclassifier: Reclassifier | None = None
     if config.vrsp.reclassification:
         flat = config.backbone.fpn_channels * MASK_SIDE**2
         reclassifier = Reclassifier(flat, config.vrsp.reclassification_width, num_classes)
     heads = _head(config, num_classes), _head(config, num_classes)
-    return VRSP(_pool(config), heads, reclassifier, prior, config.vrsp)
+    return _pool(config), heads, reclassifier, _prior(config, num_classes, prior)
 
 
 _BRANCHES: dict[str, Callable[[ModelConfig, int, ShapePrior | None], MaskBranch]] = {
@@ -143,4 +163,5 @@ _BRANCHES: dict[str, Callable[[ModelConfig, int, ShapePrior | None], MaskBranch]
     "aisformer": _aisformer,
     "bcnet": _bcnet,
     "vrsp": _vrsp,
+    "vrsp_r": _vrsp_r,
 }

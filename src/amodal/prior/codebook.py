@@ -47,21 +47,30 @@ class CodeBook(nn.Module):
     def nearest(
         self, embeddings: Float[Tensor, "R D"], classes: Int64[Tensor, " R"], k: int
     ) -> tuple[Int64[Tensor, "R {k}"], Float[Tensor, "R {k}"]]:
-        """The k nearest codes of each region's own class, nearest first.
-
-        Regions are sorted by class, and each class present takes one matrix product: |a|^2 - 2ab + |b|^2 with the
-        codes' |b|^2 kept. (One product over all classes would need the codes of a crowded class copied once for each
-        block of its regions, which costs more than it saves.)
+        """The k nearest codes of each region's own class, nearest first: |a|^2 - 2ab + |b|^2 with |b|^2 kept.
 
         Returns:
             Indices into the class's codes, and squared L2 distances. Where a class has fewer than k codes the last
             distances are infinite and their indices mean nothing (but are valid).
         """
+        rank = self.rank_at_once if embeddings.device.type == "cuda" else self.rank_by_class
+        ranked, indices = rank(embeddings, classes, k).topk(k, largest=False)
+        distances = (ranked + embeddings.square().sum(1, keepdim=True)).clamp(min=0)
+        return indices.clamp(max=self.codes.shape[1] - 1), distances
+
+    def rank_by_class(
+        self, embeddings: Float[Tensor, "R D"], classes: Int64[Tensor, " R"], k: int
+    ) -> Float[Tensor, "R M"]:
+        """|b|^2 - 2ab of each region with every code of its class, infinite where there is none; M is at least k.
+
+        It ranks codes as their distances do: |a|^2 is the same for all codes of a region. Regions are sorted by class,
+        and each class present takes one matrix product. (One product over all classes would need the codes of a
+        crowded class copied once for each block of its regions, which costs a CPU more than it saves.)
+        """
         per_class = torch.bincount(classes, minlength=len(self.codes)).tolist()
         counts = self.counts.tolist()
         order = classes.argsort()
         in_order = embeddings[order]
-        # Ranks codes by |b|^2 - 2ab alone; |a|^2 is the same for all codes of a region and is added at the end.
         ranking = embeddings.new_full((len(embeddings), max(k, self.codes.shape[1])), torch.inf)
         start = 0
         for index, regions in enumerate(per_class):
@@ -70,10 +79,17 @@ class CodeBook(nn.Module):
                 rows = slice(start, start + regions)
                 ranking[rows, : counts[index]] = torch.addmm(norms, in_order[rows], codes.T, alpha=-2)
             start += regions
-        ranked, indices = ranking.topk(k, largest=False)
-        back = order.argsort()
-        distances = (ranked[back] + embeddings.square().sum(1, keepdim=True)).clamp(min=0)
-        return indices[back].clamp(max=self.codes.shape[1] - 1), distances
+        return ranking[order.argsort()]
+
+    def rank_at_once(
+        self, embeddings: Float[Tensor, "R D"], classes: Int64[Tensor, " R"], k: int
+    ) -> Float[Tensor, "R M"]:
+        """As `rank_by_class`, on a GPU: codes are copied for each region, and nothing waits for the GPU's numbers."""
+        products = (self.codes[classes] @ embeddings[:, :, None])[..., 0]
+        places = torch.arange(self.codes.shape[1], device=classes.device)
+        there = places < self.counts[classes][:, None]
+        ranking = torch.where(there, self.norms[classes] - 2 * products, torch.inf)
+        return nn.functional.pad(ranking, (0, max(0, k - ranking.shape[1])), value=torch.inf)
 
 
 def _refresh(book: CodeBook, _incompatible: object) -> None:

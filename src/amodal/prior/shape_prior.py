@@ -54,6 +54,7 @@ class ShapePrior(nn.Module):
         self.categories = tuple(categories)
         self.details = dict(details or {})
         self._table: tuple[Float[Tensor, "K*V 28 28"], Bool[Tensor, " K*V"]] | None = None
+        self._fewest: int | None = None
         self.register_load_state_dict_post_hook(_forget)
 
     @classmethod
@@ -93,7 +94,7 @@ class ShapePrior(nn.Module):
             indices, distances = self.codebook.nearest(embeddings, classes, k)
             shapes = self._decode_codes(classes, indices)
             missing = distances.isinf()[:, :, None, None]
-            if missing.any():
+            if k > self._sure_shapes(query.device) and missing.any():
                 own = self.autoencoder.decode(embeddings)
                 shapes = torch.where(missing, own, shapes)
         return shapes
@@ -134,12 +135,22 @@ class ShapePrior(nn.Module):
         if self._table is None or self._table[0].device != codes.device:
             empty = codes.new_empty(len(codes), MASK_SIDE, MASK_SIDE)
             self._table = empty, torch.zeros(len(codes), dtype=torch.bool, device=codes.device)
+            if codes.device.type == "cuda":  # all at once: to ask for the new ones, the CPU would wait for the GPU
+                return self._table[0].copy_(self._decode(codes))[places]
         decoded, is_decoded = self._table
-        new = places[~is_decoded[places]].unique()
+        new = places[~is_decoded[places]].unique() if codes.device.type != "cuda" else places[:0, 0]
         if len(new):
             decoded[new] = self._decode(codes[new])
             is_decoded[new] = True
         return decoded[places]
+
+    def _sure_shapes(self, device: torch.device) -> int:
+        """A number of shapes that every class is known to have; on a CPU it costs nothing to look, so 0 will do."""
+        if device.type != "cuda":
+            return 0
+        if self._fewest is None:
+            self._fewest = int(self.codebook.counts.min())
+        return self._fewest
 
     def _decode(self, embeddings: Float[Tensor, "R D"]) -> Float[Tensor, "R 28 28"]:
         masks = embeddings.new_empty(len(embeddings), MASK_SIDE, MASK_SIDE)
@@ -185,4 +196,4 @@ def _exact(device: torch.device) -> Iterator[None]:
 
 def _forget(prior: ShapePrior, _incompatible: object) -> None:
     """Drops the decoded masks after other weights were loaded."""
-    prior._table = None
+    prior._table = prior._fewest = None

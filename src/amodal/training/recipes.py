@@ -165,13 +165,12 @@ def photos_small(data: Path) -> TrainConfig:
     scenes of the validation photographs.
     """
     small = eth80_small(data)
+    detector = replace(small.model.detector, min_size=(256,), max_size=256, duplicate_threshold=0.5)
     return replace(
         small,
         recipe="photos",
         data=photographs(data, PETS, side=256),
-        model=replace(
-            small.model, detector=replace(small.model.detector, min_size=(256,), max_size=256, duplicate_threshold=0.5)
-        ),
+        model=replace(small.model, detector=detector),
         schedule=ScheduleConfig(2000, "one_cycle", warm_up=260),
         prior=PriorSource(scenes=1500, fit=PriorConfig(shapes_per_class=256, masks_per_class=512, steps=600)),
     )
@@ -235,7 +234,9 @@ DATA_SETS: dict[str, Callable[[Path], TrainConfig]] = {
     "photos_{}": photos,
 }
 
-METHODS = ("mask_rcnn", "mask_rcnn_visible", "mask_rcnn_c8", "two_heads", "orcnn", "sln", "aisformer", "bcnet", "vrsp")
+METHODS = (
+    "mask_rcnn", "mask_rcnn_visible", "mask_rcnn_c8", "two_heads", "orcnn", "sln", "aisformer", "bcnet", "vrsp", "vrsp_r",
+)  # fmt: skip
 """Rows of the paper's Table 1; Mask R-CNN's amodal and visible masks are two models."""
 
 
