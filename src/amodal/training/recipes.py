@@ -234,10 +234,9 @@ DATA_SETS: dict[str, Callable[[Path], TrainConfig]] = {
     "photos_{}": photos,
 }
 
-METHODS = (
-    "mask_rcnn", "mask_rcnn_visible", "mask_rcnn_c8", "two_heads", "orcnn", "sln", "aisformer", "bcnet", "vrsp", "vrsp_r",
-)  # fmt: skip
-"""Rows of the paper's Table 1; Mask R-CNN's amodal and visible masks are two models."""
+METHODS = ("mask_rcnn", "mask_rcnn_visible", "mask_rcnn_c8", "two_heads", "orcnn", "sln",
+           "aisformer", "bcnet", "vrsp", "vrsp_r")  # fmt: skip
+"""Rows of the paper's Table 1, and others; Mask R-CNN's amodal and visible masks are two models."""
 
 
 def with_method(config: TrainConfig, method: str) -> TrainConfig:
@@ -294,8 +293,7 @@ def paths_of(source: Source | None) -> list[str]:
     """The files and folders that a source reads."""
     if source is None:
         return []
-    if isinstance(source, FileSource):
-        return [*source.annotations, *([source.images] if source.images else [])]
-    if isinstance(source, PhotographSource):
-        return [source.photographs, *([source.images] if source.images else [])]
+    if isinstance(source, FileSource | PhotographSource):
+        files = source.annotations if isinstance(source, FileSource) else (source.photographs,)
+        return [*files, *([source.images] if source.images else [])]
     return [place for place in (source.cutouts, source.backgrounds) if place not in ("drawn", "plain")]
