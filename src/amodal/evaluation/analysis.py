@@ -17,6 +17,7 @@ from amodal.evaluation.depth import DepthOrder, depth_order
 from amodal.evaluation.mask_kinds import AMODAL, VISIBLE
 from amodal.evaluation.miou import mean_iou_full, mean_iou_occluded
 from amodal.evaluation.occlusion import ALL
+from amodal.evaluation.oracles import Losses, losses
 from amodal.evaluation.pairs import Paired, assign
 from amodal.evaluation.records import Records, collect
 from amodal.results.detections import Detections
@@ -58,6 +59,7 @@ class Analysis:
             (`amodal.evaluation.invisible_pixels`); None for results from a file, which hold masks alone.
         confusion: Counts; rows are true categories in order of their ids, then "nothing"; columns predicted ones,
             then "missed".
+        losses: What each kind of error costs; None from a report of an earlier version.
         records: Match records by kind and column, for confidence intervals; None from a report without them.
     """
 
@@ -68,6 +70,7 @@ class Analysis:
     confusion: list[list[int]]
     records: dict[str, Records] = field(default_factory=dict)
     invisible_calibration: Calibration | None = None
+    losses: Losses | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON's own types; `from_json` gives it back."""
@@ -75,8 +78,10 @@ class Analysis:
         found = {name: asdict(one) for name, one in self.recall.items()}
         kept = {name: one.to_text() for name, one in self.records.items()}
         invisible = asdict(self.invisible_calibration) if self.invisible_calibration else None
+        lost = asdict(self.losses) if self.losses else None
         return plain | {
-            "invisible_calibration": invisible, "recall": found, "confusion": self.confusion, "records": kept,
+            "losses": lost, "invisible_calibration": invisible, "recall": found, "confusion": self.confusion,
+            "records": kept,
         }  # fmt: skip
 
     @staticmethod
@@ -88,7 +93,7 @@ class Analysis:
         records = {name: Records.from_text(text) for name, text in stated.records.items()}
         return Analysis(
             stated.shapes, stated.depth, stated.recall, stated.calibration, stated.confusion, records,
-            stated.invisible_calibration,
+            stated.invisible_calibration, stated.losses,
         )  # fmt: skip
 
 
@@ -103,6 +108,7 @@ class _Stated:
     confusion: list[list[int]]
     records: dict[str, str]
     invisible_calibration: Calibration | None = None
+    losses: Losses | None = None
 
 
 def analyse(truth: AnnotationSet, detections: Sequence[Detection], invisible: Bins | None = None) -> Analysis:
@@ -132,7 +138,8 @@ def analyse(truth: AnnotationSet, detections: Sequence[Detection], invisible: Bi
     depth = depth_order([image.pairs for image in images])
     matrix = confusion(truth, images)
     found, scores = recall(truth, detections), calibrate_scores(kept["amodal"])
-    return Analysis(shapes, depth, found, scores, matrix, kept, invisible.calibration() if invisible else None)
+    calibration = invisible.calibration() if invisible else None
+    return Analysis(shapes, depth, found, scores, matrix, kept, calibration, losses(truth, detections))
 
 
 def confusion(truth: AnnotationSet, images: Sequence[Paired]) -> list[list[int]]:

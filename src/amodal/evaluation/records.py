@@ -148,10 +148,7 @@ def collect(
     categories = np.array(sorted(c.id for c in truth.categories), dtype=np.int64)
     images = np.array(sorted(image.id for image in truth.images), dtype=np.int64)
     category, image = categories.searchsorted(found.category_ids), images.searchsorted(found.image_ids)
-    rank = _ranks(category * len(images) + image, found.scores)
-    # By category, then falling score; of equal scores the earlier image first, as in COCO.
-    order = np.lexsort((rank, image, -found.scores, category))
-    order = order[rank[order] < MOST]
+    order, rank = ranked(category, image, found.scores)
     place = np.full(len(found), -1)
     place[order] = np.arange(len(order))
     near = candidates(truth, found.take(order), kind)
@@ -166,10 +163,29 @@ def collect(
         ignored = crowd | (match_filter.of_truth < low) | (match_filter.of_truth > high)
         wanted = np.zeros((len(categories), len(images)), np.int32)
         np.add.at(wanted, cells, ~ignored)
-        matched, unasked = match(near, rank[order], ignored, crowd)
+        matched, unasked = match(near, rank, ignored, crowd)
         cell = category[order].astype(np.int32), image[order].astype(np.int32)
         records.append(Records(*cell, found.scores[order], matched, unasked, wanted))
     return records
+
+
+def ranked(category: np.ndarray, image: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The detections that COCO looks at, and the rank of each in its image and category.
+
+    They are ordered by category, then by falling score; of equal scores the earlier image comes first, as in COCO.
+
+    Args:
+        category: Of each detection, its place among the categories, int (D,).
+        image: Its place among the images, int (D,).
+        scores: float (D,).
+
+    Returns:
+        Places of the detections, int64 (P,), and their ranks from 0, int64 (P,).
+    """
+    rank = _ranks(category * (image.max(initial=0) + 1) + image, scores)
+    order = np.lexsort((rank, image, -scores, category))
+    order = order[rank[order] < MOST]
+    return order, rank[order]
 
 
 def _ranks(cells: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from rich.table import Table
 from amodal.errors import UserError
 from amodal.evaluation.analysis import Analysis
 from amodal.evaluation.occlusion import column
+from amodal.evaluation.oracles import MEANING, Losses
 
 Number = float | None
 
@@ -108,6 +109,8 @@ class Report:
     def table(self) -> Group:
         """For rich's console: numbers times 100, as papers print them."""
         further = [self._by_occlusion()] if self.occlusion else []
+        if self.analysis and self.analysis.losses:
+            further.append(self._lost(self.analysis.losses))
         return Group(self._standard(), *further, *([self._beyond(self.analysis)] if self.analysis else []))
 
     def _standard(self) -> Table:
@@ -129,6 +132,13 @@ class Report:
             label = "any occlusion rate" if one.column == "all" else one.column
             numbers = map(percent, (one.ap, one.ap50, one.ar100))
             table.add_row(one.masks, one.mode, label, str(one.instances), *numbers)
+        return table
+
+    @staticmethod
+    def _lost(losses: Losses) -> Table:
+        table = Table("AP of amodal masks lost to", "points", "how many", "what that is")
+        for kind, meaning in MEANING.items():
+            table.add_row(kind, percent(losses.gains.get(kind)), f"{losses.counts.get(kind, 0):,}", meaning)
         return table
 
     @staticmethod
