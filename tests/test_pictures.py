@@ -16,11 +16,9 @@ from small_models import SMALL, small_model
 import amodal
 from amodal import pictures, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
-from amodal.data import show
 from amodal.data.dataset import AnnotatedImages
 from amodal.demo.session import open_picture
 from amodal.errors import UserError
-from amodal.evaluation import gallery
 from amodal.files import is_file
 from amodal.formats import annotation_files, check, coco
 from amodal.inference.completion import complete_annotations
@@ -37,6 +35,7 @@ from amodal.pictures import (
     write_image,
 )
 from amodal.pixels import as_pixels
+from amodal.results import drawn
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import FolderBackgrounds
 
@@ -275,12 +274,8 @@ def by_completion(labelled: Labelled) -> np.ndarray:
     return seen[0]
 
 
-def by_the_gallery(labelled: Labelled) -> np.ndarray:
-    return gallery._ground(labelled.annotation_set, "a.png", labelled.frame.shape[:2])  # type: ignore[arg-type]
-
-
-def by_data_show(labelled: Labelled) -> np.ndarray:
-    pixels, problem = show._photograph(labelled.annotation_set.images[0], labelled.folder)
+def by_pages(labelled: Labelled) -> np.ndarray:
+    pixels, problem = drawn.photograph(labelled.annotation_set.images[0], labelled.folder)
     assert problem == ""
     return pixels
 
@@ -290,8 +285,7 @@ def by_the_function(labelled: Labelled) -> np.ndarray:
 
 
 WITH_LABELS: dict[str, Callable[[Labelled], np.ndarray]] = {
-    function.__name__: function
-    for function in (by_the_function, by_training_and_evaluation, by_completion, by_the_gallery, by_data_show)
+    function.__name__: function for function in (by_the_function, by_training_and_evaluation, by_completion, by_pages)
 }
 
 

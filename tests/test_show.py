@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from annotation_files import CUP, JUG, d2sa, image_entry, save, save_image
 
-from amodal.annotations import AnnotationSet
+from amodal import rle
+from amodal.annotations import Annotation, AnnotationSet, Detection
 from amodal.commands.data import data_show
-from amodal.data import charts, show, statistics
+from amodal.data import show, statistics
+from amodal.drawing import charts
 from amodal.errors import UserError
 from amodal.formats import annotation_files
+from amodal.results import drawn
 
 
 @pytest.fixture
@@ -107,13 +110,31 @@ def test_an_even_choice(count: int, wanted: int, chosen: list[int]):
     assert statistics.spread(count, wanted) == chosen
 
 
-def test_masks_are_drawn_where_they_are(scene: AnnotationSet):
+def test_masks_are_drawn_where_they_are():
+    cup, jug = (np.kron(mask, np.ones((16, 16), dtype=bool)) for mask in (CUP, JUG))
+    objects = [
+        Annotation(1 + place, 1, 1, *rle.encode(np.stack([mask, mask]))) for place, mask in enumerate((cup, jug & ~cup))
+    ]
+    grey = np.full((*cup.shape, 3), 100, dtype=np.uint8)
+    picture = np.asarray(drawn.picture(grey, objects, 480)).astype(int)
+    changed = np.abs(picture - 100).max(axis=2) > 25
+    assert (changed == (cup | jug)).mean() > 0.99
+    assert np.abs(picture[40, 24] - picture[40, 88]).max() > 25, "another object, another colour"
+    large = drawn.picture(np.zeros((1000, 700, 3), dtype=np.uint8), [], 480)
+    assert large.size == (336, 480)
+    half = np.asarray(drawn.picture(grey, objects, 64).resize(cup.shape[::-1])).astype(int)
+    assert ((np.abs(half - 100).max(axis=2) > 25) == (cup | jug)).mean() > 0.9
+
+
+def test_an_object_is_drawn_by_the_masks_that_it_has(scene: AnnotationSet):
     grey = np.full((6, 8, 3), 100, dtype=np.uint8)
-    changed = (show._draw(grey, scene.annotations) != 100).any(axis=2)
-    assert (changed & ~(CUP | JUG)).sum() == 0
-    assert changed[JUG].all()
-    large = show._draw(np.zeros((1000, 700, 3), dtype=np.uint8), [])
-    assert large.shape == (334, 234, 3)
+    cup, _ = scene.annotations
+    nothing, whole, seen, both = (
+        np.asarray(drawn.picture(grey, [Detection(1, 1, 0.9, None, *masks)], 480))
+        for masks in ((None, None), (cup.amodal, None), (None, cup.visible), (cup.amodal, cup.visible))
+    )
+    assert np.array_equal(nothing, grey)
+    assert not np.array_equal(whole, seen) and not np.array_equal(whole, both) and not np.array_equal(seen, both)
 
 
 def test_charts_draw_their_values():
@@ -121,7 +142,12 @@ def test_charts_draw_their_values():
     lengths = [float(width) for width in re.findall(r'class="bar"[^>]* width="([\d.]+)"', text)]
     assert lengths == [charts.PLOT, charts.PLOT / 2]
     assert "b&lt;" in text
+    shares = charts.bars(["a", "b"], [0.5, None], longest=1.0, number="{:.0%}".format)
+    assert "50%" in shares and ">-<" in shares
+    assert re.findall(r'class="bar"[^>]* width="([\d.]+)"', shares) == [f"{charts.PLOT / 2:.1f}", "0.0"]
     heights = re.findall(r'height="([\d.]+)"><title>', charts.histogram([1, 0, 2], [0, 1, 2, 3], "x"))
     assert [float(height) for height in heights] == [75, 0, 150]
-    shades = re.findall(r'opacity="([\d.]+)"', charts.matrix(["a", "b"], np.array([[0, 4], [1, 0]]), "rows", "columns"))
+    shades = re.findall(
+        r'opacity="([\d.]+)"', charts.matrix(["a", "b"], ["c", "d"], np.array([[0, 4], [1, 0]]), "what")
+    )
     assert shades == ["0.00", "1.00", "0.50", "0.00"]

@@ -1,26 +1,21 @@
 """The worst of each kind of failure, as pictures: truth beside prediction."""
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 
-import numpy as np
 from PIL import Image
-from scipy.ndimage import binary_dilation
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Detection
-from amodal.errors import UserError
 from amodal.evaluation.depth import in_front
 from amodal.evaluation.pairs import Pair, Paired
-from amodal.pictures import read_annotated_image
+from amodal.results import drawn
 
 PICTURE_SIDE = 300
 """Longest side of a picture in pixels."""
-COLOURS = np.array([[255, 0, 140], [0, 190, 255]], dtype=np.float64)
+IDENTITIES = (18, 17)
+"""Pink and cyan, which few things are: the object, or the one in front and the one behind."""
 KINDS = {
     "misses": "Missed: the largest instances that no detection stands for",
     "false_invisible": "False invisible parts: predicted behind others, where the object is not",
@@ -87,40 +82,8 @@ def _swapped(image: Paired, names: dict[int, str]) -> list[Failure]:
     return failures
 
 
-def picture(failure: Failure, truth: AnnotationSet, instances: Sequence[Annotation | Detection]) -> str:
-    """The image with some instances drawn in, as a data address for HTML.
-
-    Visible parts are filled, invisible parts hatched, whole shapes outlined. The ground is grey where the image file is
-    not there.
-    """
+def picture(failure: Failure, truth: AnnotationSet, instances: Sequence[Annotation | Detection]) -> Image.Image:
+    """The failure's image with some instances drawn in."""
     record = next(image for image in truth.images if image.id == failure.image_id)
-    pixels = _ground(truth, record.file_name, (record.height, record.width))
-    for place, instance in enumerate(instances):
-        whole = instance.amodal or instance.visible
-        if whole:
-            masks = rle.decode([whole, instance.visible or whole], (record.height, record.width))
-            _draw(pixels, masks[0], masks[1], COLOURS[place % len(COLOURS)])
-    shown = Image.fromarray(pixels.round().astype(np.uint8))
-    shown.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-    buffer = io.BytesIO()
-    shown.save(buffer, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _ground(truth: AnnotationSet, file_name: str, size: tuple[int, int]) -> np.ndarray:
-    """The image's pixels, float64 (H, W, 3); grey where it cannot be read."""
-    path = Path(truth.image_folder) / file_name if truth.image_folder and file_name else None
-    try:
-        pixels = None if path is None else read_annotated_image(path, size)
-    except UserError:
-        pixels = None
-    return np.full((*size, 3), 128.0) if pixels is None else pixels.astype(np.float64)
-
-
-def _draw(pixels: np.ndarray, amodal: np.ndarray, visible: np.ndarray, colour: np.ndarray) -> None:
-    width = max(1, max(amodal.shape) // PICTURE_SIDE)  # of lines, so that they survive the thumbnail
-    rows, columns = np.indices(amodal.shape)
-    hatch = ((rows + columns) // (3 * width)) % 2 == 0
-    pixels[visible] = 0.55 * pixels[visible] + 0.45 * colour
-    pixels[amodal & ~visible & hatch] = colour
-    pixels[binary_dilation(amodal, iterations=width) & ~amodal] = colour
+    pixels, _ = drawn.photograph(record, truth.image_folder)
+    return drawn.picture(pixels, instances, PICTURE_SIDE, IDENTITIES)

@@ -5,29 +5,17 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from amodal.annotations import AnnotationSet, Detection
-from amodal.evaluation import charts, gallery
+from amodal.drawing import charts, web_page
+from amodal.evaluation import gallery
 from amodal.evaluation.analysis import Analysis
 from amodal.evaluation.calibration import Calibration
 from amodal.evaluation.occlusion import ALL, OCCLUSION_RATES, column
 from amodal.evaluation.pairs import assign
 from amodal.evaluation.report import Report, Scores, percent
-from amodal.files import replacing
-
-STYLE = """
-:root{color-scheme:light dark;--line:#8884;--soft:#8882}
-body{font:15px/1.5 system-ui,sans-serif;max-width:1060px;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid var(--line)}
-table{border-collapse:collapse;margin:.7rem 0}
-td,th{padding:.2rem .7rem;border-bottom:1px solid var(--line);text-align:right}
-td:first-child,th:first-child{text-align:left}th{font-weight:600}
-.row{display:flex;flex-wrap:wrap;gap:1.5rem}figure{margin:.4rem 0}figcaption{font-size:.85rem;opacity:.8}
-svg{max-width:100%;height:auto}svg text{font-size:11px;fill:currentColor}svg .grid{stroke:var(--line);fill:none}
-.pair{display:flex;gap:4px}.pair img{max-width:240px;height:auto;border-radius:3px}.scroll{overflow-x:auto}
-.matrix th+th{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left;padding:.5rem .2rem}
-.matrix td+td{min-width:1.6rem;padding:.2rem .4rem}
-.note{opacity:.75;font-size:.9rem}
-"""
 
 
 def write(report: Report, truth: AnnotationSet, detections: Sequence[Detection], path: str | Path) -> None:
@@ -40,8 +28,8 @@ def write(report: Report, truth: AnnotationSet, detections: Sequence[Detection],
         path: The file to write.
     """
     c = report.counts
-    body = [
-        f"<h1>Amodal evaluation</h1><p>{c.instances:,} instances ({c.occluded:,} hidden by 15 % or more) of "
+    parts = [
+        f"<p>{c.instances:,} instances ({c.occluded:,} hidden by 15 % or more) of "
         f"{c.categories} categories in {c.images:,} images; {c.detections:,} detections.</p>",
         "".join(f"<p class=note>{escape(key)}: {escape(str(value))}</p>" for key, value in report.about.items()),
         _standard(report),
@@ -49,14 +37,8 @@ def write(report: Report, truth: AnnotationSet, detections: Sequence[Detection],
         _curves(report),
     ]
     if report.analysis:
-        body += [_beyond(report.analysis), _confusion(report.analysis, truth), _failures(truth, detections)]
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Amodal evaluation</title>'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<style>{STYLE}</style></head><body>{''.join(body)}</body></html>\n"
-    )
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        parts += [_beyond(report.analysis), _confusion(report.analysis, truth), _failures(truth, detections)]
+    web_page.write(path, "Amodal evaluation", parts)
 
 
 def _named(report: Report) -> dict[str, Scores]:
@@ -66,7 +48,7 @@ def _named(report: Report) -> dict[str, Scores]:
 
 def _standard(report: Report) -> str:
     rows = [[name, *map(percent, (s.ap, s.ap50, s.ap75, s.ar1, s.ar10, s.ar100))] for name, s in _named(report).items()]
-    return "<h2>Average precision and recall</h2>" + _table(
+    return "<h2>Average precision and recall</h2>" + web_page.table(
         ["percent", "AP", "AP50", "AP75", "AR1", "AR10", "AR100"], rows
     )
 
@@ -95,7 +77,7 @@ def _by_occlusion(report: Report) -> str:
         "not count.</p>"
     )
     head = ["masks, mode", "occlusion rate", "instances", "AP", "AP50", "AR100"]
-    return f"<h2>By occlusion rate</h2>{note}<div class=row>{_table(head, rows)}<div>{chart}</div></div>"
+    return f"<h2>By occlusion rate</h2>{note}<div class=row>{web_page.table(head, rows)}<div>{chart}</div></div>"
 
 
 def _curves(report: Report) -> str:
@@ -112,7 +94,10 @@ def _curves(report: Report) -> str:
     parts = [f"<h2>Precision and recall</h2><div class=row>{''.join(figures)}</div>"]
     if report.amodal:
         ranked = dict(sorted(report.amodal.by_category.items(), key=lambda item: -(item[1] or -1.0)))
-        parts.append(f"<h2>Categories</h2>{charts.bars(ranked, x_label='AP of amodal masks, %')}")
+        chart = charts.bars(
+            list(ranked), list(ranked.values()), longest=1.0, number=percent, x_label="AP of amodal masks, %"
+        )
+        parts.append(f"<h2>Categories</h2>{chart}")
     return "".join(parts)
 
 
@@ -140,8 +125,8 @@ def _beyond(analysis: Analysis) -> str:
             "<p class=note>Calibration of invisible pixels is measured of a checkpoint only: results files hold masks, "
             "not probabilities.</p>"
         )
-    recall = _table(["recall without categories", "instances", "AR10", "AR100", "AR1000"], groups)
-    tables = f"<div class=row><div>{_table(['', 'percent'], rows)}</div><div>{recall}</div></div>"
+    recall = web_page.table(["recall without categories", "instances", "AR10", "AR100", "AR1000"], groups)
+    tables = f"<div class=row><div>{web_page.table(['', 'percent'], rows)}</div><div>{recall}</div></div>"
     return f"<h2>Beyond AP</h2>{tables}<h2>Calibration</h2><div class=row>{scores}{invisible}</div>"
 
 
@@ -153,36 +138,29 @@ def _reliability(name: str, calibration: Calibration, x_label: str, y_label: str
 
 def _confusion(analysis: Analysis, truth: AnnotationSet) -> str:
     names = [category.name for category in sorted(truth.categories, key=lambda category: category.id)]
-    largest = max((max(row) for row in analysis.confusion), default=0) or 1
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td>"
-        + "".join(
-            f'<td style="background:rgb(47 111 222/{0.75 * value / largest:.2f})">{value or ""}</td>' for value in row
-        )
-        + "</tr>"
-        for name, row in zip([*names, "nothing"], analysis.confusion, strict=True)
-    )
-    head = "".join(f"<th>{escape(name)}</th>" for name in ["true \\ predicted", *names, "missed"])
-    return f"<h2>Confusions</h2><div class=scroll><table class=matrix><tr>{head}</tr>{rows}</table></div>"
+    counts = np.array(analysis.confusion, dtype=np.int64).reshape(len(names) + 1, len(names) + 1)
+    chart = charts.matrix([*names, "nothing"], [*names, "missed"], counts, "rows: true; columns: predicted")
+    return f"<h2>Confusions</h2><div class=scroll>{chart}</div>"
 
 
 def _failures(truth: AnnotationSet, detections: Sequence[Detection]) -> str:
     parts: list[str] = []
     for kind, failures in gallery.worst(truth, list(assign(truth, detections))).items():
         figures = "".join(
-            f'<figure><div class=pair><img alt="truth" src="{gallery.picture(f, truth, f.truths)}">'
-            f'<img alt="prediction" src="{gallery.picture(f, truth, f.detections)}"></div>'
-            f"<figcaption>image {f.image_id}: {escape(f.caption)}</figcaption></figure>"
-            for f in failures
+            web_page.figure(_pair(truth, failure), f"image {failure.image_id}: {failure.caption}")
+            for failure in failures
         )
-        parts.append(f"<h2>{gallery.KINDS[kind]}</h2><div class=row>{figures or '<p>None.</p>'}</div>")
+        parts.append(f"<h2>{gallery.KINDS[kind]}</h2><div class=pairs>{figures or '<p>None.</p>'}</div>")
     return (
         "<p class=note>Failures: truth on the left, prediction on the right; invisible parts are hatched.</p>"
         + "".join(parts)
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    titles = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{titles}</tr>{body}</table>"
+def _pair(truth: AnnotationSet, failure: gallery.Failure) -> Image.Image:
+    """What is true beside what was predicted."""
+    left, right = (gallery.picture(failure, truth, own) for own in (failure.truths, failure.detections))
+    pair = Image.new("RGB", (left.width + 4 + right.width, left.height), "white")
+    pair.paste(left, (0, 0))
+    pair.paste(right, (left.width + 4, 0))
+    return pair

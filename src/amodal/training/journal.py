@@ -6,19 +6,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from torchvision.utils import draw_segmentation_masks, make_grid
 from tqdm import tqdm
 
+from amodal.drawing.render import Style, draw
+from amodal.drawing.sheet import Tile, contact_sheet
 from amodal.instances import Prediction, Target
+from amodal.results.drawn import of_masks
 from amodal.training import run_folder
-
-COLOURS: list[str | tuple[int, int, int]] = [
-    *("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4"),
-    *("#42d4f4", "#f032e6", "#bfef45", "#ffe119", "#469990"),
-]
 
 HEADLINES = ("amodal AP", "visible AP", "amodal AP occluded", "coarse amodal AP", "coarse amodal AP occluded")
 """The scores that are told on the terminal."""
@@ -78,30 +77,23 @@ class Journal:
         text = ", ".join(f"{name} {100 * known[name]:.1f}" for name in HEADLINES if name in known)
         self._bar.write(f"step {step}: {text}", file=sys.stderr)
 
-    def picture(self, step: int, name: str, picture: UInt8[Tensor, "3 H W"]) -> None:
+    def picture(self, step: int, name: str, picture: Image.Image) -> None:
         """Shows a picture on TensorBoard."""
-        self._board.add_image(f"validation/{name}", picture, step)
+        self._board.add_image(f"validation/{name}", np.asarray(picture), step, dataformats="HWC")
 
 
 def compare(
     image: UInt8[Tensor, "3 H W"], target: Target, prediction: Prediction, threshold: float = 0.5
-) -> UInt8[Tensor, "3 _ _"]:
-    """The truth on the left, what was predicted with a score of `threshold` or more on the right.
-
-    Visible parts are filled strongly, invisible parts faintly, each object in a colour of its own.
-    """
+) -> Image.Image:
+    """The truth on the left, what was predicted with a score of `threshold` or more on the right."""
     sure = prediction["scores"] >= threshold
     amodal = prediction.get("amodal_masks", prediction.get("visible_masks"))
     visible = prediction.get("visible_masks", amodal)
-    if amodal is None or visible is None:
-        return image
-    truth = _paint(image, target["amodal_masks"], target["visible_masks"])
-    return make_grid([truth, _paint(image, amodal[sure].cpu(), visible[sure].cpu())], nrow=2, padding=4)
-
-
-def _paint(image: Tensor, amodal: Tensor, visible: Tensor) -> Tensor:
-    if not len(amodal):
-        return image
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(amodal))]
-    faint = draw_segmentation_masks(image, amodal & ~visible, alpha=0.3, colors=colours)
-    return draw_segmentation_masks(faint, visible, alpha=0.6, colors=colours)
+    assert amodal is not None and visible is not None  # every method predicts one of the two
+    pixels = image.permute(1, 2, 0).cpu().numpy()
+    style = Style(labels=False, scale=1.0)
+    tiles = [
+        Tile(draw(pixels, of_masks(whole.cpu().numpy(), part.cpu().numpy()), style))
+        for whole, part in ((target["amodal_masks"], target["visible_masks"]), (amodal[sure], visible[sure]))
+    ]
+    return contact_sheet(tiles, headings=("truth", "predicted"), side=max(pixels.shape[:2]))
