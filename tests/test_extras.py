@@ -11,6 +11,7 @@ from test_render import bars
 
 import amodal
 from amodal.annotations import Category
+from amodal.commands.bench_figures import bench_figure5
 from amodal.commands.cutouts import cutouts
 from amodal.commands.demo import demo
 from amodal.errors import UserError
@@ -42,6 +43,8 @@ USES = {
     "onnxruntime": ("onnx", lambda folder: amodal.load(Path(shutil.copy(__file__, folder / "a.onnx")))),
     "supervision": ("supervision", lambda folder: bars().to_supervision()),
     "huggingface_hub": ("hub", lambda folder: amodal.load("hf://ann/model")),
+    "matplotlib": ("paper", lambda folder: bench_figure5(folder / "prior.safetensors")),
+    "sklearn": ("paper", lambda folder: bench_figure5(folder / "prior.safetensors")),
     "gradio": ("page", lambda folder: demo("demo")),
 }
 
@@ -50,6 +53,8 @@ USES = {
 def test_a_missing_package_is_named_with_the_way_to_get_it(package, tmp_path, monkeypatch):
     extra, use = USES[package]
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, "amodal.demo.page", raising=False)
+    inside = [module for module in sys.modules if module.startswith(f"{package}.")]
+    for module in ("amodal.demo.page", "amodal.bench.figure5", *inside):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     with pytest.raises(UserError, match=rf"not installed.*pip install 'amodal\[{extra}\]'"):
         use(tmp_path)

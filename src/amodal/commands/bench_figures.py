@@ -162,7 +162,16 @@ def bench_figure5(
         seed: Of t-SNE.
         overwrite: Replace files of that name that no earlier `amodal bench` wrote.
     """
-    from amodal.bench import figure5
+    from amodal.errors import UserError
+
+    try:
+        from amodal.bench.figure5 import first_categories, lay_out, picture
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in ("matplotlib", "sklearn"):
+            raise
+        problem = f"{package} is not installed, which this figure is made with"
+        raise UserError(problem, remedy="pip install 'amodal[paper]'") from error
     from amodal.bench.about import about, claim_own
     from amodal.files import write_json
     from amodal.pictures import write_image
@@ -170,9 +179,9 @@ def bench_figure5(
 
     claim_own([out / f"{name}.json", out / f"{name}.png"], out / f"{name}.json")
     loaded = ShapePrior.load(prior)
-    wanted = categories or figure5.first_categories(loaded, 3)
-    layouts = [figure5.lay_out(loaded, category, seed) for category in wanted]
-    write_image(out / f"{name}.png", figure5.picture(layouts))
+    wanted = categories or first_categories(loaded, 3)
+    layouts = [lay_out(loaded, category, seed) for category in wanted]
+    write_image(out / f"{name}.png", picture(layouts))
     origin = about(f"amodal bench figure5 PRIOR --categories {' '.join(wanted)}")
     write_json(
         out / f"{name}.json", {"categories": [layout.numbers() for layout in layouts], "about": origin}, indent=1
