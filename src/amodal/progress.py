@@ -1,13 +1,22 @@
-"""What goes on while nothing can be counted: a line when it begins, and one every few seconds until it ends."""
+"""What goes on: a bar where something can be counted; else a line when it begins, and one every few seconds after."""
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import TypeVar
 
+from tqdm import tqdm
+
+Item = TypeVar("Item")
 EVERY = 5.0
 """Seconds of silence, at most."""
+
+
+def counted(items: Iterable[Item], words: str, unit: str, total: int | None = None) -> Iterable[Item]:
+    """The items, with a bar on standard error from the third second on, where that is a terminal."""
+    return tqdm(items, words, total, unit=f" {unit}", delay=2, leave=False, disable=None)
 
 
 @contextmanager

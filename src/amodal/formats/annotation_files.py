@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from amodal.annotations import AnnotationSet
+from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.errors import UserError
 from amodal.formats import coco, cocoa, cvat, kins, label_studio, labelme, losses, records, yolo
 from amodal.formats.category_tree import without_parent
@@ -55,9 +55,19 @@ def assemble(contents: Contents, report: Report) -> AnnotationSet:
     """What is usable of a file's contents; `report` is told what is not."""
     images = records.images(contents, report)
     categories = records.categories(contents, report)
-    annotations = [annotation for _, annotation in records.annotations(contents, images, categories, report)]
+    annotations = _at_once(contents, images, categories)
+    if annotations is None:
+        annotations = [annotation for _, annotation in records.annotations(contents, images, categories, report)]
     categories = without_parent(categories, annotations, report)
     return records.assemble(contents, images, annotations, categories)
+
+
+def _at_once(contents: Contents, images: list[ImageRecord], categories: list[Category]) -> list[Annotation] | None:
+    """All annotations, where every one is in its format's usual form and nothing was chosen otherwise."""
+    if contents.choices != AS_STATED:
+        return None
+    sizes = {image.id: (image.height, image.width) for image in images}
+    return contents.at_once(sizes, {category.id for category in categories})
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
 from amodal.errors import UserError
@@ -20,6 +18,7 @@ from amodal.formats.contents import Record
 from amodal.formats.problems import KINDS, Problem, Report
 from amodal.mask_arrays import occlusion_rates
 from amodal.pictures import OtherSize, check_image
+from amodal.progress import counted
 
 NUM_EXAMPLES = 5
 BOX_TOLERANCE = 2.0
@@ -145,7 +144,7 @@ def _openable(images: list[ImageRecord], folder: Path | None, report: Report) ->
         return images
     with ThreadPoolExecutor() as threads:
         answers = threads.map(lambda image: _open(image, folder), images)
-        progress = tqdm(answers, "opening images", len(images), unit=" images", delay=2, leave=False, disable=None)
+        progress = counted(answers, "opening images", "images", len(images))
         problems = list(progress)
     for problem in problems:
         if problem is not None:

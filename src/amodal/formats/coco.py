@@ -6,14 +6,14 @@ seen, so that the names are looked up record by record. This package writes D2SA
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Extra
 from amodal.errors import UserError
-from amodal.formats import image_folder, json_stream, outlines
+from amodal.formats import coco_at_once, image_folder, json_stream, outlines
 from amodal.formats.contents import Contents, Record, called, extra_of
 from amodal.formats.json_stream import JsonDocument
 from amodal.formats.losses import FIELDS
@@ -79,6 +79,7 @@ def contents(document: JsonDocument, images: Path | None) -> Contents:
         _records(document.annotations()),
         image_folder.find(document.path, listed, images),
         document.members,
+        at_once=partial(coco_at_once.read, document),
     )
 
 

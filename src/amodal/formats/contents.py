@@ -1,16 +1,17 @@
 """What an annotation file states, before anything of it is checked: the form that every reader brings it into."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amodal.annotations import Extra
+from amodal.annotations import Annotation, Extra
 from amodal.formats.choices import AS_STATED, Choices
 from amodal.formats.problems import Problem
 
 IMAGE_KEYS = frozenset({"id", "file_name", "height", "width"})
 CATEGORY_KEYS = frozenset({"id", "name", "supercategory"})
+AtOnce = Callable[[Mapping[int, tuple[int, int]], Collection[int]], list[Annotation] | None]
 
 
 class Record(NamedTuple):
@@ -54,6 +55,8 @@ class Contents:
         image_folder: Where the images lie, if found.
         document: The file's members, all of them once the records have been walked.
         choices: What the user chose.
+        at_once: From sizes (H, W) by image id and the known categories' ids to all annotations, in a fraction of the
+            time; None where it takes `records` to tell what is wrong, or the format has no such way.
     """
 
     path: Path
@@ -64,6 +67,7 @@ class Contents:
     image_folder: Path | None = None
     document: dict[str, Any] = field(default_factory=dict)
     choices: Choices = AS_STATED
+    at_once: AtOnce = lambda _sizes, _categories: None
 
 
 def called(kind: str, raw: Any, place: int) -> str:

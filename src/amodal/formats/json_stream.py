@@ -88,12 +88,17 @@ class JsonDocument:
         """Whether there is a member `annotations`."""
         return self._array is not None
 
-    def annotations(self) -> Iterator[Any]:
-        """The records of `annotations`, each decoded when asked for. May be walked again. Raises UserError."""
+    def annotations(self, form: Any = Any) -> Iterator[Any]:
+        """The records of `annotations`, each decoded when asked for. May be walked again.
+
+        Raises:
+            UserError: The file is damaged.
+            msgspec.ValidationError: A record is not of the type `form`.
+        """
         if self._array is None:
             return
         end = self._array + 1
-        for records, end in self._elements(self._array):  # noqa: B007 - the last position is what is wanted
+        for records, end in self._elements(self._array, form):  # noqa: B007 - the last position is what is wanted
             yield from records
         if not self._is_whole:
             self._is_whole = True
@@ -131,21 +136,23 @@ class JsonDocument:
         at = self._skip(at)
         return at if self._text[at : at + 1] == "}" else self._skip(self._expect(",", at))
 
-    def _elements(self, at: int) -> Iterator[tuple[list[Any], int]]:
+    def _elements(self, at: int, form: Any = Any) -> Iterator[tuple[list[Any], int]]:
         """The elements of the array that opens at `at`, some at a time, each time with the position after them."""
         at = self._skip(at + 1)
         if self._text[at : at + 1] == "]":
             return
-        at = yield from self._together(at)
+        at = yield from self._together(at, msgspec.json.Decoder(list[form]))
         while True:
             value, at = self._decode(at)
-            yield [value], at
+            yield [value if form is Any else msgspec.convert(value, form)], at
             at = self._skip(at)
             if self._text[at : at + 1] == "]":
                 return
             at = self._skip(self._expect(",", at))
 
-    def _together(self, at: int) -> Generator[tuple[list[Any], int], None, int]:
+    def _together(
+        self, at: int, decoder: msgspec.json.Decoder[list[Any]]
+    ) -> Generator[tuple[list[Any], int], None, int]:
         """Many elements at a time, as long as that can be done; then where the next one begins.
 
         A cut between two objects of an inner list leaves what no parser takes; damage does too, and is told exactly
@@ -153,7 +160,7 @@ class JsonDocument:
         """
         while between := cut(self._text, at, at + CHARACTERS_AT_ONCE):
             try:
-                values = msgspec.json.decode(f"[{self._text[at : between.start() + 1]}]")
+                values = decoder.decode(f"[{self._text[at : between.start() + 1]}]")
             except (msgspec.DecodeError, RecursionError):
                 return at
             yield values, between.start() + 1

@@ -6,8 +6,6 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tqdm import tqdm
-
 from amodal import rle
 from amodal.annotations import TEXT_ID, Annotation, AnnotationSet, Category, ImageRecord
 from amodal.errors import UserError
@@ -16,6 +14,7 @@ from amodal.formats.choices import Choices
 from amodal.formats.contents import CATEGORY_KEYS, IMAGE_KEYS, Contents, Record, called, extra_of
 from amodal.formats.problems import Problem, RejectedRecord, Report, shortened
 from amodal.pictures import image_size
+from amodal.progress import counted
 from amodal.rle import Rle
 from amodal.rle_validation import NUM_TOGETHER, sound_areas
 
@@ -133,9 +132,7 @@ def annotations(
     sizes = {image.id: (image.height, image.width) for image in images}
     known, seen = {category.id for category in categories}, set()
     numbers = text_ids.numbers(contents.images)
-    progress = tqdm(
-        contents.records, f"reading {contents.path.name}", unit=" objects", delay=2, leave=False, disable=None
-    )
+    progress = counted(contents.records, f"reading {contents.path.name}", "objects")
     for record, ready in _with_sound_masks(progress):
         if isinstance(record, Problem):
             report(record)

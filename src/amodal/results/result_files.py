@@ -23,10 +23,9 @@ from amodal.files import read_json, replacing, require_file
 from amodal.formats.json_stream import BYTES_AT_ONCE, CHARACTERS_AT_ONCE, cut, gc_paused, write_array
 from amodal.formats.problems import RejectedRecord, shortened
 from amodal.formats.records import whole
+from amodal.formats.stated_masks import StatedMask, encoded
 from amodal.results.detections import Detections, Masks
 from amodal.results.image_ids import Find, finders
-from amodal.rle import Rle
-from amodal.rle_validation import sound_areas
 
 REMEDY = "Each detection needs image_id, category_id, score, and segmentation, visible_mask or bbox"
 
@@ -65,7 +64,7 @@ def _way(content: list[Any], ways: tuple[Find, Find]) -> Find:
 
 def _usual_file(path: Path, images: dict[int, ImageRecord], find: Find) -> Detections | None:
     """All of a file in the usual form; None for any other."""
-    sizes = {image.id: [image.height, image.width] for image in images.values()}
+    sizes = {image.id: (image.height, image.width) for image in images.values()}
     parts: list[Detections] = []
     try:
         with gc_paused():
@@ -95,19 +94,14 @@ def _some_at_a_time(path: Path) -> Iterator[list["_Stated"]]:
     yield _DECODER.decode(waiting)
 
 
-class _Mask(msgspec.Struct, gc=False):
-    size: tuple[int, int]
-    counts: str
-
-
 class _Stated(msgspec.Struct, gc=False):
     """A detection in the usual form; the decoder sees to the types."""
 
     image_id: int | str
     category_id: int
     score: float
-    segmentation: _Mask | None = None
-    visible_mask: _Mask | None = None
+    segmentation: StatedMask | None = None
+    visible_mask: StatedMask | None = None
     bbox: tuple[float, float, float, float] | None = None
     depth_order: int | None = None
 
@@ -116,45 +110,47 @@ _DECODER = msgspec.json.Decoder(list[_Stated])
 _NOWHERE = (np.nan,) * 4
 
 
-def _usual(stated: list[_Stated], sizes: dict[int, list[int]], find: Find) -> Detections | None:
+def _usual(stated: list[_Stated], sizes: dict[int, tuple[int, int]], find: Find) -> Detections | None:
     """Detections column by column; None where one is of an unknown image, or has a mask that does not fit."""
-    if not stated:
-        return Detections.of([])
-    columns: Any = zip(*map(msgspec.structs.astuple, stated), strict=True)
-    image_ids, category_ids, scores, amodal, visible, stated_boxes, orders = columns
-    known = {one: identity for one in set(image_ids) if (identity := find(one)) is not None}
-    if len(known) < len(set(image_ids)):
+    known = {
+        image_id: identity for image_id in {one.image_id for one in stated} if (identity := find(image_id)) is not None
+    }
+    try:
+        image_ids = [known[one.image_id] for one in stated]
+    except KeyError:
         return None
-    image_ids = [known[one] for one in image_ids]
-    amodal, visible = (_encoded(masks, image_ids, sizes) for masks in (amodal, visible))
+    amodal = _encoded([one.segmentation for one in stated], image_ids, sizes)
+    visible = _encoded([one.visible_mask for one in stated], image_ids, sizes)
     if amodal is None or visible is None:
         return None
-    values = chain.from_iterable(stated_boxes if all(stated_boxes) else [box or _NOWHERE for box in stated_boxes])
+    values = chain.from_iterable([one.bbox or _NOWHERE for one in stated])
     boxes = np.fromiter(values, np.float64, 4 * len(stated)).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return Detections(
-        np.array(image_ids, dtype=np.int64),
-        np.array(category_ids, dtype=np.int64),
-        np.array(scores, dtype=np.float64),
+        np.fromiter(image_ids, np.int64, len(stated)),
+        np.fromiter([one.category_id for one in stated], np.int64, len(stated)),
+        np.fromiter([one.score for one in stated], np.float64, len(stated)),
         boxes,
         amodal,
         visible,
-        list(orders),
+        [one.depth_order for one in stated],
     )
 
 
-def _encoded(masks: Sequence[_Mask | None], image_ids: Sequence[int], sizes: dict[int, list[int]]) -> Masks | None:
+def _encoded(
+    masks: list[StatedMask | None], image_ids: Sequence[int], sizes: dict[int, tuple[int, int]]
+) -> Masks | None:
     """Masks as run lengths; None where one is of another size than its image, or damaged."""
-    encoded: Masks = [None] * len(masks)
-    if not any(masks):
-        return encoded
-    wanted = [sizes[image_id] for image_id in image_ids]
-    encoded = [
-        Rle(size=size, counts=mask.counts.encode("ascii", "replace")) if mask else None
-        for mask, size in zip(masks, wanted, strict=True)
-    ]
-    fit = all(mask.size == (size[0], size[1]) for mask, size in zip(masks, wanted, strict=True) if mask)
-    return encoded if fit and (sound_areas([mask for mask in encoded if mask]) >= 0).all() else None
+    all_masks: Masks = [None] * len(masks)
+    if masks.count(None) == len(masks):
+        return all_masks
+    given = [(place, mask) for place, mask in enumerate(masks) if mask is not None]
+    found = encoded([mask for _, mask in given], [sizes[image_ids[place]] for place, _ in given])
+    if found is None:
+        return None
+    for (place, _), mask in zip(given, found[0], strict=True):
+        all_masks[place] = mask
+    return all_masks
 
 
 def _one_by_one(content: list[Any], images: dict[int, ImageRecord], find: Find, path: str | Path) -> list[Detection]:
@@ -255,8 +251,10 @@ def _problems(truth: AnnotationSet, detections: Detections) -> Iterator[tuple[in
     ):
         yield from ((place, f"{name} {ids[place]} is not in the data set") for place in _where(~np.isin(ids, known)))
     yield from ((place, "its score is not a number") for place in _where(np.isnan(detections.scores)))
-    wanted = [sizes[image_id] for image_id in detections.image_ids.tolist()]
     for masks in (detections.amodal, detections.visible):
+        if masks.count(None) == len(masks):
+            continue
+        wanted = [sizes[image_id] for image_id in detections.image_ids.tolist()]
         for place, mask in enumerate(masks):
             if mask is not None and mask["size"] != wanted[place]:
                 (height, width), size = mask["size"], wanted[place]
