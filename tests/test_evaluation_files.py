@@ -164,7 +164,19 @@ def test_the_page_holds_all_and_refers_to_nothing(data: Path) -> None:
     report = replace(score(named, DETECTIONS), analysis=analyse(named, DETECTIONS))
     html.write(report, named, DETECTIONS[1:], data / "page.html")
     page = (data / "page.html").read_text()
-    for part in ("By occlusion rate", "Precision and recall", "&lt;carrot&gt;", "Confusions", "Missed", "<svg", "<img"):
+    parts = [
+        "Average precision and recall",
+        "By occlusion rate",
+        "What is lost where",
+        "Curves",
+        "precision and recall of amodal masks",
+        "Beyond AP",
+        "Categories and confusions",
+        "The worst failures",
+        "Missed",
+    ]
+    assert [page.index(part) for part in parts] == sorted(page.index(part) for part in parts)
+    for part in ("&lt;carrot&gt;", "<svg", "<img"):
         assert part in page
     assert "Calibration of invisible pixels is measured of a checkpoint only" in page
     assert "<carrot>" not in page

@@ -110,7 +110,8 @@ def _evaluate(
         if found is None:  # not the lead of several processes
             return
         detections, invisible = found
-    about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": running.masks}
+    masks = f"{scored.segmentation} masks of the file" if scored.predictions else running.masks
+    about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": masks}
     report = report_of(truth, detections, invisible, about)
     Console().print(report.table())
     write_json(report.to_json())

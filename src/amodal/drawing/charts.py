@@ -73,7 +73,7 @@ def bars(
     number: Callable[[float], str] = "{:,}".format,
     x_label: str = "",
 ) -> str:
-    """Horizontal bars, each with its label and its value; a dash where there is none.
+    """Horizontal bars, each with its label and its value; a dash where there is none, no bar below 0.
 
     Args:
         labels: What each bar is about.
@@ -85,7 +85,7 @@ def bars(
     longest = longest or max((value for value in values if value is not None), default=0) or 1
     rows = []
     for index, (label, value) in enumerate(zip(labels, values, strict=True)):
-        y, width = index * ROW, PLOT * (value or 0) / longest
+        y, width = index * ROW, PLOT * max(value or 0, 0) / longest
         rows.append(
             f'<text x="{LABEL - 6}" y="{y + 13}" {_END}>{escape(_short(label, 26))}</text>'
             f'<rect class="bar" x="{LABEL}" y="{y + 3}" width="{width:.1f}" height="{ROW - 5}" rx="2"/>'

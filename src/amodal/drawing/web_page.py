@@ -15,19 +15,24 @@ STYLE = """
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e4e6eb; --paper: #16181d; --line: #343842; --bar: #5b9bf3; --cell: #22252c } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 1080px; margin: 2rem auto; padding: 0 1rem }
+  max-width: 1400px; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem; overflow-wrap: anywhere }
 h2 { font-size: 1.15rem; margin-top: 2.2rem; border-top: 1px solid var(--line); padding-top: 1rem }
 .note { opacity: .75; font-size: .9rem }
 table { border-collapse: collapse; margin: .7rem 0 }
 td, th { padding: .2rem .7rem; border-bottom: 1px solid var(--line); text-align: right; font-weight: normal }
 th { font-weight: 600 } td:first-child, th:first-child { text-align: left }
-table.text td { border: 0; text-align: left; padding: 0 1.2rem 0 0 }
+table.text td { border: 0; text-align: left; vertical-align: top; padding: 0 1.2rem 0 0 }
 svg { max-width: 100%; height: auto } svg text { font-size: 12px; fill: var(--ink) } svg .small { font-size: 9.5px }
 .bar { fill: var(--bar) } .cell { fill: var(--cell) } .grid { stroke: var(--line); fill: none }
 .row { display: flex; flex-wrap: wrap; gap: 1.5rem } .scroll { overflow-x: auto } .scroll svg { max-width: none }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 14px }
-.pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(460px, 1fr)); gap: 14px }
+.pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 290px), 1fr)); gap: 14px }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 380px), 1fr)); gap: 14px }
+.halves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 560px), 1fr)); gap: 0 2.5rem }
+.halves > * { min-width: 0 } .halves td, .halves th { padding: .15rem .45rem; font-size: 14px }
+.halves table:not(.text) :is(td, th) { white-space: nowrap } h3 { font-size: 1rem; margin-bottom: .5rem }
+summary { cursor: pointer; margin: .7rem 0 }
 .shapes { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 10px }
 figure { margin: 0 } figcaption { font-size: 12px; overflow-wrap: anywhere }
 figure img { width: 100%; border-radius: 4px; display: block } .shapes img { width: 84px }

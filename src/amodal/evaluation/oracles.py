@@ -29,19 +29,22 @@ from amodal.results.detections import Detections
 FOUND, NEAR = 0.5, 0.1
 """IoU from which a detection has found an instance, and from which it is near one. TIDE's."""
 
+WORTH = 0.01
+"""IoU that a mended part must be worth to be counted."""
+
 Kind = Literal[
     "class", "box", "class and box", "duplicate", "background", "missed", "visible part", "invisible part"
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MEANING: dict[Kind, str] = {
     "class": "right place, wrong category",
-    "box": "right category, but IoU with the instance of only 0.1 to 0.5",
+    "box": "right category, IoU with the instance 0.1 to 0.5",
     "class and box": "near an instance of another category",
     "duplicate": "an instance that a surer detection has found",
     "background": "nothing is there",
     "missed": "instances that no detection is about",
-    "visible part": "of what is found: pixels that are seen, or claimed to be seen, are wrong",
-    "invisible part": "of what is found: pixels that are hidden, or claimed to be hidden, are wrong",
+    "visible part": "found, but visible pixels (true or claimed) are wrong",
+    "invisible part": "found, but invisible pixels (true or claimed) are wrong",
 }
 
 
@@ -160,7 +163,7 @@ def losses(truth: AnnotationSet, detections: Sequence[Detection]) -> Losses:
         overlaps = _mended_overlaps(truth, found, right, errors.about[right])
         for kind in ("visible part", "invisible part"):
             corrected[kind] = _with_overlaps(matter, right, errors.about[right], overlaps[kind])
-            counts[kind] = int((overlaps[kind] > overlaps["as it is"] + 1e-9).sum())
+            counts[kind] = int((overlaps[kind] > overlaps["as it is"] + WORTH).sum())
     better = {kind: one.average_precision() for kind, one in corrected.items()}
     gains = {kind: None if ap is None or (one := better.get(kind)) is None else one - ap for kind in KINDS}
     return Losses(ap, counts, dict(gains))

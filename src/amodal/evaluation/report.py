@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from amodal.errors import UserError
+from amodal.evaluation import comparable
 from amodal.evaluation.analysis import Analysis
 from amodal.evaluation.occlusion import column
 from amodal.evaluation.oracles import MEANING, Losses
@@ -84,9 +85,10 @@ class Report:
         return next((s.ap for s in self.occlusion if (s.masks, s.mode, s.column) == wanted), None)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON's own types; `from_json` gives it back."""
+        """As JSON's own types, with what each number may be compared with; `from_json` gives the report back."""
         content = asdict(replace(self, analysis=None))
-        return content | {"analysis": self.analysis.to_json() if self.analysis else None}
+        analysis = self.analysis.to_json() if self.analysis else None
+        return content | {"analysis": analysis, "comparable": comparable.to_json(self.about)}
 
     @staticmethod
     def from_json(content: Any, *, file: str | None = None) -> "Report":
