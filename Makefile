@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := runs/demo
 
-.PHONY: demo test check bench fuzz docs lock clean
+.PHONY: demo test check bench fuzz docs lock release-check clean
 
 demo: $(INSTALLED)  ## drawn scenes, shape prior, training, numbers and pictures: under 20 minutes on 2 cores
 	$(BIN)/amodal synth --out $(DEMO)/scenes --count 60 --split val --seed 1 --overwrite \
@@ -44,6 +44,17 @@ $(INSTALLED): pyproject.toml requirements.lock
 lock:  ## the exact versions of everything, with hashes
 	$(BIN)/python -m uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock
+
+# Pinned as in the lock, so that what is tried is what the tests ran with; none of the extras.
+release-check: $(INSTALLED)  ## wheel and sdist are built, and the wheel is tried in a clean environment outside the tree
+	rm -rf dist
+	$(BIN)/python -m uv build --quiet --out-dir dist
+	$(BIN)/python -m pytest -q tests/test_release.py
+	place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && here="$(CURDIR)" && \
+	sed '/--hash/d; s/ *\\$$//' requirements.lock > "$$place/pins" && \
+	$(BIN)/python -m uv venv --quiet --python $(BIN)/python "$$place/clean" && \
+	$(BIN)/python -m uv pip install --quiet --python "$$place/clean/bin/python" --constraint "$$place/pins" dist/*.whl && \
+	cd "$$place" && unset PYTHONPATH && clean/bin/python "$$here/tests/installed.py"
 
 clean:
 	rm -rf .venv build dist
