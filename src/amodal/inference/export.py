@@ -17,16 +17,17 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
-from torchvision.ops import nms, remove_small_boxes, roi_align
+from torchvision.ops import nms, roi_align
 
 from amodal.annotations import Category
 from amodal.files import replacing
 from amodal.inference.int8 import onnx_package
 from amodal.inference.onnx import DUPLICATES, INPUT, KIND, SCORE_THRESHOLD
-from amodal.models.amodal_rcnn import AmodalRCNN
-from amodal.models.boxes import SMALLEST_SIDE
+from amodal.models.amodal_rcnn import AmodalRCNN, Encoded, sides
+from amodal.models.boxes import BoxStage, above_threshold, all_regions
 from amodal.models.branch import RegionMasks
 from amodal.models.regions import STRIDES, RegionPooler, Regions
+from amodal.models.rescoring import Candidates
 from amodal.prior.shape_prior import ShapePrior
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def export_onnx(model: AmodalRCNN, categories: Sequence[Category], path: str | P
             dynamo=False,
         )
         graph = onnx.load(temporary)
-        _set_constants(graph, {"threshold": model.boxes.config.score_threshold, SCORE_THRESHOLD: 0.0})
+        _set_constants(graph, {"model.boxes.threshold": model.boxes.config.score_threshold, SCORE_THRESHOLD: 0.0})
         about = {"kind": KIND, "categories": json.dumps([asdict(category) for category in categories])}
         if (duplicates := model.boxes.config.duplicate_threshold) is not None:
             about[DUPLICATES] = str(duplicates)
@@ -85,68 +86,64 @@ class Traceable(nn.Module):
     def __init__(self, model: AmodalRCNN) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).cpu()
-        # Everything passes while tracing, so that no step is recorded for no objects; `_set_constants` mends it.
-        self.register_buffer("threshold", torch.tensor(-1.0))
         for part in list(self.model.modules()):
             for name, child in part.named_children():
                 if type(child) in REPLACED:
                     setattr(part, name, REPLACED[type(child)](child))
 
-    threshold: Tensor
-
     def forward(self, image: Float[Tensor, "3 H W"], score_threshold: Float[Tensor, ""]) -> tuple[Tensor, ...]:
         """Boxes, labels, scores, and the masks that `mask_names` names."""
-        regions, scores, masks, scale = self.detect(image, score_threshold)
+        ((encoded, candidates),) = self.model.candidates([image])
+        regions, scores, masks = self.choose(encoded, candidates, score_threshold)
         found = [mask for mask in (masks.amodal, masks.visible) if mask is not None]
-        return (regions.boxes / scale, regions.labels, scores, *found)
+        return (regions.boxes / encoded.scale.repeat(2), regions.labels, scores, *found)
 
     @torch.inference_mode()
     def mask_names(self, image: Float[Tensor, "3 H W"]) -> list[str]:
         """Which masks the model predicts, in the order of `forward`."""
-        masks = self.detect(image, torch.tensor(0.0))[2]
+        ((encoded, candidates),) = self.model.candidates([image])
+        masks = self.choose(encoded, candidates, torch.tensor(0.0))[2]
         return [name for name in ("amodal", "visible") if getattr(masks, name) is not None]
 
-    def detect(self, image: Tensor, score_threshold: Tensor) -> tuple[Regions, Tensor, RegionMasks, Tensor]:
-        """As `AmodalRCNN.detect` for one image: regions, scores, masks, resized over own size as xyxy."""
-        model, config = self.model, self.model.boxes.config
-        batch, _ = model.resize([image])
-        features = model.backbone(batch.tensors)
-        proposals, _ = model.propose(batch, features)
-        size = _size(batch.image_sizes[0])
-        regions, scores = self.candidates(features, proposals[0], size)
-        bounds = model.branch.rescored(scores, ())  # what a score can become at most
-        regions, scores = _at(torch.where(bounds >= score_threshold)[0], regions, scores)
-        if not model.branch.rescores:
-            kept = suppressed(regions, scores, size, config.nms_threshold)[: config.detections_per_image]
-            regions, scores = _at(kept, regions, scores)
-            masks = model.branch.predict(features, regions)
+    def choose(
+        self, encoded: Encoded, candidates: Candidates, score_threshold: Tensor
+    ) -> tuple[Regions, Tensor, RegionMasks]:
+        """As `AmodalRCNN.choose`, but that masks are computed at once, where it stops when no more can matter."""
+        branch, config, features = self.model.branch, self.model.boxes.config, encoded.features
+        bounds = branch.rescored(candidates.scores, ())  # what a score can become at most
+        chosen = candidates.at(torch.where(bounds >= score_threshold)[0])
+        if branch.rescores:
+            chosen = Candidates(*(part[:MOST_CANDIDATES] for part in (chosen.boxes, chosen.labels, chosen.scores)))
         else:
-            regions, scores = regions[slice(MOST_CANDIDATES)], scores[:MOST_CANDIDATES]
-            masks = model.branch.predict(features, regions)
-            scores = model.branch.rescored(scores, masks.factors)
-            kept = suppressed(regions, scores, size, config.nms_threshold)
-            kept = kept[scores[kept] >= score_threshold][: config.detections_per_image]
-            amodal, visible = (None if mask is None else mask[kept] for mask in (masks.amodal, masks.visible))
-            masks = RegionMasks(amodal, visible)
-            regions, scores = _at(kept, regions, scores)
-        return regions, scores, masks, (size / _size(image.shape[-2:])).flip(0).repeat(2)
+            chosen = chosen.at(suppressed(chosen, encoded.size, config.nms_threshold)[: config.detections_per_image])
+        regions = all_regions([chosen.boxes], [chosen.labels])
+        masks = branch.predict(features, regions)
+        if not branch.rescores:
+            return regions, chosen.scores, masks
+        scores = branch.rescored(chosen.scores, masks.factors)
+        kept = suppressed(Candidates(chosen.boxes, chosen.labels, scores), encoded.size, config.nms_threshold)
+        kept = kept[scores[kept] >= score_threshold][: config.detections_per_image]
+        amodal, visible = (None if mask is None else mask[kept] for mask in (masks.amodal, masks.visible))
+        return regions[kept], scores[kept], RegionMasks(amodal, visible)
+
+
+class TraceableBoxes(BoxStage):
+    """`BoxStage` for one image, whose candidates are not counted; its threshold is a constant of the graph."""
+
+    def __init__(self, stage: BoxStage) -> None:
+        nn.Module.__init__(self)
+        self.config, self.pool, self.head = stage.config, REPLACED[RegionPooler](stage.pool), stage.head
+        self.predictor, self.coder = stage.predictor, stage.coder
+        # Everything passes while tracing, so that no step is recorded for no objects; `_set_constants` mends it.
+        self.register_buffer("threshold", torch.tensor(-1.0))
+
+    threshold: Tensor
 
     def candidates(
-        self, features: dict[str, Tensor], proposals: Float[Tensor, "P 4"], size: Float[Tensor, "2"]
-    ) -> tuple[Regions, Float[Tensor, " N"]]:
-        """As `BoxStage.candidates` for one image of `size` (height, width): best first."""
-        stage = self.model.boxes
-        nowhere = torch.zeros_like(proposals[:, 0], dtype=torch.int64)
-        logits, deltas = stage.predictor(stage.head(stage.pool(features, Regions(proposals, nowhere, nowhere))))
-        scores = logits.softmax(-1)[:, 1:]
-        boxes = stage.coder.decode(deltas, [proposals])[:, 1:]
-        rows, classes = torch.where(scores > self.threshold)
-        limits = size.flip(0).repeat(2)
-        found, values = torch.minimum(boxes[rows, classes].clamp(min=0), limits), scores[rows, classes]
-        large = remove_small_boxes(found, SMALLEST_SIDE)
-        order = large[values[large].argsort(descending=True)]
-        labels = classes[order] + 1
-        return Regions(found[order], labels, torch.zeros_like(labels)), values[order]
+        self, features: dict[str, Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]
+    ) -> list[Candidates]:
+        """As `BoxStage.candidates`."""
+        return [above_threshold(*self.classified(features, proposals), sizes[0], self.threshold)]
 
 
 class TraceablePooler(nn.Module):
@@ -232,19 +229,21 @@ class TraceablePrior(nn.Module):
         return (masks ^ nearest).float().mean((1, 2))
 
 
-REPLACED: dict[type[nn.Module], Callable[..., nn.Module]] = {RegionPooler: TraceablePooler, ShapePrior: TraceablePrior}
+REPLACED: dict[type[nn.Module], Callable[..., nn.Module]] = {
+    BoxStage: TraceableBoxes,
+    RegionPooler: TraceablePooler,
+    ShapePrior: TraceablePrior,
+}
 """Parts that rely on what tracing forgets, wherever in a model they stand, and what computes the same."""
 
 
-def suppressed(
-    regions: Regions, scores: Float[Tensor, " N"], size: Float[Tensor, "2"], iou: float
-) -> Int64[Tensor, " M"]:
-    """Class-wise suppression, best first: classes are moved apart by more than the image.
+def suppressed(candidates: Candidates, size: tuple[int, int], iou: float) -> Int64[Tensor, " M"]:
+    """As `rescoring.suppress` in an image of `size`, best first: classes are moved apart by more than the image.
 
     torchvision's `batched_nms` asks whether there are boxes at all, which tracing would settle for good.
     """
-    apart = (regions.labels * (size.max() + 1))[:, None]
-    return nms(regions.boxes + apart, scores, iou)
+    apart = (candidates.labels * (sides(size).max() + 1))[:, None]
+    return nms(candidates.boxes + apart, candidates.scores, iou)
 
 
 def _set_constants(graph: "onnx.ModelProto", values: dict[str, float]) -> None:
@@ -255,12 +254,3 @@ def _set_constants(graph: "onnx.ModelProto", values: dict[str, float]) -> None:
         kept = [each for each in graph.graph.initializer if each.name != name]
         del graph.graph.initializer[:]
         graph.graph.initializer.extend([*kept, from_array(np.array(value, dtype=np.float32), name)])
-
-
-def _at(which: Int64[Tensor, " M"], regions: Regions, scores: Tensor) -> tuple[Regions, Float[Tensor, " M"]]:
-    return regions[which], scores[which]
-
-
-def _size(shape: Sequence[int | Tensor]) -> Float[Tensor, "2"]:
-    """(height, width) as a tensor that stays part of the graph while tracing."""
-    return torch.stack([torch.as_tensor(length).float() for length in shape])

@@ -200,5 +200,11 @@ def _boxes_only(target: Target) -> dict[str, Tensor]:
 def _scales(images: list[Tensor], batch: ImageList) -> Float[Tensor, "B 2"]:
     """Resized over own size of each image, (x, y)."""
     pairs = zip(batch.image_sizes, images, strict=True)
-    ratios = [[size[1] / image.shape[-1], size[0] / image.shape[-2]] for size, image in pairs]
-    return torch.tensor(ratios, device=batch.tensors.device)
+    ratios = [sides(resized) / sides(image.shape[-2:]) for resized, image in pairs]
+    return torch.stack(ratios).to(batch.tensors.device)
+
+
+def sides(size: Sequence[int | Tensor]) -> Float[Tensor, "2"]:
+    """(width, height) of a size (height, width), as a tensor that stays part of the graph where one is traced."""
+    height, width = (torch.as_tensor(length).float() for length in size)
+    return torch.stack([width, height])

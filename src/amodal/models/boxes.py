@@ -1,6 +1,7 @@
 """The box stage: proposals matched and sampled for training, classified and refined into candidates at inference."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.detection import _utils as detection
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
@@ -57,12 +58,18 @@ class BoxStage(nn.Module):
     ) -> list[Candidates]:
         """Every (proposal, class) above the score threshold, by image, best first, before suppression."""
         counts = [len(boxes) for boxes in proposals]
-        regions = all_regions(proposals)
-        logits, deltas = self.predictor(self.head(self.pool(features, regions)))
-        scores = logits.float().softmax(-1)[:, 1:].split(counts)
+        boxes, scores = (values.split(counts) for values in self.classified(features, proposals))
+        least = self.config.score_threshold
+        return [above_threshold(*each, least) for each in zip(boxes, scores, sizes, strict=True)]
+
+    def classified(
+        self, features: dict[str, Tensor], proposals: list[Tensor]
+    ) -> tuple[Float[Tensor, "P K 4"], Float[Tensor, "P K"]]:
+        """The box of every (proposal, class), in resized pixels, and its probability."""
+        logits, deltas = self.predictor(self.head(self.pool(features, all_regions(proposals))))
         decoded = self.coder.decode(deltas.float(), proposals)
-        boxes = decoded.view(len(deltas), deltas.shape[1] // 4, 4)[:, 1:].split(counts)  # flat where none is proposed
-        return [self._above_threshold(*each) for each in zip(boxes, scores, sizes, strict=True)]
+        boxes = decoded.view(deltas.shape[0], deltas.shape[1] // 4, 4)[:, 1:]  # flat where none is proposed
+        return boxes, logits.float().softmax(-1)[:, 1:]
 
     def _sample(self, proposals: Tensor, target: dict[str, Tensor], image: int) -> tuple[Tensor, ...]:
         """Boxes, labels (0 for background), image index and owner of one image's sample."""
@@ -84,16 +91,20 @@ class BoxStage(nn.Module):
             wanted[chosen] = target["boxes"].to(wanted)[sampled.owners[chosen]]
         return self.coder.encode([wanted], [sampled.boxes])[0]
 
-    def _above_threshold(self, boxes: Tensor, scores: Tensor, size: tuple[int, int]) -> Candidates:
-        rows, classes = torch.where(scores > self.config.score_threshold)
-        kept_boxes, kept_scores = clip_boxes_to_image(boxes[rows, classes], size), scores[rows, classes]
-        large = remove_small_boxes(kept_boxes, SMALLEST_SIDE)
-        order = large[kept_scores[large].argsort(descending=True, stable=True)]
-        return Candidates(kept_boxes[order], classes[order] + 1, kept_scores[order])
+
+def above_threshold(
+    boxes: Float[Tensor, "P K 4"], scores: Float[Tensor, "P K"], size: tuple[int, int], threshold: float | Tensor
+) -> Candidates:
+    """Those of one image of `size` (height, width) that score more, cut to the image, best first."""
+    rows, classes = torch.where(scores > threshold)
+    kept_boxes, kept_scores = clip_boxes_to_image(boxes[rows, classes], size), scores[rows, classes]
+    large = remove_small_boxes(kept_boxes, SMALLEST_SIDE)
+    order = large[kept_scores[large].argsort(descending=True, stable=True)]
+    return Candidates(kept_boxes[order], classes[order] + 1, kept_scores[order])
 
 
 def all_regions(boxes: list[Tensor], labels: list[Tensor] | None = None) -> Regions:
     """The boxes of all images as one batch of regions; labels 0 where none are given."""
     together = torch.cat(boxes)
-    images = torch.cat([torch.full((len(b),), i, device=together.device) for i, b in enumerate(boxes)])
+    images = torch.cat([torch.full_like(own[:, 0], i, dtype=torch.int64) for i, own in enumerate(boxes)])
     return Regions(together, torch.zeros_like(images) if labels is None else torch.cat(labels), images)
