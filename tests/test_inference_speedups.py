@@ -127,7 +127,7 @@ def test_the_gpu_benchmark_says_that_it_needs_one():
     from benchmarks.speed import gpu
 
     with pytest.raises(SystemExit, match="no GPU here"):
-        gpu.main()
+        gpu.main(gpu.Settings())
 
 
 def test_losses_do_not_depend_on_the_layout_in_memory():
