@@ -1,8 +1,9 @@
 """The models that come with the package: finished runs in 16 bits, and the card beside them with what is measured.
 
     amodal train photos_vrsp_small --data FOLDER --out runs/photos
+    amodal train benchmarks/photos_second.py:second ...             # goes on from there: see that file
     amodal train completer --data FOLDER --out runs/completer
-    python -m benchmarks.packaged --photos runs/photos --completer runs/completer
+    python -m benchmarks.packaged --photos runs/second --completer runs/completer
     python -m benchmarks.photographs --data FOLDER --models photos
     python -m benchmarks.complete --photographs FOLDER/instances_val.json --cocoa FOLDER --eth80 FOLDER
     python -m benchmarks.packaged
