@@ -1,4 +1,4 @@
-"""Annotations of a data set in memory: what every file format is read into and written from. No torch here.
+"""Annotations of a data set in memory: what every file format is read into and written from.
 
 Masks are run lengths, so that a data set of 100,000 objects fits in memory. The amodal box and the areas are
 computed from the masks, never stored.

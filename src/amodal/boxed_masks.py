@@ -1,4 +1,4 @@
-"""What a model says of an image, and what it can be asked: small masks over boxes. No torch here."""
+"""What a model says of an image, and what it can be asked: small masks over boxes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Category names: the one rule by which those of a model and of a data set are matched. No torch here."""
+"""Category names: the one rule by which those of a model and of a data set are matched."""
 
 from collections.abc import Sequence
 from pathlib import Path

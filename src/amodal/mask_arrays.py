@@ -1,4 +1,4 @@
-"""What is measured of masks as NumPy arrays; `amodal.masks` has the same of tensors. No torch here.
+"""What is measured of masks as NumPy arrays; `amodal.masks` has the same of tensors.
 
 A mask is a bool array (H, W); a box is xyxy in pixels, where pixel i covers [i, i + 1).
 """

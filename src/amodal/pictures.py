@@ -1,4 +1,4 @@
-"""The one place that decodes pictures: a few well-kept formats, and every kind of pixel as 8-bit RGB. No torch here.
+"""The one place that decodes pictures: a few well-kept formats, and every kind of pixel as 8-bit RGB.
 
 Anything else, PostScript for one, is refused by its first bytes, before a decoder is started.
 

@@ -1,4 +1,4 @@
-"""Images in whatever form a caller has them, as one form. No torch here."""
+"""Images in whatever form a caller has them, as one form."""
 
 import sys
 from pathlib import Path

@@ -1,8 +1,7 @@
 """Run-length masks: the compact form in which annotations and predictions are kept, on disk and in memory.
 
 Masks are made and merged by pycocotools; decoded and measured by hotcoco, since with NumPy 2.4 pycocotools 2.0.11
-warns at the one and fails from 256 masks on at the other. No torch here, so that files can be read, checked and scored
-without it.
+warns at the one and fails from 256 masks on at the other.
 """
 
 from collections.abc import Iterator, Sequence

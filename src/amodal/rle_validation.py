@@ -1,4 +1,4 @@
-"""Whether compressed run lengths are those of a mask, and its pixels, for thousands at a time. No torch here."""
+"""Whether compressed run lengths are those of a mask, and its pixels, for thousands at a time."""
 
 from collections.abc import Sequence
 

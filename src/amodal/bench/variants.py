@@ -1,4 +1,4 @@
-"""The rows of the paper's three tables as models: what each changes of a recipe. No torch here."""
+"""The rows of the paper's three tables as models: what each changes of a recipe."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

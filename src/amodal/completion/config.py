@@ -1,4 +1,4 @@
-"""Settings of the completer and of its training. No torch here."""
+"""Settings of the completer and of its training."""
 
 from dataclasses import dataclass, field
 

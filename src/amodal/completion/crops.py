@@ -1,4 +1,4 @@
-"""What the completer looks at: a square around a visible mask, and the way back into the picture. No torch here."""
+"""What the completer looks at: a square around a visible mask, and the way back into the picture."""
 
 from dataclasses import dataclass
 

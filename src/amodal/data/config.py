@@ -1,4 +1,4 @@
-"""Where samples come from, as settings. No torch here."""
+"""Where samples come from, as settings."""
 
 from dataclasses import dataclass, field
 

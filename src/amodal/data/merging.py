@@ -1,4 +1,4 @@
-"""Two annotation sets as one: several files of one data set, as D2SA has them. No torch here."""
+"""Two annotation sets as one: several files of one data set, as D2SA has them."""
 
 from collections import Counter
 from dataclasses import replace

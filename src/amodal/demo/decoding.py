@@ -1,4 +1,4 @@
-"""An uploaded picture, read in a process of its own: whatever a hostile file does ends with it. No torch here."""
+"""An uploaded picture, read in a process of its own: whatever a hostile file does ends with it."""
 
 import io
 import os

@@ -1,7 +1,4 @@
-"""The model in processes of its own, so that work that takes too long is ended and not only waited for no longer.
-
-No torch here.
-"""
+"""The model in processes of its own, so that work that takes too long is ended and not only waited for no longer."""
 
 import multiprocessing
 import queue

@@ -1,4 +1,4 @@
-"""What an object might look like without what covers it: its invisible part filled with its colours. No torch here."""
+"""What an object might look like without what covers it: its invisible part filled with its colours."""
 
 import numpy as np
 from jaxtyping import Bool, UInt8

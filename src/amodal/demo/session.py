@@ -1,4 +1,4 @@
-"""What the page does with a picture, apart from the page. No torch here."""
+"""What the page does with a picture, apart from the page."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The pictures that people are looking at, kept small; let go when they are too many or nobody looks. No torch here."""
+"""The pictures that people are looking at, kept small; let go when they are too many or nobody looks."""
 
 import shutil
 import threading

@@ -1,4 +1,4 @@
-"""Distinct colours for any number of objects, the same ones every time. No torch here."""
+"""Distinct colours for any number of objects, the same ones every time."""
 
 import math
 from functools import cache

@@ -1,4 +1,4 @@
-"""Names and scores on a picture, placed so that they can be read. No torch here."""
+"""Names and scores on a picture, placed so that they can be read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

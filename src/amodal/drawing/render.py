@@ -1,4 +1,4 @@
-"""Pictures of results: what is visible is tinted, what is invisible is hatched. NumPy and Pillow, no torch.
+"""Pictures of results: what is visible is tinted, what is invisible is hatched.
 
 Everything is drawn through signed distances to the masks' edges, so that lines, hatching and tints are smooth at any
 size, and in each object's own window, so that hundreds of objects cost no more than their pixels.

@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures on one, with captions. No torch here."""
+"""Contact sheets: many pictures on one, with captions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

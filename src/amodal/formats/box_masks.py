@@ -1,4 +1,4 @@
-"""A box in place of a mask: four numbers where a polygon has six or more. No torch here."""
+"""A box in place of a mask: four numbers where a polygon has six or more."""
 
 from typing import Any
 

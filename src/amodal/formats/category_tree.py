@@ -1,4 +1,4 @@
-"""Categories that are no class of objects but a name for all of them. No torch here."""
+"""Categories that are no class of objects but a name for all of them."""
 
 from amodal.annotations import Annotation, Category
 from amodal.formats.problems import Problem, Report

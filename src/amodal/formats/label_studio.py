@@ -1,4 +1,4 @@
-"""Label Studio's JSON export: a list of tasks, each an image with regions. Read and written. No torch here.
+"""Label Studio's JSON export: a list of tasks, each an image with regions. Read and written.
 
 Polygons, boxes and ellipses are in percent of the image, brush masks in bits of their own (`label_studio_brush`). A
 picture that was turned in the tool makes no difference: regions are stored as they lie in the picture as it came.

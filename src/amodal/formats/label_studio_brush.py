@@ -1,4 +1,4 @@
-"""Label Studio's brush masks: the bytes of an RGBA picture, packed in runs of bits. No torch here.
+"""Label Studio's brush masks: the bytes of an RGBA picture, packed in runs of bits.
 
 A stream of bits, highest first: 32 tell the number of values, 5 the bits of a value less one, then four times 4 the
 bits of a count less one. Blocks follow: one bit tells whether it is a run, two which of the four sizes its count has,

@@ -1,4 +1,4 @@
-"""The regions of one of Label Studio's tasks as shapes: polygons, boxes, ellipses, brush masks. No torch here."""
+"""The regions of one of Label Studio's tasks as shapes: polygons, boxes, ellipses, brush masks."""
 
 from collections.abc import Iterator
 from typing import Any

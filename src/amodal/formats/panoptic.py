@@ -1,4 +1,4 @@
-"""COCO's panoptic files: a JSON of segments, and for each image a PNG whose colours are their ids. No torch here.
+"""COCO's panoptic files: a JSON of segments, and for each image a PNG whose colours are their ids.
 
 Segments of things become objects, fully visible; stuff (categories with `isthing` 0) is left out and counted.
 """

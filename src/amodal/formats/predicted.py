@@ -1,4 +1,4 @@
-"""What `amodal predict` writes into its folder, read as annotations: to be corrected by hand. No torch here."""
+"""What `amodal predict` writes into its folder, read as annotations: to be corrected by hand."""
 
 import os
 from collections.abc import Iterator

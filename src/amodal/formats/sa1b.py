@@ -1,4 +1,4 @@
-"""Segment Anything's files (SA-1B): one JSON an image, masks without categories. No torch here.
+"""Segment Anything's files (SA-1B): one JSON an image, masks without categories.
 
 Every mask is an object of the category "object", and counts as fully visible.
 """

@@ -1,4 +1,4 @@
-"""Images that a file names by texts instead of whole numbers. No torch here."""
+"""Images that a file names by texts instead of whole numbers."""
 
 import re
 from itertools import count

@@ -1,4 +1,4 @@
-"""Pascal VOC's folders: PNGs of objects and of classes, XML with names and boxes. Read here. No torch here.
+"""Pascal VOC's folders: PNGs of objects and of classes, XML with names and boxes. Read here.
 
 `SegmentationObject/*.png` numbers the objects of an image, `SegmentationClass/*.png` its classes, `Annotations/*.xml`
 names them by their boxes, `JPEGImages` holds the images. An object's name is that of the XML's box that fits it best,

@@ -1,4 +1,4 @@
-"""Cameras and live streams: the newest frame through the model, until somebody stops it. No torch here."""
+"""Cameras and live streams: the newest frame through the model, until somebody stops it."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""Which part of a completion is believed: labels that are right already must not be made worse. No torch here.
+"""Which part of a completion is believed: labels that are right already must not be made worse.
 
 An object of which nothing is hidden is drawn whole already, and a model's slight disagreement about its outline is no
 invisible part. So what touches no other object is left alone, and so is what would grow by little.

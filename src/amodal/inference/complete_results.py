@@ -1,4 +1,4 @@
-"""Other people's detections made whole: COCO results of visible masks in, the same with amodal masks out. No torch."""
+"""Other people's detections made whole: COCO results of visible masks in, the same with amodal masks out."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

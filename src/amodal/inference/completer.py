@@ -1,4 +1,4 @@
-"""The completer behind the predictor: visible masks of a picture in, amodal masks out. No torch here."""
+"""The completer behind the predictor: visible masks of a picture in, amodal masks out."""
 
 from collections.abc import Callable, Sequence
 from functools import cache

@@ -1,4 +1,4 @@
-"""Auto-labelling: annotations of visible parts in, the same annotations with whole objects out. No torch here."""
+"""Auto-labelling: annotations of visible parts in, the same annotations with whole objects out."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What another system found in one image, as it is handed to `Predictor.complete`. No torch here."""
+"""What another system found in one image, as it is handed to `Predictor.complete`."""
 
 import sys
 from collections.abc import Sequence

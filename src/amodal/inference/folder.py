@@ -1,4 +1,4 @@
-"""What `amodal predict` writes: a picture for each image, results as JSON, a contact sheet. No torch here."""
+"""What `amodal predict` writes: a picture for each image, results as JSON, a contact sheet."""
 
 import os
 from collections.abc import Iterator, Sequence

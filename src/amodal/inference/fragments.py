@@ -1,4 +1,4 @@
-"""Stray pieces of a mask, as detectors leave them far from the object. No torch here."""
+"""Stray pieces of a mask, as detectors leave them far from the object."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Models on the Hugging Face hub: `amodal.load("hf://USER/MODEL")`, and putting one there. No torch here."""
+"""Models on the Hugging Face hub: `amodal.load("hf://USER/MODEL")`, and putting one there."""
 
 import json
 import logging

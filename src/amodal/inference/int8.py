@@ -1,4 +1,4 @@
-"""Exported models with weights of 8 bits. No torch here."""
+"""Exported models with weights of 8 bits."""
 
 from pathlib import Path
 from types import ModuleType

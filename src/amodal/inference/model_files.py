@@ -1,4 +1,4 @@
-"""Which file a model's name stands for: the one rule for `amodal.load` and every command. No torch here."""
+"""Which file a model's name stands for: the one rule for `amodal.load` and every command."""
 
 from pathlib import Path
 

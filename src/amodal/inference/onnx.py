@@ -1,4 +1,4 @@
-"""An exported model run by ONNX Runtime behind the predictor. No torch here."""
+"""An exported model run by ONNX Runtime behind the predictor."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

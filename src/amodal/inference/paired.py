@@ -1,4 +1,4 @@
-"""Any detector of visible masks and the completer, as one model. No torch here."""
+"""Any detector of visible masks and the completer, as one model."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""From a model file to answers: `amodal.load("model.safetensors").predict("photograph.jpg")`. No torch here."""
+"""From a model file to answers: `amodal.load("model.safetensors").predict("photograph.jpg")`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The same number for the same object from frame to frame, so that its colour stays. No torch here."""
+"""The same number for the same object from frame to frame, so that its colour stays."""
 
 from dataclasses import dataclass
 

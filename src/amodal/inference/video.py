@@ -1,4 +1,4 @@
-"""Videos: frame by frame through the model into a new video; no more than one frame is held. No torch here."""
+"""Videos: frame by frame through the model into a new video; no more than one frame is held."""
 
 from collections.abc import Iterator
 from dataclasses import replace

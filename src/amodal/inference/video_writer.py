@@ -1,4 +1,4 @@
-"""Writing a video: pictures at their own times, and the source's sound as it is. No torch here."""
+"""Writing a video: pictures at their own times, and the source's sound as it is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

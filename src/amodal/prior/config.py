@@ -1,4 +1,4 @@
-"""How a shape prior is fitted, as settings. No torch."""
+"""How a shape prior is fitted, as settings."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Who stands in front of whom, read off the masks. No torch here."""
+"""Who stands in front of whom, read off the masks."""
 
 import numpy as np
 from jaxtyping import Bool, Int64

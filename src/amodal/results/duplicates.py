@@ -1,4 +1,4 @@
-"""One thing found twice: as a dog and as a cat, or whole and in part. No torch here."""
+"""One thing found twice: as a dog and as a cat, or whole and in part."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a model saw in one image, as NumPy arrays that any tool can use. No torch here."""
+"""What a model saw in one image, as NumPy arrays that any tool can use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

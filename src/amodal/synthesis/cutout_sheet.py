@@ -1,4 +1,4 @@
-"""Contact sheets on which one sees whether cut-outs are good: photograph and cut-outs side by side. No torch here."""
+"""Contact sheets on which one sees whether cut-outs are good: photograph and cut-outs side by side."""
 
 import io
 import textwrap

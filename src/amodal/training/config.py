@@ -1,4 +1,4 @@
-"""The settings of a training run: all of it, as frozen dataclasses. No torch here.
+"""The settings of a training run: all of it, as frozen dataclasses.
 
 They are written as `config.json` into the run's folder and into its checkpoints.
 """

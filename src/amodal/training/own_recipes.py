@@ -1,4 +1,4 @@
-"""A user's own recipes, from a Python file: `amodal train my_recipes.py:shelf`. No torch here."""
+"""A user's own recipes, from a Python file: `amodal train my_recipes.py:shelf`."""
 
 from collections.abc import Callable
 from dataclasses import replace

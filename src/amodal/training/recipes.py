@@ -1,4 +1,4 @@
-"""Recipes: whole training runs as functions. A new experiment is a new function here. No torch.
+"""Recipes: whole training runs as functions. A new experiment is a new function here.
 
 `amodal train NAME --data FOLDER --out RUN` takes every path from below FOLDER. The names are those of `RECIPES`: a data
 set and a method, as `d2sa_vrsp`. Scores expected of a recipe are the paper's (`docs/results`), or measured with it.
