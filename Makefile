@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := runs/demo
 
-.PHONY: demo test check bench fuzz docs lock release-check clean
+.PHONY: demo test check bench fuzz soak docs lock release-check clean
 
 demo: $(INSTALLED)  ## drawn scenes, shape prior, training, numbers and pictures: under 20 minutes on 2 cores
 	$(BIN)/amodal synth --out $(DEMO)/scenes --count 60 --split val --seed 1 --overwrite \
@@ -33,6 +33,9 @@ bench: $(INSTALLED)  ## side-by-side timings, written to benchmarks/results
 
 fuzz: $(INSTALLED)  ## an hour of damaged files for every reader; SECONDS=60 for a minute, SEED=1 for others
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),0)
+
+soak: $(INSTALLED)  ## clusters and trainings whose processes, machines and commands are killed: a quarter of an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak -q
 
 $(INSTALLED): pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv

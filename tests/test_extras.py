@@ -18,6 +18,8 @@ from amodal.errors import UserError
 from amodal.inference.export import export_onnx
 from amodal.inference.predictor import Predictor
 from amodal.inference.video import Painter, predict_video
+from amodal.scale.cluster import connected
+from amodal.scale.rows import to_table
 
 
 def export(folder: Path) -> None:
@@ -36,6 +38,11 @@ def watch(folder: Path) -> None:
     predict_video(Painter(Predictor(Nothing()), 0.5, None), folder / "a.mp4", folder / "b.mp4")
 
 
+def work_on_a_cluster(folder: Path) -> None:
+    with connected("local"):
+        pass
+
+
 USES = {
     "av": ("video", watch),
     "cv2": ("cutouts", lambda folder: cutouts((folder,), out=folder / "out")),
@@ -46,6 +53,8 @@ USES = {
     "matplotlib": ("paper", lambda folder: bench_figure5(folder / "prior.safetensors")),
     "sklearn": ("paper", lambda folder: bench_figure5(folder / "prior.safetensors")),
     "gradio": ("page", lambda folder: demo("demo")),
+    "ray": ("ray", work_on_a_cluster),
+    "pyarrow": ("ray", lambda folder: to_table([])),
 }
 
 

@@ -29,6 +29,7 @@ from amodal.commands.declared import checked
 from amodal.commands.demo import demo
 from amodal.commands.evaluate import evaluate
 from amodal.commands.export import export
+from amodal.commands.join import join
 from amodal.commands.predict import predict
 from amodal.commands.prior import prior_convert, prior_fit, prior_show
 from amodal.commands.push import push
@@ -46,6 +47,7 @@ COMMANDS: Commands = {
     "compare": compare,
     "predict": predict,
     "complete": complete,
+    "join": join,
     "convert": convert,
     "export": export,
     "push": push,

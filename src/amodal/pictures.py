@@ -52,8 +52,11 @@ class OtherSize(UserError):
     """A picture that is whole, but not of the size that its annotations are about."""
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path | bytes) -> np.ndarray:
     """A picture as people see it, uint8 (H, W, 3) RGB: upright, of a GIF the first frame, transparency ignored.
+
+    Args:
+        path: A file, or the content of one.
 
     Raises:
         UserError: The file is missing, no picture of `FORMATS`, damaged, too large, or of pixels without a known range.

@@ -34,6 +34,9 @@ class How:
     """Invisible parts of annotated objects that are smaller than this share of what is visible are dropped."""
     device: str | None = None
     """cpu, cuda or cuda:1; a GPU where there is one by default."""
+    ray: str | None = None
+    """Work on a Ray cluster, to the same outcome: local (this machine), auto (the one it belongs to) or HOST:PORT. What
+    is done is kept in OUT.shards until all is."""
 
 
 def complete(
@@ -62,10 +65,13 @@ def complete(
         overwrite: Replace files that are there.
         how: How objects are completed.
     """
+    from amodal.errors import UserError
+
     if how.predictions is not None:
+        if how.ray is not None:
+            raise UserError("--ray completes annotations, not --predictions", remedy="Leave one of them out")
         _complete_predictions(annotations, checkpoint, out, to or "results", how)
         return
-    from amodal.errors import UserError
     from amodal.formats import annotation_files
     from amodal.inference.careful import Care
     from amodal.inference.completion import complete_annotations
@@ -76,12 +82,28 @@ def complete(
         raise UserError("annotations have no scores", remedy="--to results is for --predictions")
     require_place(out, annotations, to)
     given = annotation_files.read(annotations, how.images)
-    predictor = load(checkpoint, how.device)
     care = Care(how.alone, how.least_change)
+    if how.ray is not None:
+        _complete_shards(given, checkpoint, out, to, how)
+        return
+    predictor = load(checkpoint, how.device)
     completed = complete_annotations(
         given, predictor, any_category=how.any_category, occluders=how.occluders, care=care
     )
     _write(completed, out, to)
+
+
+def _complete_shards(given: "AnnotationSet", model: str, out: Path, to: Format, how: How) -> None:
+    """Completes on a cluster; the shards are let go when the outcome is written."""
+    from amodal.inference.careful import Care
+    from amodal.scale.completion import Completion, complete
+    from amodal.scale.shards import ShardFolder
+    from amodal.scale.work import Cluster
+
+    task = Completion(model, how.any_category, how.occluders, Care(how.alone, how.least_change))
+    shards = ShardFolder(Path(f"{out}.shards"))
+    _write(complete(task, given, shards, cluster=Cluster(how.ray or "local", how.device)), out, to)
+    shards.remove()
 
 
 def _complete_predictions(source: Path, checkpoint: str, out: Path, to: Format | Literal["results"], how: How) -> None:

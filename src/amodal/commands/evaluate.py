@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES, WRITES_OR_SHOWS
+from amodal.commands.declared import COUNT, FROM_ZERO, READS, STANDARD_OUTPUT, WRITES, WRITES_OR_SHOWS
 from amodal.commands.json_output import json_to
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class Running:
     """Images at a time."""
     workers: Annotated[int, FROM_ZERO] = 2
     """Processes that read images."""
+    ray: str | None = None
+    """Run the model on a Ray cluster, to the same report: local (this machine), auto (the one it belongs to) or
+    HOST:PORT. What is done is kept in a folder beside --out (OUT.shards) until all is."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def evaluate(
 ) -> None:
     """Scores a model, or the detections of any system, on annotated images.
 
-    `amodal evaluate MODEL DATA` runs the model first. `amodal evaluate --predictions result_files.json DATA` scores
+    `amodal evaluate MODEL DATA` runs the model first. `amodal evaluate --predictions results.json DATA` scores
     COCO results: `segmentation` is the amodal mask, `visible_mask` the visible one, one object a detection. Boxes,
     amodal, visible and invisible masks are scored, and AP by occlusion rate in two modes: "vrsp" as the evaluator of
     the paper counts it, and "clean" by the true masks alone. For several GPUs: torchrun -m amodal.cli evaluate ...
@@ -97,14 +100,18 @@ def _evaluate(
     from amodal.formats import annotation_files, problems
     from amodal.inference.scoring import report_of, without_stuff
     from amodal.results import result_files
+    from amodal.scale.shards import ShardFolder
 
     truth = annotation_files.read(sources[-1], scored.images)
     for line in problems.said(truth.repairs, sources[-1]):
         print(line, file=sys.stderr)
     truth = without_stuff(truth, keep=scored.keep_stuff)
+    shards = Path(f"{'evaluation' if written.out in (None, STANDARD_OUTPUT) else written.out}.shards")
     if scored.predictions:
         detections, invisible = result_files.read(scored.predictions, truth, segmentation=scored.segmentation), None
         _warn_of_scores(detections, scored.predictions)
+    elif running.ray is not None:
+        detections, invisible = _predicted_in_shards(sources[0], truth, scored, running, shards)
     else:
         found = _predicted(sources[0], truth, scored, running)
         if found is None:  # not the lead of several processes
@@ -121,6 +128,8 @@ def _evaluate(
         html.write(report, truth, detections, written.html)
     if written.detections:
         result_files.write(detections, written.detections)
+    if running.ray is not None:
+        ShardFolder(shards).remove()
 
 
 def _warn_of_scores(detections: "Detections", file: Path) -> None:
@@ -145,3 +154,18 @@ def _predicted(
     with processes.joined(running.device) as device:
         found = detections_of(load(model, str(device)), truth, asked, name=model)
         return found if processes.is_lead() else None
+
+
+def _predicted_in_shards(
+    model: str, truth: "AnnotationSet", scored: Scored, running: Running, shards: Path
+) -> "tuple[Detections, Bins | None]":
+    """The same, found on a cluster; `shards` keeps what is done."""
+    from amodal.evaluation.evaluator import LoaderSettings
+    from amodal.inference.scoring import Asked
+    from amodal.scale.scoring import Scoring, detect
+    from amodal.scale.shards import ShardFolder
+    from amodal.scale.work import Cluster
+
+    asked = Asked(running.masks, scored.keep_stuff, LoaderSettings(running.batch_size))
+    cluster = Cluster(running.ray or "local", None if running.device == "auto" else running.device)
+    return detect(Scoring(model, asked), truth, ShardFolder(shards), cluster=cluster)

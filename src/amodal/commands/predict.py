@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from amodal.inference.folder import ResultFolder
     from amodal.inference.ledger import Planned
     from amodal.inference.predictor import Predictor
+    from amodal.scale.shards import Existing
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 
@@ -31,6 +32,10 @@ class How:
     """Stop after so many frames of a video or camera."""
     device: str | None = None
     """cpu, cuda or cuda:1; a GPU where there is one by default."""
+    ray: str | None = None
+    """Work on a Ray cluster: local (this machine), auto (the one it belongs to) or HOST:PORT. Nothing is drawn; results
+    are Parquet shards, which `amodal join` makes COCO results of. Images may also be lists (.txt), Parquet files,
+    WebDataset archives (.tar), and addresses such as s3://BUCKET/FOLDER."""
 
 
 def predict(
@@ -70,6 +75,9 @@ def predict(
     if resume and overwrite:
         raise UserError("--resume keeps what --overwrite replaces", remedy="Give one of them")
     model, sources = _model_and_sources(model, images)
+    if how.ray is not None:
+        _predict_shards(model, sources, out, how, "resume" if resume else "replace" if overwrite else "refuse")
+        return
     cameras, files = _cameras_and_files(sources)
     if cameras:
         _watch(cameras[0], out / "camera.mp4", model, how)
@@ -91,6 +99,23 @@ def predict(
         written = f"The other {done:,} are in {out}" if done else "Nothing is written"
         remedy = f"{written}; --resume tries the failed ones again"
         raise UserError(f"{len(failures):,} of {len(planned):,} files failed, as said above", remedy=remedy)
+
+
+def _predict_shards(model: str, sources: tuple[str, ...], out: Path, how: How, existing: "Existing") -> None:
+    """Predicts on a cluster."""
+    from signal import SIGINT
+
+    from amodal.errors import Stopped
+    from amodal.scale.prediction import Prediction, predict
+    from amodal.scale.shards import ShardFolder
+    from amodal.scale.work import Cluster
+
+    task, cluster = Prediction(model, how.score), Cluster(how.ray or "local", how.device)
+    try:
+        predict(task, sources, ShardFolder(out), cluster=cluster, existing=existing)
+    except KeyboardInterrupt:
+        raise Stopped(SIGINT, f"what is done is in {out}", resumable=True) from None
+    print(f"{out}: all shards are there; `amodal join {out} --out results.json` makes COCO results of them")
 
 
 def _model_and_sources(model: str | None, given: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN
 from amodal.synthesis.config import OcclusionConfig, SceneConfig, Split
 
 if TYPE_CHECKING:
-    from amodal.annotations import Category
+    from amodal.annotations import AnnotationSet, Category
     from amodal.synthesis.cutouts import CutOutSource
     from amodal.synthesis.scene_files import Series
 
@@ -60,6 +60,7 @@ def synth(
     scenes: Annotated[SceneConfig, tyro.conf.arg(name="")] = DEFAULT_SCENES,
     occlusion: OcclusionConfig = DEFAULT_OCCLUSION,
     workers: Annotated[int | None, COUNT] = None,
+    ray: str | None = None,
 ) -> None:
     """Compose scenes from cut-outs: images, with every object's amodal and visible mask known exactly.
 
@@ -72,6 +73,8 @@ def synth(
         scenes: How scenes are composed.
         occlusion: How photographs are covered.
         workers: Processes that share the work; they do not change the outcome. One a core unless said.
+        ray: Work on a Ray cluster, to the same outcome: local (this machine), auto (the one it belongs to) or
+            HOST:PORT. All its machines have the folder under the same path; what is done is kept until all is.
     """
     from amodal.formats import coco
     from amodal.outputs import claim
@@ -85,17 +88,43 @@ def synth(
     else:
         series, categories = _open_scenes(parts, scenes, output.seed)
     with all_or_none(images) as drafts:
-        written = write_scenes(
-            series,
-            drafts,
-            output.count,
-            categories,
-            image_format=output.image_format,
-            workers=workers or os.cpu_count() or 1,
-        )
+        if ray is not None:
+            settings = {"parts": repr((parts, scenes, occlusion)), "output": repr(output)}
+            written = _in_shards(series, drafts, categories, settings, output, ray)
+        else:
+            written = write_scenes(
+                series,
+                drafts,
+                output.count,
+                categories,
+                image_format=output.image_format,
+                workers=workers or os.cpu_count() or 1,
+            )
         annotations.unlink(missing_ok=True)  # they describe the images that are replaced now
     coco.write(replace(written, image_folder=images), annotations)
     print(f"{annotations}: {len(written.images)} images, {len(written.annotations)} objects")
+
+
+def _in_shards(
+    series: "Series",
+    drafts: Path,
+    categories: "list[Category]",
+    settings: dict[str, str],
+    output: SceneOutput,
+    address: str,
+) -> "AnnotationSet":
+    """Composes on a cluster, and moves the images to `drafts`."""
+    from amodal.scale.composition import compose
+    from amodal.scale.shards import ShardFolder
+    from amodal.scale.work import Cluster
+    from amodal.synthesis.scene_files import scene_names
+
+    shards, names = ShardFolder(output.out / ".shards"), scene_names(output.count, output.image_format)
+    written = compose(series, names, categories, settings, shards=shards, cluster=Cluster(address))
+    for name in names:
+        (shards.folder / "images" / name).replace(drafts / name)
+    shards.remove()
+    return written
 
 
 def _open_photographs(

@@ -1,7 +1,7 @@
 """Composed scenes as image files and annotations, in one process or several with the same outcome."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +21,10 @@ from amodal.synthesis.pool import answers
 
 SCENES_A_PROCESS = 100
 """Scenes below which another process costs more to start than it saves."""
+
+
+Written = tuple[tuple[int, int], list[Annotation]]
+"""A scene's (height, width), and its annotations."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,23 @@ def write_scenes(
         UserError: Not one object found a place in any scene, or a file of the source cannot be read.
     """
     names = scene_names(count, image_format)
-    images: list[ImageRecord] = []
     folder.mkdir(parents=True, exist_ok=True)
+    places = [(index, folder / name) for index, name in enumerate(names)]
+    work, few = partial(write_scene, series), min(workers, -(-count // SCENES_A_PROCESS))
+    written = answers(work, places, few, doing="composes scenes")
+    return replace(annotated(written, names, categories), image_folder=folder)
+
+
+def annotated(written: Iterable[Written], names: Sequence[str], categories: Sequence[Category]) -> AnnotationSet:
+    """The annotations of scenes as they are written, one after the other, with ids from 1.
+
+    Raises:
+        UserError: Not one object found a place in any scene.
+    """
+    images: list[ImageRecord] = []
     annotations: list[Annotation] = []
-    paths = [folder / name for name in names]
-    with tqdm(total=count, desc="Composing scenes", unit="scene") as progress:
-        work, few = partial(_write_scene, series), min(workers, -(-count // SCENES_A_PROCESS))
-        for (height, width), found in answers(work, list(enumerate(paths)), few, doing="composes scenes"):
+    with tqdm(total=len(names), desc="Composing scenes", unit="scene") as progress:
+        for (height, width), found in written:
             images.append(ImageRecord(len(images) + 1, names[len(images)], height, width))
             annotations += [replace(found[i], id=len(annotations) + 1 + i) for i in range(len(found))]
             progress.update()
@@ -96,7 +110,7 @@ def write_scenes(
         raise UserError(
             "no object found a place in any scene", remedy="Lower min_visible_area or min_inside, or change scale"
         )
-    return AnnotationSet(images, annotations, list(categories), folder)
+    return AnnotationSet(images, annotations, list(categories))
 
 
 @contextmanager
@@ -121,11 +135,7 @@ def all_or_none(folder: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
-Written = tuple[tuple[int, int], list[Annotation]]
-"""A scene's (height, width), and its annotations."""
-
-
-def _write_scene(series: Series, place: tuple[int, Path]) -> Written:
+def write_scene(series: Series, place: tuple[int, Path]) -> Written:
     """Composes a scene and writes its image; gives its size and its annotations, with ids from 1."""
     index, path = place
     scene = series.scene(index)

@@ -62,7 +62,7 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False, device_nam
     Args:
         config: The run.
         folder: A new folder, or with `resume` one that holds a run of the same settings.
-        resume: Go on from the last checkpoint.
+        resume: Go on from the last checkpoint. A process that torchrun starts again does so anyway.
         device_name: `auto`, `cpu`, `cuda` or `cuda:1`.
 
     Returns:
@@ -73,7 +73,7 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False, device_nam
             full, or another process was lost.
         Stopped: A signal came. The step in progress was finished and saved.
     """
-    lead = True
+    lead, resume = True, resume or run_folder.is_started_again(folder)
     try:
         with (
             listening() as listener,

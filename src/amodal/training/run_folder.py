@@ -11,6 +11,7 @@ tensorboard/             the same as curves, and pictures of validation images
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict, TypeGuard
@@ -65,6 +66,14 @@ def enter(folder: Path, config: TrainConfig, *, resume: bool) -> None:
         ]
         if foreign:
             raise UserError("is there already, and of no run", file=folder / foreign[0], remedy="Choose another --out")
+
+
+def is_started_again(folder: Path) -> bool:
+    """Whether torchrun started this process in place of a lost one (`--max-restarts`), and a run is there.
+
+    All processes see the same: a folder's run begins when all have looked.
+    """
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" and (folder / CONFIG).is_file()
 
 
 def begin(folder: Path, config: TrainConfig) -> None:

@@ -1,0 +1,36 @@
+"""`amodal join`: shards of predictions as one file of COCO results."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from amodal.commands.declared import READS, WRITES
+
+
+def join(
+    shards: Annotated[Path, tyro.conf.Positional, READS],
+    *,
+    out: Annotated[Path, WRITES],
+    images: Annotated[Path | None, WRITES] = None,
+    overwrite: bool = False,
+) -> None:
+    """Makes one file of COCO results of the shards that `amodal predict --ray` has written.
+
+    Memory holds one shard. Pictures that could not be predicted are counted; the column `error` of their rows says why.
+
+    Args:
+        shards: The folder of the shards.
+        out: The results to write, as JSON.
+        images: Also write the pictures with their ids and sizes, and the categories, as JSON.
+        overwrite: Replace files that are there.
+    """
+    import sys
+
+    from amodal.scale.prediction import join as join_shards
+    from amodal.scale.shards import ShardFolder
+
+    joined = join_shards(ShardFolder(shards), out, images)
+    if joined.failed:
+        print(f"amodal: {joined.failed:,} pictures failed, the first {joined.first}", file=sys.stderr)
+    print(f"{out}: {joined.objects:,} objects in {joined.images:,} images")

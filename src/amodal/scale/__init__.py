@@ -1,0 +1,1 @@
+"""Work on many machines: sources in shards, Ray Data in between, Parquet shards out."""

@@ -1,0 +1,47 @@
+"""Work for a cluster that takes no time: numbers in, rows out; and some that ends its process. No torch here."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amodal.errors import UserError
+from amodal.scale.packed import packed
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Squares of numbers. A part whose number is in `fatal` kills its process as often as it says; one in `wrong` is a
+    user's mistake.
+
+    Attributes:
+        notes: A folder in which every start of a part is noted.
+        fatal: How often, by the first number of a part.
+        wrong: First numbers of parts.
+        seconds: A part takes.
+    """
+
+    notes: Path
+    fatal: tuple[tuple[int, int], ...] = ()
+    wrong: tuple[int, ...] = ()
+    seconds: float = 0.0
+    uses_gpu: bool = False
+
+    def open(self, device: str | None) -> Callable[[range], Any]:
+        return self._work
+
+    def _work(self, part: range) -> Any:
+        times = sum(path.name.startswith(f"{part.start}-") for path in self.notes.iterdir())
+        (self.notes / f"{part.start}-{os.getpid()}-{time.monotonic_ns()}").touch()
+        time.sleep(self.seconds)
+        if times < dict(self.fatal).get(part.start, 0):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if part.start in self.wrong:
+            raise UserError("cannot be squared", record=str(part.start))
+        return packed([number**2 for number in part])
+
+
+PARTS = [range(low, low + 5) for low in range(0, 60, 5)]
