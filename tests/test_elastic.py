@@ -45,4 +45,7 @@ def test_only_a_process_that_was_started_again_goes_on_by_itself(
     (tmp_path / "run" / run_folder.CONFIG).write_text("{}")
     assert run_folder.is_started_again(tmp_path / "run")
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    assert run_folder.is_started_again(tmp_path / "run")
+    monkeypatch.delenv("SLURM_RESTART_COUNT")
     assert not run_folder.is_started_again(tmp_path / "run")

@@ -62,7 +62,7 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False, device_nam
     Args:
         config: The run.
         folder: A new folder, or with `resume` one that holds a run of the same settings.
-        resume: Go on from the last checkpoint. A process that torchrun starts again does so anyway.
+        resume: Go on from the last checkpoint. What torchrun or SLURM starts again does so anyway.
         device_name: `auto`, `cpu`, `cuda` or `cuda:1`.
 
     Returns:

@@ -69,11 +69,12 @@ def enter(folder: Path, config: TrainConfig, *, resume: bool) -> None:
 
 
 def is_started_again(folder: Path) -> bool:
-    """Whether torchrun started this process in place of a lost one (`--max-restarts`), and a run is there.
+    """Whether torchrun (`--max-restarts`) or SLURM (`--requeue`) started this process once more, and a run is there.
 
     All processes see the same: a folder's run begins when all have looked.
     """
-    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" and (folder / CONFIG).is_file()
+    restarts = [os.environ.get(name, "0") for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT")]
+    return restarts != ["0", "0"] and (folder / CONFIG).is_file()
 
 
 def begin(folder: Path, config: TrainConfig) -> None:
