@@ -1,4 +1,4 @@
-"""Ray: a cluster that is there, or one that is started here, as long as it is used. No torch here."""
+"""Ray: a cluster that is there, or one that is started here, as long as it is used."""
 
 import logging
 import os

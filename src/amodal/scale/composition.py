@@ -1,4 +1,4 @@
-"""Scenes in shards: scene n follows from the seed and n alone, so machines need not agree on anything. No torch."""
+"""Scenes in shards: scene n follows from the seed and n alone, so machines need not agree on anything."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

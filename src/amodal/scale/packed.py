@@ -1,4 +1,4 @@
-"""Shards for one command alone, which takes them up again and leaves none: a row holds one packed answer. No torch."""
+"""Shards for one command alone, which takes them up again and leaves none: a row holds one packed answer."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any

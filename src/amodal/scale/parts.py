@@ -1,4 +1,4 @@
-"""Annotated images, cut into parts that take their annotations along. No torch here, and no Ray."""
+"""Annotated images, cut into parts that take their annotations along."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -9,8 +9,6 @@
 | `boxes` | list of list of double | amodal boxes, xyxy in pixels |
 | `category_ids`, `scores`, `depth_orders` | lists of int64, double, int64 | null orders where none is known |
 | `amodal`, `visible` | lists of string | COCO's compressed run lengths of the whole picture; null for no such mask |
-
-No torch here, and no Ray.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

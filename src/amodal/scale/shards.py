@@ -4,7 +4,7 @@
     part-00000000.parquet   shard 0
 
 Whoever makes shard n makes the same one, so machines need not agree on anything: where two make it, one wins. All see
-the folder under the same path. No torch here, and no Ray.
+the folder under the same path.
 """
 
 import shutil

@@ -1,7 +1,7 @@
 """Where pictures come from, cut into parts that any machine can read: folders, lists, Parquet, WebDataset shards.
 
 An address is a path, or a URL of any file system that fsspec knows (`s3://`, `gs://`, `hdfs://`, `https://`, ...). A
-picture's id follows from its place in the source alone. No torch here, and no Ray.
+picture's id follows from its place in the source alone.
 """
 
 import hashlib
