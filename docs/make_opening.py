@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from make_sample import cup, sample
+from make_sample import cat, sample
 from PIL import Image
 from skimage import data
 
@@ -38,11 +38,9 @@ class Settings:
 
 def photographs() -> dict[str, Image.Image]:
     """An astronaut, alone and behind a cup, and a cat, alone and behind a cup."""
-    cat = Image.fromarray(data.chelsea())
-    covered, front = cat.copy(), cup()
-    covered.paste(front, (cat.width - front.width - 150, cat.height - front.height + 60), front)
     astronaut = Image.fromarray(data.astronaut())
-    return {"astronaut": astronaut, "behind a cup": sample(), "cat": cat, "cat behind a cup": covered}
+    cats = {"cat": cat(covered=False), "cat behind a cup": cat(covered=True)}
+    return {"astronaut": astronaut, "behind a cup": sample(), **cats}
 
 
 def opening(model: str, score: float, names: tuple[str, ...]) -> Image.Image:

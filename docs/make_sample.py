@@ -1,8 +1,9 @@
-"""Composes the sample picture of the package from two photographs that come with scikit-image, both free of copyright.
+"""Composes the package's pictures from photographs that come with scikit-image, all free of copyright.
 
     python docs/make_sample.py
 
-An astronaut behind a cup of coffee: what the cup hides of her is known to nobody who sees the sample alone.
+An astronaut behind a cup of coffee, a cat behind it, the cat alone: what the cup hides is known to nobody who sees the
+first two alone.
 """
 
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from skimage import data
 
-TARGET = Path(__file__).parents[1] / "src" / "amodal" / "samples" / "sample.jpg"
+FOLDER = Path(__file__).parents[1] / "src" / "amodal" / "samples"
 OUTLINE = """
 350,150 280,180 215,240 170,310 155,380 158,450 180,535 225,610 290,670 360,722 430,755 510,773 600,775 690,765 770,735
 835,695 890,640 930,580 952,515 958,450 950,395 935,345 905,290 870,245 834,212 850,155 835,135 805,133 798,148 785,130
@@ -44,11 +45,22 @@ def sample() -> Image.Image:
     return picture
 
 
+def cat(*, covered: bool) -> Image.Image:
+    """A cat, alone or behind the cup."""
+    picture = Image.fromarray(data.chelsea())
+    if covered:
+        front = cup()
+        picture.paste(front, (picture.width - front.width - 150, picture.height - front.height + 60), front)
+    return picture
+
+
 def main() -> None:
-    """Writes the sample."""
-    TARGET.parent.mkdir(exist_ok=True)
-    sample().save(TARGET, quality=85, optimize=True)
-    print(f"{TARGET}: {TARGET.stat().st_size / 1000:.0f} kB")
+    """Writes the pictures."""
+    pictures = {"sample": sample(), "cat_behind_cup": cat(covered=True), "cat": cat(covered=False)}
+    for name, picture in pictures.items():
+        path = FOLDER / f"{name}.jpg"
+        picture.save(path, quality=85, optimize=True)
+        print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The page itself: Gradio's parts, where they stand, and which of the answers each of them calls."""
 
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Collection, Iterable, Iterator
@@ -13,9 +14,9 @@ from typing import Any
 import gradio as gr
 from gradio import themes
 from gradio.data_classes import ImageData
-from PIL import Image
 from starlette.middleware import Middleware
 
+from amodal import samples
 from amodal.demo.answers import JOBS, NOWHERE, Answers, Focus, Kind, Touch, View
 from amodal.demo.guard import Guard, own_names
 from amodal.demo.session import MOST_BYTES, MOST_PIXELS, SCORE_THRESHOLD
@@ -202,20 +203,10 @@ def remove_old(files: Path, kept: Collection[str]) -> None:
                 path.rmdir() if path.is_dir() else path.unlink()
 
 
-def write_examples(folder: Path, count: int = 4) -> list[Path]:
-    """Drawn scenes to try the page with."""
-    from amodal.synthesis.backgrounds import open_backgrounds
-    from amodal.synthesis.composition import compose, scene_rng
-    from amodal.synthesis.config import SceneConfig
-    from amodal.synthesis.cutouts import open_cutouts
-
+def write_examples(folder: Path) -> list[Path]:
+    """The package's photographs, to try the page with: copies, since the page shows files of its own folder alone."""
     folder.mkdir(parents=True)
-    source, backgrounds = open_cutouts("drawn", "val"), open_backgrounds("drawn", "val")
-    paths = [folder / f"scene-{index + 1}.png" for index in range(count)]
-    for index, path in enumerate(paths):
-        scene = compose(source, backgrounds, SceneConfig(size=(288, 384)), scene_rng(7, index))
-        Image.fromarray(scene.image).save(path)
-    return paths
+    return [Path(shutil.copy(picture, folder)) for picture in samples.pictures()]
 
 
 def _path_of(upload: ImageData | None) -> str | None:

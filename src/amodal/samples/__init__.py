@@ -1,4 +1,4 @@
-"""The picture that comes with the package, to try a model on."""
+"""The pictures that come with the package, to try a model on."""
 
 from pathlib import Path
 
@@ -9,3 +9,9 @@ def sample() -> Path:
     >>> amodal.load("photos").predict(amodal.sample())  # doctest: +SKIP
     """
     return Path(__file__).parent / "sample.jpg"
+
+
+def pictures() -> list[Path]:
+    """All of them, the sample first: a cat behind a cup, and the cat alone."""
+    folder = Path(__file__).parent
+    return [folder / name for name in ("sample.jpg", "cat_behind_cup.jpg", "cat.jpg")]
