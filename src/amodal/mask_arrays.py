@@ -31,8 +31,8 @@ def boxes(masks: Bool[np.ndarray, "N H W"]) -> Float32[np.ndarray, "N 4"]:
     return np.array(edges, dtype=np.float32).reshape(-1, 4)
 
 
-def occlusion_rates(amodal_areas: np.ndarray, visible_areas: np.ndarray) -> Float[np.ndarray, " N"]:
-    """Invisible area over amodal area, in [0, 1]; 0 for an empty amodal mask. Areas are pixels, (N,).
+def occlusion_rates(amodal_areas: np.ndarray | int, visible_areas: np.ndarray | int) -> Float[np.ndarray, " N"]:
+    """Invisible area over amodal area, in [0, 1]; 0 for an empty amodal mask. Areas are pixels, (N,) or one.
 
     >>> occlusion_rates(np.array([4, 0]), np.array([3, 0])).tolist()
     [0.25, 0.0]

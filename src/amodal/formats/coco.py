@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from amodal import rle
+from amodal import mask_arrays, rle
 from amodal.annotations import Annotation, AnnotationSet, Extra
 from amodal.errors import UserError
 from amodal.formats import coco_at_once, image_folder, json_stream, outlines
@@ -170,12 +170,14 @@ def _plain(annotations: list[Annotation], masks: list[rle.Rle]) -> Iterator[dict
 
 def _full(annotations: list[Annotation]) -> Iterator[dict[str, Any]]:
     amodal, visible = [a.amodal for a in annotations], [a.visible for a in annotations]
-    measures = zip(rle.boxes(amodal).tolist(), rle.areas(amodal).tolist(), rle.areas(visible).tolist(), strict=True)
-    for annotation, (box, area, visible_area) in zip(annotations, measures, strict=True):
+    areas, visible_areas = rle.areas(amodal), rle.areas(visible)
+    rates = mask_arrays.occlusion_rates(areas, visible_areas)
+    measures = zip(*(one.tolist() for one in (rle.boxes(amodal), areas, visible_areas, rates)), strict=True)
+    for annotation, (box, area, visible_area, rate) in zip(annotations, measures, strict=True):
         record = common(annotation, box, area) | {
             "segmentation": rle.to_json(annotation.amodal),
             "visible_mask": rle.to_json(annotation.visible),
-            "occlude_rate": 1 - visible_area / area if area else 0.0,
+            "occlude_rate": rate,
         }
         if visible_area < area:
             record["invisible_mask"] = rle.to_json(rle.subtract(annotation.amodal, annotation.visible))

@@ -17,6 +17,7 @@ from amodal.formats.contents import Contents, Record, called, extra_of
 from amodal.formats.json_stream import JsonDocument, SmallFile
 from amodal.formats.losses import FIELDS
 from amodal.formats.problems import Problem
+from amodal.mask_arrays import occlusion_rates
 from amodal.pictures import IMAGE_SUFFIXES
 
 Walk = Callable[[], Iterable[Any]]
@@ -181,7 +182,7 @@ def _region(annotation: Annotation, outline: list[int], order: int, names: dict[
         "name": names[annotation.category_id],
         "area": area,
         "isStuff": int(annotation.is_stuff),
-        "occlude_rate": 1 - visible_area / area if area else 0.0,
+        "occlude_rate": float(occlusion_rates(area, visible_area)),
         "order": order,
     }
     if visible_area < area:

@@ -103,14 +103,14 @@ def _place(
     sprite = _sprite(max(bottom - top, right - left), photograph, occluders, config, rng)
     area, own_height, own_width = int(np.count_nonzero(target)), *sprite.mask.shape
     wanted, best = float(rng.uniform(*config.occlusion_rate)), None
-    gone = np.count_nonzero(target & covered)
+    gone = int(np.count_nonzero(target & covered))
     for _ in range(TRIES):
         x = int(rng.integers(left - own_width, right + 1))
         y = int(rng.integers(top - own_height, bottom + 1))
         place = Placement(sprite, x, y, 0)
         box, mask = place.within(target.shape)
         fresh = mask & ~covered[box]
-        rate = (gone + np.count_nonzero(target[box] & fresh)) / area
+        rate = float(mask_arrays.occlusion_rates(area, area - gone - int(np.count_nonzero(target[box] & fresh))))
         if not config.occlusion_rate[0] <= rate <= config.occlusion_rate[1]:
             continue
         if (best is None or abs(rate - wanted) < best[0]) and _leaves_enough(photograph, covered, box, fresh, config):
