@@ -9,7 +9,7 @@ from test_page import chromium
 
 from amodal.evaluation import comparable, html
 from amodal.evaluation.analysis import analyse
-from amodal.evaluation.comparable import STANDINGS
+from amodal.evaluation.comparable import standings
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 
@@ -26,14 +26,15 @@ def test_every_number_says_what_it_may_be_compared_with(page: Path):
     text = page.read_text()
     assert "the model&#x27;s final masks" in text
     assert text.count("beside published") == 3
-    for name in ("amodal masks", "vrsp", "mIoU", "depth order", "recall"):
-        assert STANDINGS[name].in_short.replace("'", "&#x27;") in text, name
+    for name in ("amodal masks", "amodal, vrsp", "mIoU", "depth order", "recall"):
+        assert standings({})[name].in_short.replace("'", "&#x27;") in text, name
     truth, detections = as_data(scenes(0))
     report = score(truth, detections)
     content = report.to_json()
-    assert content["comparable"].keys() == STANDINGS.keys()
-    assert content["comparable"]["vrsp"]["comparable_with"].startswith("AP(Occluded)")
-    assert content["comparable"]["clean"]["comparable_with"] is None
+    assert content["comparable"].keys() == standings({}).keys()
+    assert content["comparable"]["amodal, vrsp"]["comparable_with"].startswith("AP(Occluded)")
+    assert content["comparable"]["amodal, clean"]["comparable_with"] is None
+    assert {one.beside for one in standings({"masks": "coarse"}).values()} == {""}, "papers give final masks' numbers"
     assert Report.from_json(content) == report
 
 

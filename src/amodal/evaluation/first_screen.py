@@ -3,7 +3,7 @@
 from html import escape
 
 from amodal.drawing import charts, web_page
-from amodal.evaluation.comparable import STANDINGS, masks_of
+from amodal.evaluation.comparable import masks_of, standings
 from amodal.evaluation.occlusion import ALL
 from amodal.evaluation.oracles import MEANING, Losses
 from amodal.evaluation.report import Report, Scores, percent
@@ -34,14 +34,15 @@ def named_scores(report: Report) -> dict[str, Scores]:
 
 
 def _standard(report: Report) -> str:
+    beside = standings(report.about)
     rows = [
-        [name, *map(percent, (s.ap, s.ap50, s.ap75, s.ar1, s.ar10, s.ar100)), STANDINGS[name].in_short]
+        [name, *map(percent, (s.ap, s.ap50, s.ap75, s.ar1, s.ar10, s.ar100)), beside[name].in_short]
         for name, s in named_scores(report).items()
     ]
     head = ["percent", "AP", "AP50", "AP75", "AR1", "AR10", "AR100", "beside published"]
     note = (
         "COCO's evaluator, at most 100 detections of a category in an image. The last column says which published "
-        "numbers these may be compared with, here as below."
+        "numbers of the same data these may be compared with, here as below."
     )
     return f"<h2>Average precision and recall</h2>{_scrolled(web_page.table(head, rows))}<p class=note>{note}</p>"
 
@@ -57,7 +58,8 @@ def _by_occlusion(report: Report) -> str:
     counts = {one.column: one.instances for one in report.occlusion if one.mode == "clean"}
     labels = ["any" if column == ALL else column.removeprefix("occlusion rate ") for column in columns]
     instances = ["instances", *(f"{counts.get(column, 0):,}" for column in columns), ""]
-    scored = [[*row, STANDINGS[name.rpartition(", ")[2]].in_short] for name, row in rows.items()]
+    beside = standings(report.about)
+    scored = [[*row, beside[name].in_short] for name, row in rows.items()]
     table = web_page.table(["AP, percent", *labels, "beside published"], [instances, *scored])
     note = (
         "<b>clean</b>: instances are chosen by their true masks, and every unmatched detection is a false positive. "

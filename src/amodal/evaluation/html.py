@@ -13,7 +13,7 @@ from amodal.drawing import charts, web_page
 from amodal.evaluation import gallery
 from amodal.evaluation.analysis import Analysis
 from amodal.evaluation.calibration import Calibration
-from amodal.evaluation.comparable import STANDINGS
+from amodal.evaluation.comparable import Standing, standings
 from amodal.evaluation.first_screen import answer, named_scores
 from amodal.evaluation.occlusion import ALL, OCCLUSION_RATES, column
 from amodal.evaluation.pairs import assign
@@ -36,7 +36,11 @@ def write(report: Report, truth: AnnotationSet, detections: Sequence[Detection],
     """
     parts = [answer(report), _curves(report)]
     if report.analysis:
-        parts += [_beyond(report.analysis), _categories(report, truth), _failures(truth, detections)]
+        parts += [
+            _beyond(report.analysis, standings(report.about)),
+            _categories(report, truth),
+            _failures(truth, detections),
+        ]
     web_page.write(path, "Amodal evaluation", parts)
 
 
@@ -78,7 +82,7 @@ def _reliabilities(analysis: Analysis) -> list[str]:
     ]
 
 
-def _beyond(analysis: Analysis) -> str:
+def _beyond(analysis: Analysis, beside: dict[str, Standing]) -> str:
     s, d = analysis.shapes, analysis.depth
     rows = [
         ["mIoU of amodal masks", percent(s.mean_iou_full), "mIoU"],
@@ -103,9 +107,9 @@ def _beyond(analysis: Analysis) -> str:
         for name, one in analysis.recall.items()
     ]
     head = ["", "percent", "beside published"]
-    table = web_page.table(head, [[name, value, STANDINGS[of].in_short] for name, value, of in rows])
+    table = web_page.table(head, [[name, value, beside[of].in_short] for name, value, of in rows])
     recall = web_page.table(["recall without categories", "instances", "AR10", "AR100", "AR1000"], groups)
-    recall += f"<p class=note>Beside published: {escape(STANDINGS['recall'].in_short)}.</p>"
+    recall += f"<p class=note>Beside published: {escape(beside['recall'].in_short)}.</p>"
     halves = f"<div><div class=scroll>{table}</div>{note}</div><div class=scroll>{recall}</div>"
     return f"<h2>Beyond AP</h2><div class=halves>{halves}</div>"
 
