@@ -1,4 +1,4 @@
-"""Annotations of seen parts are completed: ids and visible masks stay, whole objects are added."""
+"""Annotations of visible parts are completed: ids and visible masks stay, whole objects are added."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def model(tmp_path_factory) -> str:
 
 
 def write_coco(folder: Path, names: tuple[str, ...] = ("pear", "cup")) -> Path:
-    """An ordinary instance file: two seen parts, a crowd, and an image without objects."""
+    """An ordinary instance file: two visible parts, a crowd, and an image without objects."""
     for name in ("a.png", "b.png"):
         pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / name)

@@ -52,7 +52,7 @@ def test_mean_iou_full_counts_missed_instances_as_zero() -> None:
 
 
 def test_mean_iou_occluded_is_beyond_the_true_visible_mask_and_over_occluded_instances() -> None:
-    bigger = mask("######", "##....")  # of what it adds to the seen part, 2 of 6 distinct pixels are right
+    bigger = mask("######", "##....")  # of what it adds to the visible part, 2 of 6 distinct pixels are right
     assert mean_iou_occluded([Pair(BACK, found(bigger, None), 1.0)]) == pytest.approx(2 / 6)
     # A fully visible instance is neither in the sum nor in the count.
     assert mean_iou_occluded([Pair(BACK, found(LEFT, None), 1.0), Pair(FRONT, found(LEFT, None), 1.0)]) == 1.0

@@ -97,7 +97,7 @@ def test_coarse_masks_are_made_when_they_are_wanted_and_change_nothing():
 
 
 @pytest.mark.parametrize("method", ["vrsp", "orcnn"])
-def test_a_least_score_only_leaves_out_what_is_below(method):
+def test_a_score_threshold_only_leaves_out_what_is_below(method):
     model = small_model(with_method(method)).eval()
     with torch.no_grad():
         (everything,) = model.detect([scene()[0]])

@@ -113,9 +113,9 @@ def test_a_corrected_class_that_is_found_already_is_removed():
 @pytest.mark.parametrize(
     ("mask", "visible", "kind"),
     [
-        (block(20, 6), block(20, 6), "invisible part"),  # the hidden part is not claimed
+        (block(20, 6), block(20, 6), "invisible part"),  # the invisible part is not claimed
         (block(20, 14), block(20, 6), "invisible part"),  # too much of it is claimed
-        (block(22, 8), block(22, 4), "visible part"),  # a seen part is left out
+        (block(22, 8), block(22, 4), "visible part"),  # a visible part is left out
         (block(17, 13), block(17, 9), "visible part"),  # too much is claimed to be seen
     ],
 )
