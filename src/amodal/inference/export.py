@@ -24,7 +24,7 @@ from amodal.files import replacing
 from amodal.inference.int8 import onnx_package
 from amodal.inference.onnx import DUPLICATES, INPUT, KIND, SCORE_THRESHOLD
 from amodal.models.amodal_rcnn import AmodalRCNN, Encoded, sides
-from amodal.models.boxes import BoxStage, above_threshold, all_regions
+from amodal.models.boxes import BoxStage, all_regions
 from amodal.models.branch import RegionMasks
 from amodal.models.regions import STRIDES, RegionPooler, Regions
 from amodal.models.rescoring import Candidates
@@ -143,7 +143,11 @@ class TraceableBoxes(BoxStage):
         self, features: dict[str, Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]
     ) -> list[Candidates]:
         """As `BoxStage.candidates`."""
-        return [above_threshold(*self.classified(features, proposals), sizes[0], self.threshold)]
+        return [self.above_threshold(*self.classified(features, proposals), sizes[0], self.threshold)]
+
+    def best_first(self, scores: Float[Tensor, " N"]) -> Int64[Tensor, " N"]:
+        """As `BoxStage.best_first`, but that ONNX has no sort that keeps equal ones as they are."""
+        return scores.argsort(descending=True)
 
 
 class TraceablePooler(nn.Module):

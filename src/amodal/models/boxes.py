@@ -1,7 +1,7 @@
 """The box stage: proposals matched and sampled for training, classified and refined into candidates at inference."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torchvision.models.detection import _utils as detection
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
@@ -60,7 +60,7 @@ class BoxStage(nn.Module):
         counts = [len(boxes) for boxes in proposals]
         boxes, scores = (values.split(counts) for values in self.classified(features, proposals))
         least = self.config.score_threshold
-        return [above_threshold(*each, least) for each in zip(boxes, scores, sizes, strict=True)]
+        return [self.above_threshold(*each, least) for each in zip(boxes, scores, sizes, strict=True)]
 
     def classified(
         self, features: dict[str, Tensor], proposals: list[Tensor]
@@ -91,16 +91,19 @@ class BoxStage(nn.Module):
             wanted[chosen] = target["boxes"].to(wanted)[sampled.owners[chosen]]
         return self.coder.encode([wanted], [sampled.boxes])[0]
 
+    def above_threshold(
+        self, boxes: Float[Tensor, "P K 4"], scores: Float[Tensor, "P K"], size: tuple[int, int], least: float | Tensor
+    ) -> Candidates:
+        """Those of one image of `size` (height, width) that score more than `least`, cut to the image, best first."""
+        rows, classes = torch.where(scores > least)
+        kept_boxes, kept_scores = clip_boxes_to_image(boxes[rows, classes], size), scores[rows, classes]
+        large = remove_small_boxes(kept_boxes, SMALLEST_SIDE)
+        order = large[self.best_first(kept_scores[large])]
+        return Candidates(kept_boxes[order], classes[order] + 1, kept_scores[order])
 
-def above_threshold(
-    boxes: Float[Tensor, "P K 4"], scores: Float[Tensor, "P K"], size: tuple[int, int], threshold: float | Tensor
-) -> Candidates:
-    """Those of one image of `size` (height, width) that score more, cut to the image, best first."""
-    rows, classes = torch.where(scores > threshold)
-    kept_boxes, kept_scores = clip_boxes_to_image(boxes[rows, classes], size), scores[rows, classes]
-    large = remove_small_boxes(kept_boxes, SMALLEST_SIDE)
-    order = large[kept_scores[large].argsort(descending=True, stable=True)]
-    return Candidates(kept_boxes[order], classes[order] + 1, kept_scores[order])
+    def best_first(self, scores: Float[Tensor, " N"]) -> Int64[Tensor, " N"]:
+        """The order of falling scores; equal ones stay as they are."""
+        return scores.argsort(descending=True, stable=True)
 
 
 def all_regions(boxes: list[Tensor], labels: list[Tensor] | None = None) -> Regions:
