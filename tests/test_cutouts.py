@@ -20,6 +20,7 @@ from amodal.synthesis.cutting import Shot, file_name, shots_of_photographs
 from amodal.synthesis.product_shots import cut_out
 
 pytest.importorskip("cv2")
+benchmark = pytest.importorskip("benchmarks.cutouts")
 
 HEIGHT, WIDTH = 180, 240
 RED, BLUE = (190, 40, 30), (40, 60, 190)
@@ -242,6 +243,18 @@ def test_folders_name_category_and_object(tmp_path):
     assert [file_name(text) for text in ("..", "a/b", ".hidden", "con?")] == ["object", "a-b", "hidden", "con-"]
     with pytest.raises(UserError, match="no photographs outside"):
         shots_of_photographs([tmp_path / "out"], None, tmp_path / "out")
+
+
+def test_the_benchmark_s_own_measure():
+    truth = disc(90, 110, 40)
+    rows, columns = ndimage.find_objects(truth.astype(int))[0]
+    assert benchmark.iou(truth[rows, columns], truth) == 1
+    assert benchmark.iou(np.pad(truth[rows, columns], 1), truth) == 1, "a pixel around it moves nothing"
+    assert 0.4 < benchmark.iou(truth[rows, 110 : columns.stop], truth) < 0.6
+    rgba = np.dstack([np.full((40, 30, 3), 90, np.uint8), np.full((40, 30), 255, np.uint8)])
+    pixels, mask = benchmark.studio(rgba, (200, 200, 200), np.random.default_rng(0))
+    assert pixels.shape[:2] == mask.shape
+    assert abs(mask.sum() - 80 * 60) < 200
 
 
 def test_there_are_as_many_sheets_as_photographs_need():
