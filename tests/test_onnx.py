@@ -35,8 +35,9 @@ def noise(height: int, width: int) -> np.ndarray:
         with_method("sln"),
         SMALL,
         with_method("vrsp", semantics="reference"),
+        with_method("vrsp_r"),
     ],
-    ids=["mask_rcnn", "orcnn", "sln", "vrsp", "vrsp reference"],
+    ids=["mask_rcnn", "orcnn", "sln", "vrsp", "vrsp reference", "vrsp_r"],
 )
 def test_it_answers_as_pytorch_does(config, tmp_path):
     model = small_model(config).eval()
@@ -45,7 +46,8 @@ def test_it_answers_as_pytorch_does(config, tmp_path):
     assert exported.categories == tuple(CATEGORIES)
     for size in ((50, 70), (400, 300)):
         ours, theirs = (p.predict(noise(*size), score_threshold=0) for p in (eager, exported))
-        assert len(ours) == len(theirs) == 10
+        assert len(ours) == len(theirs)
+        assert len(ours) == 10 or config.method == "vrsp_r"  # where fitted boxes may coincide
         assert np.abs(ours.boxes - theirs.boxes).max() < 1e-3
         assert np.abs(ours.scores - theirs.scores).max() < 1e-5
         assert (ours.labels == theirs.labels).all()

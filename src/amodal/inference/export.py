@@ -9,7 +9,7 @@ import copy
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,13 +118,17 @@ class Traceable(nn.Module):
             chosen = chosen.at(suppressed(chosen, encoded.size, config.nms_threshold)[: config.detections_per_image])
         regions = all_regions([chosen.boxes], [chosen.labels])
         masks = branch.predict(features, regions)
-        if not branch.rescores:
-            return regions, chosen.scores, masks
-        scores = branch.rescored(chosen.scores, masks.factors)
-        kept = suppressed(Candidates(chosen.boxes, chosen.labels, scores), encoded.size, config.nms_threshold)
-        kept = kept[scores[kept] >= score_threshold][: config.detections_per_image]
-        amodal, visible = (None if mask is None else mask[kept] for mask in (masks.amodal, masks.visible))
-        return regions[kept], scores[kept], RegionMasks(amodal, visible)
+        scores = chosen.scores
+        if branch.rescores:
+            scores = branch.rescored(scores, masks.factors)
+            kept = suppressed(Candidates(chosen.boxes, chosen.labels, scores), encoded.size, config.nms_threshold)
+            kept = kept[scores[kept] >= score_threshold][: config.detections_per_image]
+            regions, scores, masks = regions[kept], scores[kept], masks.at(kept)
+        if masks.boxes is None:
+            return regions, scores, masks
+        fitted = Candidates(masks.boxes, regions.labels, scores)
+        kept = suppressed(fitted, encoded.size, config.nms_threshold)
+        return replace(regions[kept], boxes=masks.boxes[kept]), scores[kept], masks.at(kept)
 
 
 class TraceableBoxes(BoxStage):

@@ -259,14 +259,14 @@ def tight(
         rises, falls = (before <= 0.5) & (after > 0.5), (before > 0.5) & (after <= 0.5)
         ends.append(
             (
-                torch.where(rises, places, torch.inf).amin(1).clamp(min=0),
-                torch.where(falls, places, -torch.inf).amax(1).clamp(max=side),
+                torch.where(rises, places, float(side)).amin(1).clamp(min=0),
+                torch.where(falls, places, 0.0).amax(1).clamp(max=side),
             )
         )
     (left, right), (top, bottom) = ends
     corners = torch.stack([left, top, right, bottom], 1) / side
     lengths = (over[:, 2:] - over[:, :2]).repeat(1, 2)
-    found = over[:, :2].repeat(1, 2) + torch.nan_to_num(corners, posinf=0.0, neginf=0.0) * lengths
+    found = over[:, :2].repeat(1, 2) + corners * lengths
     return torch.where((right > left)[:, None] & (bottom > top)[:, None], found, boxes)
 
 
