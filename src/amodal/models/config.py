@@ -107,22 +107,10 @@ class VRSPConfig:
 
 @dataclass(frozen=True)
 class VRSPRConfig:
-    """This project's own method."""
+    """What this project's own method adds to VRSP."""
 
     growth: float = 0.2
-    """How much wider and higher than the box a region is looked at, as a share."""
-    shapes: bool = True
-    """Whether the nearest shapes of the prior refine the masks."""
-    num_shapes: int = 16
-    """Shapes looked up for each region."""
-    network: Literal["heads", "net"] = "heads"
-    """VRSP's heads, or one network for both masks."""
-    refit: bool = True
-    """Whether the detection's box becomes the one around its amodal mask."""
-    looks: int = 1
-    """How often a kept detection is looked at: each time from the box that was fitted before."""
-    attends: bool = False
-    """Whether the network's refinement looks through the visible mask."""
+    """How much wider and higher than its box a region is, as a share: 0.2 is a tenth on every side."""
     overlap_weight: float = 0.25
     """Weight of the masks' overlap (Dice) beside the cells' cross-entropy; 0 leaves it out."""
 

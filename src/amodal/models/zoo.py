@@ -23,7 +23,7 @@ from amodal.models.sln import SIDE as SLN_SIDE
 from amodal.models.sln import SLN
 from amodal.models.two_heads import TwoHeads
 from amodal.models.vrsp import VRSP
-from amodal.models.vrsp_r import VRSPR, NetVRSPR, RegionNet
+from amodal.models.vrsp_r import VRSPR
 from amodal.prior.shape_prior import ShapePrior
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -63,9 +63,9 @@ def build_branch(config: ModelConfig, num_classes: int, prior: ShapePrior | None
 
 def needs_prior(config: ModelConfig) -> bool:
     """Whether `build` wants a shape prior."""
-    if config.method == "vrsp_r" and config.vrsp_r.network == "net":
-        return config.vrsp_r.shapes
-    return config.method in ("vrsp", "vrsp_r") and (config.vrsp.prior_refinement or config.vrsp.prior_rescoring)
+    if config.method == "vrsp_r":
+        return config.vrsp.prior_refinement
+    return config.method == "vrsp" and (config.vrsp.prior_refinement or config.vrsp.prior_rescoring)
 
 
 def _rpn(channels: int, config: DetectorConfig) -> RegionProposalNetwork:
@@ -133,11 +133,7 @@ def _prior(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> S
 
 
 def _vrsp_r(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> MaskBranch:
-    if config.vrsp_r.network == "heads":
-        return VRSPR(*_vrsp_parts(config, num_classes, prior), (config.vrsp, config.vrsp_r))
-    pool = RegionPooler(2 * MASK_SIDE, config.detector.canonical_size, sampling_ratio=1)
-    net = RegionNet(config.backbone.fpn_channels, config.mask.width, num_classes, config.vrsp_r)
-    return NetVRSPR(pool, net, _prior(config, num_classes, prior), config.vrsp_r)
+    return VRSPR(*_vrsp_parts(config, num_classes, prior), (config.vrsp, config.vrsp_r))
 
 
 def _vrsp(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> MaskBranch:
