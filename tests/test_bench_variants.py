@@ -55,6 +55,7 @@ def test_table_1_has_the_baselines_on_the_same_detector_and_schedule() -> None:
         "aisformer": ("aisformer", "amodal", 1),
         "bcnet": ("bcnet", "amodal", 1),
         "vrsp": ("vrsp", "amodal", 1),
+        "vrsp_r": ("vrsp_r", "amodal", 1),
     }
     for one in found.values():
         assert (one.schedule, one.data, one.optimiser) == (config.schedule, config.data, config.optimiser)
