@@ -90,11 +90,11 @@ def test_tables_share_runs(tmp_path: Path) -> None:
         table: [job.folder.name for job in jobs(table, config, tmp_path, seeds)]  # type: ignore[arg-type]
         for table in TABLES
     }
-    assert len(folders["table1"]) == 20
+    assert len(folders["table1"]) == 22
     assert folders["table1"][0] == "mask_rcnn-seed0"
     assert set(folders["table1"]) & set(folders["table2"]) == {"vrsp-seed0", "vrsp-seed1"}
     assert "vrsp_no_rescoring-seed0" not in folders["table2"], "it has the weights of vrsp_no_matching"
-    assert len({name for names in folders.values() for name in names if name.endswith("seed0")}) == 18
+    assert len({name for names in folders.values() for name in names if name.endswith("seed0")}) == 19
     (shared,) = [job for job in jobs("table2", config, tmp_path, (0,)) if len(job.models) == 2]
     assert [(name, model.vrsp.prior_rescoring) for name, model in shared.models] == [
         ("vrsp_no_rescoring", False),

@@ -8,7 +8,7 @@ from amodal.bench.variants import TABLES, TableName
 
 Numbers = dict[str, float | None]
 
-OURS = ("two_heads", "aisformer", "bcnet")
+OURS = ("two_heads", "aisformer", "bcnet", "vrsp_r")
 """Rows of our tables that are not in the paper's."""
 
 FULL = ("amodal_ap", "amodal_ap50", "amodal_ap75", "amodal_ar1", "amodal_ap_occluded", "visible_ap", "visible_ar1")
