@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from amodal.files import write_json
+from benchmarks.peak import peak_bytes
 
 HEIGHT, WIDTH, CATEGORIES, OBJECTS = 480, 640, 20, 10
 RESULTS = Path(__file__).parent / "results" / "evaluation.json"
@@ -154,15 +155,9 @@ def once(system: str, kind: str, folder: Path) -> dict[str, float]:
         "load_seconds": between - start,
         "score_seconds": end - between,
         "cpu_seconds": cpu,
-        "peak_gigabytes": peak_gigabytes(),
+        "peak_gigabytes": peak_bytes() / 1e9,
         "ap": ap,
     }
-
-
-def peak_gigabytes() -> float:
-    """Of this program alone (getrusage's includes that of the process that started it)."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
 
 
 def resample(detections: int, images: int) -> dict[str, float]:

@@ -21,6 +21,7 @@ PARTS: tuple[str, ...] = (
     "synthesis",
     "loading",
     "scoring",
+    "growth",
     "start",
 )
 """Modules of this package that measure, in the page's order."""

@@ -201,7 +201,7 @@ class JsonDocument:
 
 def write(path: Path, members: dict[str, Any], annotations: Iterable[Any]) -> None:
     """Writes a JSON object: `members`, then `annotations` one record a line. Whole or not at all."""
-    with replacing(path) as temporary, temporary.open("wb", BYTES_AT_ONCE) as file:
+    with gc_paused(), replacing(path) as temporary, temporary.open("wb", BYTES_AT_ONCE) as file:
         file.write(b"{")
         for key, value in members.items():
             file.write(encoded(key) + b":" + encoded(value) + b",\n")
