@@ -1,11 +1,13 @@
-"""Speed and memory of reading and scoring results: this package against pycocotools, faster-coco-eval and hotcoco.
+"""Speed and memory of reading and scoring results: this package against pycocotools and whoever claims to be faster.
 
-    python -m benchmarks.evaluation              # 5,000 images of 100 detections, about 6 minutes
+    python -m benchmarks.evaluation                  # 5,000 images of 100 detections, about 6 minutes
+    python -m benchmarks.evaluation --repetitions 1
     python -m benchmarks.evaluation --quick --out FILE
 
 Objects are blobs of 24 corners in images of 640 x 480, 20 categories, 10 objects an image. Each program reads the same
 two files, truth and results, and gives AP; once with results of boxes alone and once with masks. Each run is a process
-of its own, the programs take turns. Time is wall clock; memory the process's peak. `seconds` and its parts are medians.
+of its own, the programs take turns. Memory is the process's peak. `seconds` and its parts are wall clock, `cpu_seconds`
+the processors' time, of all threads: on a busy machine only that tells something. All are medians.
 
 Written to benchmarks/results/evaluation.json: `measured`, one entry a program and kind, `ratios` of the same
 repetition against pycocotools (median and interquartile range), and `bootstrap`, a resample of `amodal compare`.
@@ -100,6 +102,27 @@ def hotcoco(folder: Path, kind: str) -> Steps:
     return _in_their_manner(hotcoco.COCO, hotcoco.COCOeval, folder, kind)
 
 
+def ultrafast_pycocotools(folder: Path, kind: str) -> Steps:
+    from ultrafast_pycocotools.coco import COCO
+    from ultrafast_pycocotools.cocoeval import COCOeval
+
+    return _in_their_manner(COCO, COCOeval, folder, kind)
+
+
+def vernier(folder: Path, kind: str) -> Steps:
+    """By its own interface; results are parsed where they are scored."""
+    from vernier.instance import Bbox, CocoDataset, Evaluator, Segm
+
+    def load() -> Any:
+        return CocoDataset.from_json((folder / TRUTH).read_bytes()), (folder / f"{kind}.json").read_bytes()
+
+    def score(loaded: Any) -> float:
+        evaluator = Evaluator(iou=Bbox() if kind == "bbox" else Segm(), parity_mode="strict")
+        return float(evaluator.evaluate(*loaded, num_threads=os.cpu_count()).stats[0])
+
+    return load, score
+
+
 def _in_their_manner(coco: Any, evaluator: Any, folder: Path, kind: str) -> Steps:
     def load() -> Any:
         truth = coco(str(folder / TRUTH))
@@ -137,9 +160,11 @@ def amodal(folder: Path, kind: str) -> Steps:
 
 SYSTEMS: dict[str, tuple[Callable[[Path, str], Steps], int]] = {
     "pycocotools": (pycocotools, 3), "amodal": (amodal, 3), "hotcoco": (hotcoco, 3),
+    "ultrafast-pycocotools": (ultrafast_pycocotools, 3), "vernier": (vernier, 3),
     "faster-coco-eval": (faster_coco_eval, 1),
 }  # fmt: skip
 """Each program and how often it runs."""
+TIMES = ("seconds", "load_seconds", "score_seconds", "cpu_seconds")
 
 
 def once(system: str, kind: str, folder: Path) -> dict[str, float]:
@@ -185,24 +210,24 @@ def apart(run: Callable[..., Any], *given: Any) -> Any:
         return pool.apply(run, given)
 
 
-def measure(folder: Path, kind: str) -> list[dict[str, Any]]:
-    """An entry for each program, runs in turn."""
+def measure(folder: Path, kind: str, most: int) -> list[dict[str, Any]]:
+    """An entry for each program, runs in turn, at most so many of each."""
     runs: dict[str, list[dict[str, float]]] = {system: [] for system in SYSTEMS}
     for repetition in range(max(times for _, times in SYSTEMS.values())):
         for system, (_, times) in SYSTEMS.items():
-            if repetition < times:
+            if repetition < min(times, most):
                 runs[system].append(apart(once, system, kind, folder))
                 print(kind, system, {key: round(value, 3) for key, value in runs[system][-1].items()}, flush=True)
     entries: list[dict[str, Any]] = []
     for system, found in runs.items():
         medians = {key: statistics.median(one[key] for one in found) for key in found[0]}
-        times = {key: [one[key] for one in found] for key in ("seconds", "load_seconds", "score_seconds")}
+        times = {key: [one[key] for one in found] for key in TIMES}
         entries.append({"system": system, "kind": kind} | medians | {"all": times})
     return entries
 
 
 def ratios(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """How many times faster than pycocotools each program is, reading and scoring, and each of these alone."""
+    """How many times faster than pycocotools each program is: reading and scoring, each alone, and processor time."""
     from benchmarks.speed.harness import centre
 
     reference = {one["kind"]: one for one in measured if one["system"] == "pycocotools"}
@@ -210,7 +235,7 @@ def ratios(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for one in measured:
         if one["system"] == "pycocotools":
             continue
-        for key in ("seconds", "load_seconds", "score_seconds"):
+        for key in TIMES:
             theirs = reference[one["kind"]]["all"][key]
             ratio, spread = centre([rival / own for rival, own in zip(theirs, one["all"][key], strict=False)])
             rows.append({"system": one["system"], "kind": one["kind"], "of": key, "ratio": ratio, "spread": spread})
@@ -221,6 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--detections", type=int, default=100, help="of each image")
+    parser.add_argument("--repetitions", type=int, default=3, help="of each program, at most")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, which measure nothing")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
@@ -233,9 +259,9 @@ def main() -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         apart(write_data, folder, given.images, given.detections)
-        measured = [entry for kind in KINDS for entry in measure(folder, kind)]
+        measured = [entry for kind in KINDS for entry in measure(folder, kind, given.repetitions)]
     content = about(
-        "python -m benchmarks.evaluation",
+        f"python -m benchmarks.evaluation --repetitions {given.repetitions}",
         images=given.images,
         detections_per_image=given.detections,
         measured=measured,
@@ -244,7 +270,7 @@ def main() -> None:
         cores=os.cpu_count(),
         load_average_at_end=os.getloadavg()[0],
     )
-    for program in ("pycocotools", "faster-coco-eval", "hotcoco"):
+    for program in sorted(SYSTEMS.keys() - {"amodal"}):
         content["versions"][program] = version(program)
     write_json(given.out, content, indent=1)
 

@@ -9,6 +9,7 @@ from benchmarks.speed.harness import Measured, Row
 TITLE = "Reading and scoring results"
 SOURCE = Path(__file__).parents[1] / "results" / "evaluation.json"
 KINDS = {"bbox": "boxes", "segm": "masks"}
+AIMS = {"bbox": 70.0, "segm": 25.0}
 
 
 def measure(quick: bool) -> Measured:
@@ -16,44 +17,47 @@ def measure(quick: bool) -> Measured:
     content = read_json(SOURCE)
     size = f"{content['images']:,} images of {content['detections_per_image']} detections"
     measured = {(one["system"], one["kind"]): one for one in content["measured"]}
+    of_cpu = {(one["system"], one["kind"]): one for one in content["ratios"] if one["of"] == "cpu_seconds"}
     rows = []
-    for ratio in content["ratios"]:
-        if (ratio["system"], ratio["of"]) == ("amodal", "seconds"):
-            own, theirs = measured["amodal", ratio["kind"]], measured["pycocotools", ratio["kind"]]
-            details = {
-                "seconds": own["seconds"],
-                "rival_seconds": theirs["seconds"],
-                "equal": own["ap"] == theirs["ap"],
-            }
-            name = f"Results of {KINDS[ratio['kind']]} read and scored, {size}"
-            rows.append(Row(name, "pycocotools", ratio["ratio"], ratio["spread"], aim=40.0, details=details))
-    about = {key: content[key] for key in ("command", "commit", "date", "bootstrap")}
-    whole = [ratio for ratio in content["ratios"] if (ratio["system"], ratio["of"]) == ("hotcoco", "seconds")]
-    bare = {ratio["kind"]: ratio["ratio"] for ratio in whole}
-    return Measured(rows, facts={"measured": content["measured"], "evaluator_alone": bare, **about})
+    for kind, words in KINDS.items():
+        own, theirs, ratio = measured["amodal", kind], measured["pycocotools", kind], of_cpu["amodal", kind]
+        details = {
+            "seconds": own["cpu_seconds"],
+            "rival_seconds": theirs["cpu_seconds"],
+            "equal": all(one["ap"] == theirs["ap"] for one in content["measured"] if one["kind"] == kind),
+        }
+        name = f"Results of {words} read and scored, {size}, processor time"
+        rows.append(Row(name, "pycocotools", ratio["ratio"], ratio["spread"], aim=AIMS[kind], details=details))
+    about = {key: content[key] for key in ("command", "commit", "date", "bootstrap", "load_average_at_end")}
+    times = [one | {"times": of_cpu[key]["ratio"] if key in of_cpu else 1.0} for key, one in measured.items()]
+    return Measured(rows, facts={"measured": times, **about})
 
 
 def describe(measured: Measured) -> str:
-    alone = measured.facts["evaluator_alone"]
     facts, equal = measured.facts, all(row.details["equal"] for row in measured.rows)
     lines = [
-        "| | | read, s | score, s | peak memory, GB | AP |",
-        "|---|---|---|---|---|---|",
+        "| | | read, s | score, s | processor time, s | pycocotools' time / its | peak memory, GB | AP |",
+        "|---|---|---|---|---|---|---|---|",
         *map(line, facts["measured"]),
     ]
     table = "\n".join(lines)
-    same = "pycocotools' AP to the last digit" if equal else "NOT pycocotools' AP"
+    same = "All give pycocotools' AP to the last digit" if equal else "NOT all give pycocotools' AP"
     return f"""Measured by `{facts["command"]}` (commit {facts["commit"]}, {facts["date"]}): each program reads the same
-two files and gives AP, in a process of its own. Ours is {same}. A resample of `amodal compare` of
-{facts["bootstrap"]["detections"]:,} detections takes {1e3 * facts["bootstrap"]["seconds"]:.0f} ms.
+two files and gives AP, in a process of its own. {same}. The machine's load was
+{facts["load_average_at_end"]:.1f}: the processors' time counts, of all threads, and not the clock's. A resample of
+`amodal compare` of {facts["bootstrap"]["detections"]:,} detections takes {1e3 * facts["bootstrap"]["seconds"]:.0f} ms.
 
-hotcoco, which does the matching for us, reads and scores boxes {alone["bbox"]:.0f} x and masks {alone["segm"]:.0f} x as
-fast as pycocotools when it has the files to itself. What we take beyond that goes into what it does not do: every mask,
-box and id of both files is checked, and kept for whatever else is measured.
+hotcoco does the matching for us. What we take beyond it goes into what it does not do: every mask, box and id of both
+files is checked, so that a damaged record is named, and all is kept for whatever else is measured. A check of a mask
+reads its run lengths twice; the evaluator reads them again. ultrafast-pycocotools calls itself alpha, vernier's own
+metadata say that it is being planned: rivals to measure against, not engines to depend on alone.
 
 {table}"""
 
 
 def line(one: dict[str, Any]) -> str:
-    seconds = f"{one['load_seconds']:.2f} | {one['score_seconds']:.2f}"
-    return f"| {one['system']} | {KINDS[one['kind']]} | {seconds} | {one['peak_gigabytes']:.2f} | {one['ap']:.6f} |"
+    wall = f"{one['load_seconds']:.2f} | {one['score_seconds']:.2f}"
+    own = f"{one['cpu_seconds']:.2f} | {one['times']:.3g} x"
+    return (
+        f"| {one['system']} | {KINDS[one['kind']]} | {wall} | {own} | {one['peak_gigabytes']:.2f} | {one['ap']:.6f} |"
+    )
