@@ -261,7 +261,7 @@ def main() -> None:
         apart(write_data, folder, given.images, given.detections)
         measured = [entry for kind in KINDS for entry in measure(folder, kind, given.repetitions)]
     content = about(
-        f"python -m benchmarks.evaluation --repetitions {given.repetitions}",
+        f"python -m benchmarks.evaluation --images {given.images} --repetitions {given.repetitions}",
         images=given.images,
         detections_per_image=given.detections,
         measured=measured,
