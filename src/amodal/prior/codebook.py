@@ -70,7 +70,7 @@ class CodeBook(nn.Module):
         per_class = torch.bincount(classes, minlength=len(self.codes)).tolist()
         counts = self.counts.tolist()
         order = classes.argsort()
-        in_order = embeddings[order]
+        in_order = embeddings.index_select(0, order)
         ranking = embeddings.new_full((len(embeddings), max(k, self.codes.shape[1])), torch.inf)
         start = 0
         for index, regions in enumerate(per_class):
@@ -79,7 +79,7 @@ class CodeBook(nn.Module):
                 rows = slice(start, start + regions)
                 ranking[rows, : counts[index]] = torch.addmm(norms, in_order[rows], codes.T, alpha=-2)
             start += regions
-        return ranking[order.argsort()]
+        return ranking.index_select(0, order.argsort())  # whole rows, several times as fast as indexing
 
     def rank_at_once(
         self, embeddings: Float[Tensor, "R D"], classes: Int64[Tensor, " R"], k: int

@@ -138,11 +138,12 @@ class ShapePrior(nn.Module):
             if codes.device.type == "cuda":  # all at once: to ask for the new ones, the CPU would wait for the GPU
                 return self._table[0].copy_(self._decode(codes))[places]
         decoded, is_decoded = self._table
-        new = places[~is_decoded[places]].unique() if codes.device.type != "cuda" else places[:0, 0]
+        asked = places.flatten()
+        new = asked[~is_decoded.index_select(0, asked)].unique() if codes.device.type != "cuda" else asked[:0]
         if len(new):
             decoded[new] = self._decode(codes[new])
             is_decoded[new] = True
-        return decoded[places]
+        return decoded.flatten(1).index_select(0, asked).view(*places.shape, MASK_SIDE, MASK_SIDE)
 
     def _sure_shapes(self, device: torch.device) -> int:
         """A number of shapes that every class is known to have; on a CPU it costs nothing to look, so 0 will do."""
