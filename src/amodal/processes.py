@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import torch
 from torch import distributed
+from torch.distributed.rendezvous import rendezvous
 
 from amodal.errors import UserError
 
@@ -95,7 +96,11 @@ def joined(device_name: str = "auto") -> Iterator[torch.device]:
         return
     # What is on the CPU goes by gloo, which tells at once when a process is gone; NCCL waits for it.
     backend, own = ("cpu:gloo,cuda:nccl", device) if device.type == "cuda" else ("gloo", None)
-    distributed.init_process_group(backend, timeout=PATIENCE, device_id=own)
+    store, rank, world = next(rendezvous("env://", timeout=PATIENCE))
+    # torchrun hands the same store to processes that it starts again: addresses of the dead ones are in it.
+    start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = distributed.PrefixStore(f"start {start}", store)  # type: ignore[attr-defined]
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE, device_id=own)
     try:
         yield device
     except RuntimeError as error:

@@ -43,15 +43,26 @@ def connected(address: str, cpus: int | None = None) -> Iterator[ModuleType]:
         options |= {"include_dashboard": False, "object_store_memory": STORE, "num_cpus": cpus}
     try:
         with announced("starting Ray here" if address == LOCAL else f"joining the cluster at '{address}'"):
-            ray.init(address=address, **options)
+            _join(ray, address, options)
     except Exception as error:  # it has no class for what goes wrong
-        ray.shutdown()
         said = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"no cluster can be used at '{address}' ({said})", remedy=REMEDY) from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _join(ray: ModuleType, address: str, options: dict[str, Any]) -> None:
+    """Joins a cluster. One that is started here has three chances: Ray gives its parts 30 s, too few on a busy one."""
+    for left in reversed(range(3 if address == LOCAL else 1)):
+        try:
+            ray.init(address=address, **options)
+            return
+        except Exception:
+            ray.shutdown()
+            if not left:
+                raise
 
 
 def _require_answer(address: str) -> None:
