@@ -1,6 +1,12 @@
 """What holds for every test."""
 
+import signal
+
 from hypothesis import HealthCheck, settings
+
+# A shell's background job ignores Ctrl+C, and so would every command that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine makes no law false: nothing here may fail on time. Fixtures such as tmp_path are shared by all examples
 # of a test on purpose: each example writes over what the one before it left.

@@ -77,7 +77,7 @@ def read_annotated_image(path: str | Path, size: tuple[int, int]) -> np.ndarray:
         return to_rgb(_upright(image) if turned else image)
 
 
-def read_rgba(path: str | Path) -> np.ndarray:
+def read_rgba(path: str | Path | bytes) -> np.ndarray:
     """A picture with transparency, upright, as uint8 (H, W, 4), colours not multiplied by alpha.
 
     Raises:
@@ -86,7 +86,9 @@ def read_rgba(path: str | Path) -> np.ndarray:
     with _opened(path) as image:
         if not image.has_transparency_data:
             raise UserError(
-                "has no transparency", file=path, remedy="A cut-out is a PNG or WebP whose alpha channel is its mask"
+                "has no transparency",
+                file=None if isinstance(path, bytes) else path,
+                remedy="A cut-out is a PNG or WebP whose alpha channel is its mask",
             )
         return np.asarray(_upright(image).convert("RGBA"))
 

@@ -204,10 +204,15 @@ class Result:
         from amodal.drawing.render import Objects, Style, draw
 
         visible = self.masks if self.visible_masks is None else self.visible_masks
-        scored = zip(self.names, self.scores, strict=True)
-        captions = [name if np.isnan(score) else f"{name} {score:.2f}" for name, score in scored]
         order = self.depth_order if self.has_both_masks else np.arange(len(self))
-        return draw(as_pixels(image), Objects(self.masks, visible, captions, order), style or Style(), identities)
+        style = style or Style()
+        captions = self._captions() if style.labels else [""] * len(self)
+        return draw(as_pixels(image), Objects(self.masks, visible, captions, order), style, identities)
+
+    def _captions(self) -> list[str]:
+        """Each object's name and score; the name alone where nobody gave a score."""
+        scored = zip(self.names, self.scores, strict=True)
+        return [name if np.isnan(score) else f"{name} {score:.2f}" for name, score in scored]
 
 
 def from_boxed(

@@ -1,12 +1,12 @@
 """Contact sheets on which one sees whether cut-outs are good: photograph and cut-outs side by side."""
 
-import io
 import textwrap
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from amodal.drawing.sheet import Tile, contact_sheet
+from amodal.pictures import read_rgba
 from amodal.synthesis.cutting import Cut
 
 TILES = 40
@@ -47,8 +47,7 @@ def _tile(cut: Cut) -> Tile:
 
 
 def _on_ground(content: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(content)) as opened:
-        cut_out = opened.convert("RGBA")
+    cut_out = Image.fromarray(read_rgba(content))
     ground = Image.new("RGBA", cut_out.size, (*GROUND, 255))
     return Image.alpha_composite(ground, cut_out).convert("RGB")
 
