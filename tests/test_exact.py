@@ -66,7 +66,14 @@ def test_unknown_amodal_masks_teach_nothing(method: str) -> None:
         assert (first == second) == is_same
 
 
-@pytest.mark.parametrize("method", ["vrsp", "two_heads", "mask_rcnn_visible"])
+@pytest.mark.parametrize("method", METHODS)
+def test_where_no_object_is_known_whole_no_amodal_mask_is_learnt(method: str) -> None:
+    found = losses(model_of(method), target(*two_objects(), [False, False]))
+    amodal = {name: loss for name, loss in found.items() if "amodal" in name and "matching" not in name}
+    assert set(amodal.values()) <= {0.0}, amodal
+
+
+@pytest.mark.parametrize("method", ["vrsp", "vrsp_r", "two_heads", "mask_rcnn_visible"])
 def test_their_visible_masks_are_learnt(method: str) -> None:
     amodal, visible = two_objects()
     other = visible.clone()

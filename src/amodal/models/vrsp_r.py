@@ -86,7 +86,9 @@ class VRSPR(VRSP):
         if self.own.overlap_weight:
             for name, kind in MASKS:
                 logits = own_class(getattr(passes, name).logits, labels)
-                losses[f"loss_{name}_overlap"] = self.own.overlap_weight * overlap_loss(logits, getattr(truth, kind))
+                counts = truth.exact if kind == "amodal" else None
+                loss = overlap_loss(logits, getattr(truth, kind), counts)
+                losses[f"loss_{name}_overlap"] = self.own.overlap_weight * loss
         return losses
 
 
@@ -129,10 +131,19 @@ def tight(
     return torch.where((right > left)[:, None] & (bottom > top)[:, None], found, boxes)
 
 
-def overlap_loss(logits: Float[Tensor, "R S S"], truth: Bool[Tensor, "R S S"]) -> Float[Tensor, ""]:
-    """1 - Dice, the mean over regions; 0 (with a gradient) for no region."""
+def overlap_loss(
+    logits: Float[Tensor, "R S S"], truth: Bool[Tensor, "R S S"], counts: Bool[Tensor, " R"] | None = None
+) -> Float[Tensor, ""]:
+    """1 - Dice, the mean over regions; 0 (with a gradient) for no region.
+
+    Args:
+        logits: Masks before the sigmoid.
+        truth: The masks to learn.
+        counts: Whether each region counts; the mean is over all of them even so, as in `losses.mask_loss`.
+    """
     if logits.numel() == 0:
         return logits.sum() * 0
     found, wanted = logits.float().sigmoid().flatten(1), truth.flatten(1).float()
     both = (found * wanted).sum(1)
-    return (1 - (2 * both + 1) / (found.sum(1) + wanted.sum(1) + 1)).mean()
+    missed = 1 - (2 * both + 1) / (found.sum(1) + wanted.sum(1) + 1)
+    return (missed if counts is None else missed * counts).mean()
