@@ -51,7 +51,11 @@ class Settings:
 def main(settings: Settings) -> None:
     torch.set_num_threads(1)
     rows = [row for model in settings.models for row in score_model(model, settings.data)]
-    command = "python -m benchmarks.photographs --data FOLDER --models " + " ".join(settings.models)
+    given = [
+        name if Path(name).name == name else f"RUNS/{Path(name).parent.name}/{Path(name).name}"
+        for name in settings.models
+    ]
+    command = "python -m benchmarks.photographs --data FOLDER --models " + " ".join(given)
     before = read_json(settings.out)["rows"] if settings.out.exists() else []
     fresh = {row["model"] for row in rows}
     origin = about(command, seed=recipes.VALIDATION_SEED, threads=1)

@@ -71,8 +71,6 @@ class OnnxModel:
         found = BoxedMasks(
             outputs["boxes"], outputs["labels"], outputs["scores"], outputs.get("amodal"), outputs.get("visible")
         )
-        if self._duplicates is None:
-            return found
         return lower_duplicates(found, (image.shape[0], image.shape[1]), self._duplicates, score_threshold)
 
 

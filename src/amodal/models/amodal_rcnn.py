@@ -97,8 +97,6 @@ class AmodalRCNN(nn.Module):
             for encoded, candidates in self.candidates(images)
         ]
         iou = self.boxes.config.duplicate_threshold
-        if iou is None:
-            return found
         sizes = [(image.shape[-2], image.shape[-1]) for image in images]
         return [lower_duplicates(each, size, iou, score_threshold) for each, size in zip(found, sizes, strict=True)]
 

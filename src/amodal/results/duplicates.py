@@ -13,7 +13,9 @@ WITHIN = 0.9
 """A share of an object's pixels: so much of it within another is a part of that one."""
 
 
-def lower_duplicates(found: BoxedMasks, size: tuple[int, int], iou: float, score_threshold: float = 0.0) -> BoxedMasks:
+def lower_duplicates(
+    found: BoxedMasks, size: tuple[int, int], iou: float | None, score_threshold: float = 0.0
+) -> BoxedMasks:
     """The objects, with lower scores for those whose visible pixels are those of a better one, of whatever class.
 
     No two objects are visible at the same pixels. Suppression of boxes cannot know that: it spares other classes, since
@@ -26,9 +28,10 @@ def lower_duplicates(found: BoxedMasks, size: tuple[int, int], iou: float, score
         found: Objects of one image, best first.
         size: Of the image, (height, width).
         iou: Visible masks that overlap by more than this are of the same pixels; amodal ones where there are no others.
+            None leaves all scores as they are.
         score_threshold: Objects that score less in the end are left out.
     """
-    if len(found) < 2:
+    if iou is None or len(found) < 2:
         return found
     scale = min(SIDE / max(size), 1.0)
     small = max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)

@@ -8,7 +8,7 @@ def sample() -> Path:
 
     >>> amodal.load("photos").predict(amodal.sample())  # doctest: +SKIP
     """
-    return Path(__file__).parent / "sample.jpg"
+    return pictures()[0]
 
 
 def pictures() -> list[Path]:
