@@ -98,7 +98,7 @@ class KeptTruth(BatchTruth):
     def crop(self, regions: Regions, side: int) -> RegionTruth:
         """As `BatchTruth.crop`; `regions` are the batch's."""
         amodal, visible = (self.kept.cropped(side, kind, regions.growth)[self.rows] for kind in ("amodal", "visible"))
-        return RegionTruth(amodal, visible)
+        return RegionTruth(amodal, visible, self.exact(regions))
 
     def crop_others(self, regions: Regions, side: int) -> Tensor:
         """As `BatchTruth.crop_others`; `regions` are the batch's."""

@@ -45,11 +45,10 @@ class Row:
 def to_table(rows: Iterable[Row]) -> "pa.Table":
     """The rows as a table."""
     pa = arrow()
-    numbers = {"image_id": pa.int64(), "height": pa.int32(), "width": pa.int32()}
+    types = {"image_id": pa.int64(), "file_name": pa.string(), "height": pa.int32(), "width": pa.int32()}
+    types |= {"error": pa.string()}
     lists = {"boxes": pa.list_(pa.float64()), "category_ids": pa.int64(), "scores": pa.float64()}
     lists |= {"depth_orders": pa.int64(), "amodal": pa.string(), "visible": pa.string()}
-    types = {"image_id": numbers["image_id"], "file_name": pa.string(), "height": numbers["height"]}
-    types |= {"width": numbers["width"], "error": pa.string()}
     types |= {name: pa.list_(kind) for name, kind in lists.items()}
     return pa.Table.from_pylist([_record(row) for row in rows], schema=pa.schema(types))
 
