@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from scale_tasks import PARTS, Squares
 from amodal import cli, outputs, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
 from amodal.errors import UserError
-from amodal.scale import cluster, sources
+from amodal.scale import cluster, prediction, sources
 from amodal.scale.packed import packed, unpacked
 from amodal.scale.parts import of_images
 from amodal.scale.rows import Row, from_table, to_table
@@ -234,7 +235,7 @@ def test_shards_are_joined_to_results(tmp_path, capsys):
     flags = ["--out", str(tmp_path / "r.json"), "--images", str(tmp_path / "i.json")]
     cli.main(["join", str(folder.folder), *flags])
     said = capsys.readouterr()
-    assert "1 pictures failed, the first d.png: no such file" in said.err
+    assert "amodal: d.png: no such file\namodal: 1 pictures failed" in said.err
     assert "3 objects in 3 images" in said.out
     found = json.loads((tmp_path / "r.json").read_text())
     assert [(one["image_id"], one["category_id"], one["score"]) for one in found] == [
@@ -243,6 +244,31 @@ def test_shards_are_joined_to_results(tmp_path, capsys):
     content = json.loads((tmp_path / "i.json").read_text())
     assert [image["id"] for image in content["images"]] == [2**40, 2, 3]
     assert content["categories"] == categories
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (ROWS, ["d.png: no such file", "1 of 4 files failed, as said above. The other 3 are in shards"]),
+        (ROWS[3:], ["d.png: no such file"]),
+        (ROWS + ROWS[3:] * 24, ["d.png: no such file"] * 20 + ["... and 5 more: ", "25 of 28 files failed"]),
+        (ROWS[:3], []),
+    ],
+)
+def test_failed_pictures_are_named_as_without_a_cluster(rows, said, tmp_path, monkeypatch, capsys):
+    def predict(task, sources, shards, **_):
+        shards.start(About(2, {}), "refuse")
+        shards.write(0, to_table(rows[:1]))
+        shards.write(1, to_table(rows[1:]))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(prediction, "predict", predict)
+    with pytest.raises(SystemExit) if said else nullcontext() as ended:
+        cli.main(["predict", "pictures", "--out", "shards", "--ray", "local"])
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(said)
+    assert all(line.startswith(f"amodal: {words}") for line, words in zip(lines, said, strict=True))
+    assert ended is None or ended.value.code == 2
 
 
 def test_the_command_line_imports_neither_ray_nor_arrow():

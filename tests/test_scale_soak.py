@@ -44,7 +44,9 @@ def predicted(*flags: str) -> None:
 def test_predictions_are_those_of_one_process():
     with pytest.raises(SystemExit):  # the damaged picture
         predicted("--out", "plain", "--device", "cpu")
-    predicted("--out", "shards", "--ray", "local")
+    with pytest.raises(SystemExit) as ended:
+        predicted("--out", "shards", "--ray", "local")
+    assert ended.value.code == 2
     main(["join", "shards", "--out", "r.json", "--images", "i.json"])
     assert Path("r.json").read_bytes() == Path("plain/predictions.json").read_bytes()
     images = json.loads(Path("plain/images.json").read_text())["images"]

@@ -17,7 +17,8 @@ def join(
 ) -> None:
     """Makes one file of COCO results of the shards that `amodal predict --ray` has written.
 
-    Memory holds one shard. Pictures that could not be predicted are counted; the column `error` of their rows says why.
+    Memory holds one shard. Pictures that could not be predicted are named, as `amodal predict` has named them; they
+    are no mistake of this command, whose exit status is 0.
 
     Args:
         shards: The folder of the shards.
@@ -31,6 +32,8 @@ def join(
     from amodal.scale.shards import ShardFolder
 
     joined = join_shards(ShardFolder(shards), out, images)
+    for line in joined.lines():
+        print(f"amodal: {line}", file=sys.stderr)
     if joined.failed:
-        print(f"amodal: {joined.failed:,} pictures failed, the first {joined.first}", file=sys.stderr)
+        print(f"amodal: {joined.failed:,} pictures failed, which have no results", file=sys.stderr)
     print(f"{out}: {joined.objects:,} objects in {joined.images:,} images")

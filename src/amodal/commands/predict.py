@@ -94,28 +94,41 @@ def predict(
     _tell(folder, predictor, how.score)
     if len(planned) == 1 and failures:
         raise failures[0]
-    if failures:
-        done = len(planned) - len(failures)
-        written = f"The other {done:,} are in {out}" if done else "Nothing is written"
-        remedy = f"{written}; --resume tries the failed ones again"
-        raise UserError(f"{len(failures):,} of {len(planned):,} files failed, as said above", remedy=remedy)
+    done = len(planned) - len(failures)
+    written = f"The other {done:,} are in {out}" if done else "Nothing is written"
+    _require_none_failed(len(failures), done, f"{written}; --resume tries the failed ones again")
 
 
 def _predict_shards(model: str, sources: tuple[str, ...], out: Path, how: How, existing: "Existing") -> None:
-    """Predicts on a cluster."""
+    """Predicts on a cluster; pictures that failed are told as without one, but all at the end."""
+    import sys
     from signal import SIGINT
 
-    from amodal.errors import Stopped
-    from amodal.scale.prediction import Prediction, predict
+    from amodal.errors import Stopped, UserError
+    from amodal.scale.prediction import Prediction, predict, tally
     from amodal.scale.shards import ShardFolder
     from amodal.scale.work import Cluster
 
-    task, cluster = Prediction(model, how.score), Cluster(how.ray or "local", how.device)
+    task, cluster, shards = Prediction(model, how.score), Cluster(how.ray or "local", how.device), ShardFolder(out)
     try:
-        predict(task, sources, ShardFolder(out), cluster=cluster, existing=existing)
+        predict(task, sources, shards, cluster=cluster, existing=existing)
+        found = tally(shards)
     except KeyboardInterrupt:
         raise Stopped(SIGINT, f"what is done is in {out}", resumable=True) from None
     print(f"{out}: all shards are there; `amodal join {out} --out results.json` makes COCO results of them")
+    if found.failed == 1 and not found.images:
+        raise UserError(found.named[0])
+    for line in found.lines():
+        print(f"amodal: {line}", file=sys.stderr)
+    _require_none_failed(found.failed, found.images, f"The other {found.images:,} are in {out}, and these as errors")
+
+
+def _require_none_failed(failed: int, done: int, remedy: str) -> None:
+    """Raises UserError where files failed, each of which has been named."""
+    from amodal.errors import UserError
+
+    if failed:
+        raise UserError(f"{failed:,} of {failed + done:,} files failed, as said above", remedy=remedy)
 
 
 def _model_and_sources(model: str | None, given: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """Predictions of any number of pictures, in shards; and the shards as COCO results."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,10 @@ from amodal.scale.work import Cluster, run
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+NAMED = 20
+"""Pictures that are named one by one where many fail."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +67,48 @@ def predict(
 
 
 @dataclass
-class Joined:
-    """What `join` found.
+class Tally:
+    """What became of pictures.
 
     Attributes:
         images: Pictures with an answer.
-        objects: In them.
+        objects: In them, where they were looked at.
         failed: Pictures without one.
-        first: Name of the first of those, and what was wrong.
+        named: The first NAMED of those, each with what was wrong.
     """
 
     images: int = 0
     objects: int = 0
     failed: int = 0
-    first: str = ""
+    named: list[str] = field(default_factory=list)
+
+    def count(self, file_name: str, error: str | None) -> bool:
+        """Takes a picture into account; gives whether it has an answer."""
+        if error is None:
+            self.images += 1
+            return True
+        self.failed += 1
+        if len(self.named) < NAMED:
+            self.named.append(f"{file_name}: {error}")
+        return False
+
+    def lines(self) -> Iterator[str]:
+        """The failed pictures, a line each as far as they are named, and how many more there are."""
+        yield from self.named
+        if self.failed > len(self.named):
+            yield f"... and {self.failed - len(self.named):,} more: the column `error` of their rows says why"
 
 
-def join(shards: ShardFolder, out: Path, images: Path | None) -> Joined:
+def tally(shards: ShardFolder) -> Tally:
+    """Which pictures failed, whichever run it was that wrote their rows. Raises UserError as `ShardFolder.tables`."""
+    found = Tally()
+    for table in shards.tables(["file_name", "error"]):
+        for name, error in zip(*(table.column(place).to_pylist() for place in range(2)), strict=True):
+            found.count(name, error)
+    return found
+
+
+def join(shards: ShardFolder, out: Path, images: Path | None) -> Tally:
     """Writes shards of predictions as COCO results, and the pictures and categories that these are about.
 
     Raises:
@@ -87,18 +116,15 @@ def join(shards: ShardFolder, out: Path, images: Path | None) -> Joined:
     """
     categories = shards.about().settings.get("categories")
     categories_from_json(categories)
-    joined = Joined()
+    joined = Tally()
     records: list[dict[str, Any]] = []
 
     def found() -> Iterator[dict[str, Any]]:
         for table in shards.tables():
             for row in from_table(table):
-                if row.error is not None or row.size is None:
-                    joined.failed += 1
-                    joined.first = joined.first or f"{row.file_name}: {row.error}"
+                if not joined.count(row.file_name, row.error):
                     continue
-                joined.images += 1
-                if images:
+                if images and row.size:
                     height, width = row.size
                     records.append({"id": row.image_id, "file_name": row.file_name, "height": height, "width": width})
                 yield from map(result_files.to_json, row.detections)

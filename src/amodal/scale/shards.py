@@ -133,15 +133,15 @@ class ShardFolder:
     def _attempts(self, number: int) -> list[Path]:
         return [self.folder / f"try-{number:08d}-{place}" for place in range(TRIES)]
 
-    def tables(self) -> Iterator["pa.Table"]:
-        """All shards in turn. Raises UserError where one is missing or damaged."""
+    def tables(self, columns: list[str] | None = None) -> Iterator["pa.Table"]:
+        """All shards in turn, or some of their columns. Raises UserError where one is missing or damaged."""
         count = self.about().count
         missing = self.missing(count)
         if missing:
             problem = f"{len(missing):,} of {count:,} shards are missing, the first {self.path(missing[0]).name}"
             raise UserError(problem, file=self.folder, remedy="Run the command that writes them again, with --resume")
         for number in range(count):
-            yield read_table(self.path(number))
+            yield read_table(self.path(number), columns)
 
     def remove(self) -> None:
         """Removes the shards and what belongs to them; the folder, if nothing else is in it."""
@@ -152,10 +152,11 @@ class ShardFolder:
             self.folder.rmdir()
 
 
-def read_table(path: Path) -> "pa.Table":
-    """A Parquet file. Raises UserError for a damaged one."""
+def read_table(path: Path, columns: list[str] | None = None) -> "pa.Table":
+    """A Parquet file, or some columns of it, in that order. Raises UserError for a damaged one, or without them."""
     try:
-        return arrow("parquet").read_table(path)
+        table = arrow("parquet").read_table(path, columns=columns)
+        return table if columns is None else table.select(columns)
     except Exception as error:  # of a damaged file it may raise anything
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"cannot be read as Parquet ({said})", file=path, remedy="Remove it and --resume") from error
