@@ -2,8 +2,8 @@
 
     python docs/make_opening.py            # --model coco where its weights can be downloaded
 
-The photographs come with scikit-image; `docs/make_sample.py` lays the cup over them. Look at the picture before it is
-committed: it is what a model says, mistakes too.
+README's are the package's own, `docs/make_sample.py` makes them: whoever runs README's first lines sees the same. Look
+at the pictures before they are committed: they are what a model says, mistakes too.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from make_sample import cat, sample
+from make_sample import astronaut
 from PIL import Image
-from skimage import data
 
 import amodal
 from amodal.drawing.render import Style
 from amodal.drawing.sheet import Tile, contact_sheet
+from amodal.pixels import as_pixels
+from amodal.samples import pictures
 
 IMAGES = Path(__file__).parent / "images"
 TARGETS = {"predictions.jpg": ("cat", "cat behind a cup"), "failures.jpg": ("astronaut", "behind a cup")}
@@ -36,20 +37,23 @@ class Settings:
     """Folder of the pictures."""
 
 
-def photographs() -> dict[str, Image.Image]:
-    """An astronaut, alone and behind a cup, and a cat, alone and behind a cup."""
-    astronaut = Image.fromarray(data.astronaut())
-    cats = {"cat": cat(covered=False), "cat behind a cup": cat(covered=True)}
-    return {"astronaut": astronaut, "behind a cup": sample(), **cats}
+def photographs() -> dict[str, np.ndarray]:
+    """A cat, alone and behind a cup, and an astronaut, alone and behind a cup: uint8 (H, W, 3) pixels."""
+    behind, alone, covered = map(as_pixels, pictures())
+    return {
+        "cat": alone,
+        "cat behind a cup": behind,
+        "astronaut": np.asarray(astronaut(covered=False)),
+        "behind a cup": covered,
+    }
 
 
 def opening(model: str, score: float, names: tuple[str, ...]) -> Image.Image:
     """Each photograph above what the model says of it."""
     predictor = amodal.load(model)
     chosen = {name: photographs()[name] for name in names}
-    tiles = [Tile(picture, name) for name, picture in chosen.items()]
-    for picture in chosen.values():
-        pixels = np.asarray(picture)
+    tiles = [Tile(Image.fromarray(pixels), name) for name, pixels in chosen.items()]
+    for pixels in chosen.values():
         tiles.append(Tile(predictor.predict(pixels, score_threshold=score).draw(pixels, Style(scale=2))))
     return contact_sheet(tiles, columns=len(names), side=420)
 

@@ -2,8 +2,8 @@
 
     python docs/make_sample.py
 
-An astronaut behind a cup of coffee, a cat behind it, the cat alone: what the cup hides is known to nobody who sees the
-first two alone.
+A cat behind a cup of coffee, the cat alone, an astronaut behind the cup: what the cup hides is known to nobody who sees
+the first or the last alone.
 """
 
 from pathlib import Path
@@ -18,12 +18,16 @@ OUTLINE = """
 755,98 700,65 640,45 570,38 510,38 455,52 408,88 372,125
 """
 """Cup, saucer and spoon in the photograph of the coffee, twice as large: x,y of the corners, drawn by hand."""
-SIDE = 480
-"""Pixels across the sample."""
 CUP_SIDE = 235
-"""Pixels across the saucer in it."""
-PLACE = (22, 318)
-"""Left and top of the cup in it."""
+"""Pixels across the saucer in the pictures."""
+CAT = (0, 0, 400, 300)
+"""What is kept of the cat's photograph, xyxy: to its right there is furniture alone."""
+BEFORE_THE_CAT = (120, 150)
+"""Left and top of the cup before the cat."""
+ASTRONAUT_SIDE = 480
+"""Pixels across the picture of the astronaut."""
+BEFORE_THE_ASTRONAUT = (22, 318)
+"""Left and top of the cup before the astronaut."""
 
 
 def cup() -> Image.Image:
@@ -37,26 +41,32 @@ def cup() -> Image.Image:
     return photograph.resize((CUP_SIDE, round(CUP_SIDE * photograph.height / photograph.width)), Image.Resampling.BOX)
 
 
-def sample() -> Image.Image:
-    """The sample picture."""
-    picture = Image.fromarray(data.astronaut()).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    front = cup()
-    picture.paste(front, PLACE, front)
-    return picture
-
-
 def cat(*, covered: bool) -> Image.Image:
     """A cat, alone or behind the cup."""
-    picture = Image.fromarray(data.chelsea())
-    if covered:
-        front = cup()
-        picture.paste(front, (picture.width - front.width - 150, picture.height - front.height + 60), front)
+    picture = Image.fromarray(data.chelsea()).crop(CAT)
+    return behind_cup(picture, BEFORE_THE_CAT) if covered else picture
+
+
+def astronaut(*, covered: bool) -> Image.Image:
+    """An astronaut, alone or behind the cup."""
+    picture = Image.fromarray(data.astronaut()).resize((ASTRONAUT_SIDE, ASTRONAUT_SIDE), Image.Resampling.LANCZOS)
+    return behind_cup(picture, BEFORE_THE_ASTRONAUT) if covered else picture
+
+
+def behind_cup(picture: Image.Image, place: tuple[int, int]) -> Image.Image:
+    """The picture with the cup laid over it, its left and top at `place`."""
+    front = cup()
+    picture.paste(front, place, front)
     return picture
 
 
 def main() -> None:
     """Writes the pictures."""
-    pictures = {"sample": sample(), "cat_behind_cup": cat(covered=True), "cat": cat(covered=False)}
+    pictures = {
+        "sample": cat(covered=True),
+        "cat": cat(covered=False),
+        "astronaut_behind_cup": astronaut(covered=True),
+    }
     for name, picture in pictures.items():
         path = FOLDER / f"{name}.jpg"
         picture.save(path, quality=85, optimize=True)

@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 import amodal
 from amodal.inference.model_files import PACKAGED
+from amodal.samples import pictures
 from amodal.synthesis.backgrounds import open_backgrounds
 from amodal.synthesis.composition import compose, scene_rng
 from amodal.synthesis.config import SceneConfig
@@ -36,9 +37,17 @@ def test_they_tell_nothing_of_the_machine_that_they_were_trained_on(name: str):
     assert "/" not in json.dumps(about)
 
 
-def test_photos_finds_people_in_a_photograph():
-    result = amodal.load("photos", "cpu").predict(amodal.sample(), score_threshold=0.3)
-    assert "person" in result.names
+def test_the_first_impression_is_right():
+    """What README's first lines and the page's first example show: one cat, and that it goes on behind the cup."""
+    model, sample, cat, astronaut = amodal.load("photos", "cpu"), *pictures()
+    assert sample == amodal.sample()
+    behind = model.predict(sample, score_threshold=0.5)
+    assert behind.names == ("cat",)
+    cup = np.s_[170:270, 180:300]  # where nothing but cup and saucer is seen
+    assert behind.amodal_masks[0][cup].mean() > 0.7
+    assert behind.visible_masks[0][cup].mean() < 0.3
+    assert model.predict(cat, score_threshold=0.5).names == ("cat",)
+    assert "person" in model.predict(astronaut, score_threshold=0.3).names
 
 
 def test_the_completer_leaves_a_whole_disc_alone_and_completes_a_covered_one():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def sample() -> Path:
-    """The path of a photograph that comes with the package: an astronaut behind a cup, 480 x 480 pixels.
+    """The path of a photograph that comes with the package: a cat behind a cup, 400 x 300 pixels.
 
     >>> amodal.load("photos").predict(amodal.sample())  # doctest: +SKIP
     """
@@ -12,6 +12,6 @@ def sample() -> Path:
 
 
 def pictures() -> list[Path]:
-    """All of them, the sample first: a cat behind a cup, and the cat alone."""
+    """All of them: the sample, the cat alone, and an astronaut behind the cup."""
     folder = Path(__file__).parent
-    return [folder / name for name in ("sample.jpg", "cat_behind_cup.jpg", "cat.jpg")]
+    return [folder / name for name in ("sample.jpg", "cat.jpg", "astronaut_behind_cup.jpg")]
