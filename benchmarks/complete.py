@@ -23,13 +23,13 @@ import tyro
 from tqdm import tqdm
 
 import amodal
-from amodal.bench.about import about
 from amodal.completion.crops import convex_hull
 from amodal.data.config import FileSource, PhotographSource
 from amodal.data.sources import open_source
 from amodal.files import write_json
 from amodal.formats import annotation_files
 from amodal.inference.predictor import Predictor
+from amodal.paper.about import about
 from amodal.synthesis.config import OcclusionConfig
 from amodal.training import recipes
 

@@ -17,7 +17,6 @@ import torch
 import tyro
 
 import amodal
-from amodal.bench.about import about
 from amodal.commands.export import export
 from amodal.completion import checkpoint
 from amodal.completion.config import CompleterConfig
@@ -27,6 +26,7 @@ from amodal.inference.completer import Completer
 from amodal.inference.model_files import packaged_file
 from amodal.inference.onnx import load
 from amodal.inference.predictor import Predictor
+from amodal.paper.about import about
 from benchmarks.speed.harness import centre, compare
 
 

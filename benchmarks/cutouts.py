@@ -17,9 +17,9 @@ import tyro
 from PIL import Image
 from scipy import ndimage
 
-from amodal.bench.about import about
 from amodal.errors import UserError
 from amodal.files import write_json
+from amodal.paper.about import about
 from amodal.pictures import read_rgba
 from amodal.synthesis.config import CutOutConfig
 from amodal.synthesis.product_shots import cut_out

@@ -15,14 +15,14 @@ from typing import Any
 import torch
 import tyro
 
-from amodal.bench import runs, variants
-from amodal.bench.about import about
 from amodal.data.sources import open_source
 from amodal.evaluation.evaluator import LoaderSettings, predict
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.files import read_json, write_json
 from amodal.models import checkpoint
+from amodal.paper import runs, variants
+from amodal.paper.about import about
 from amodal.training import run_folder
 
 METHODS = ("mask_rcnn", "vrsp")

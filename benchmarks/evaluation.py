@@ -140,8 +140,9 @@ def _in_their_manner(coco: Any, evaluator: Any, folder: Path, kind: str) -> Step
 
 def amodal(folder: Path, kind: str) -> Steps:
     """With every check of the files, and AP at four occlusion rates."""
-    from amodal.evaluation import coco, occlusion
-    from amodal.evaluation.mask_kinds import AMODAL, BOX
+    from amodal.evaluation.matching import coco
+    from amodal.evaluation.matching.mask_kinds import AMODAL, BOX
+    from amodal.evaluation.metrics import occlusion
     from amodal.formats import annotation_files
     from amodal.results import result_files
 
@@ -187,8 +188,8 @@ def once(system: str, kind: str, folder: Path) -> dict[str, float]:
 
 def resample(detections: int, images: int) -> dict[str, float]:
     """A resample of `amodal compare`: of one run, one measure."""
-    from amodal.evaluation.bootstrap import Resampling
-    from amodal.evaluation.records import Records
+    from amodal.evaluation.matching.records import Records
+    from amodal.evaluation.metrics.bootstrap import Resampling
 
     rng = np.random.default_rng(0)
     matched = rng.random(detections) > np.linspace(0.9, 0.99, 10)[:, None]
@@ -254,7 +255,7 @@ def main() -> None:
         parser.error("--quick measures nothing worth keeping: give --out")
     if given.quick:
         given.images, given.detections = 10, 20
-    from amodal.bench.about import about  # torch is not for the processes that are measured
+    from amodal.paper.about import about  # torch is not for the processes that are measured
 
     with TemporaryDirectory() as name:
         folder = Path(name)

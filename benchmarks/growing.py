@@ -18,9 +18,9 @@ from time import process_time
 import numpy as np
 
 from amodal import rle
-from amodal.evaluation import coco as coco_evaluation
-from amodal.evaluation import occlusion
-from amodal.evaluation.mask_kinds import AMODAL
+from amodal.evaluation.matching import coco as coco_evaluation
+from amodal.evaluation.matching.mask_kinds import AMODAL
+from amodal.evaluation.metrics import occlusion
 from amodal.formats import annotation_files, coco, kins
 from amodal.results import result_files
 from benchmarks.peak import peak_bytes

@@ -19,18 +19,18 @@ import torch
 import tyro
 
 import amodal
-from amodal.bench.about import about
 from amodal.data.dataset import SampleSet
 from amodal.data.sources import open_source
 from amodal.evaluation.evaluator import evaluate
+from amodal.export.detector import export_onnx
+from amodal.export.int8 import to_int8
 from amodal.files import write_json
 from amodal.inference.eager import TorchModel
-from amodal.inference.export import export_onnx
-from amodal.inference.int8 import to_int8
 from amodal.inference.model_files import model_file
 from amodal.inference.onnx import load
 from amodal.inference.predictor import Model, Predictor
 from amodal.models import checkpoint
+from amodal.paper.about import about
 from amodal.results.result import Result
 from amodal.training import recipes
 from benchmarks.speed.harness import centre, compare

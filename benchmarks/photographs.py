@@ -18,7 +18,6 @@ import tyro
 
 from amodal import rle
 from amodal.annotations import AnnotationSet, Category, Detection
-from amodal.bench.about import about
 from amodal.data.dataset import AnnotatedImages, SampleSet
 from amodal.data.sources import open_source
 from amodal.evaluation.evaluator import LoaderSettings, predict
@@ -27,6 +26,7 @@ from amodal.files import read_json, write_json
 from amodal.formats import annotation_files
 from amodal.inference.model_files import PACKAGED, model_file
 from amodal.models import checkpoint
+from amodal.paper.about import about
 from amodal.training import recipes
 from benchmarks.eth80 import numbers
 

@@ -17,12 +17,12 @@ import torch
 import tyro
 
 import amodal
-from amodal.bench.about import about
 from amodal.data.dataset import Sample
 from amodal.data.sources import open_source
 from amodal.files import write_json
 from amodal.inference.predictor import Predictor
 from amodal.models.prompting import GROWTH
+from amodal.paper.about import about
 from amodal.results.result import Result
 from amodal.training import recipes
 

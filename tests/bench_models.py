@@ -7,10 +7,10 @@ import torch
 from small_models import TINY
 
 from amodal.annotations import Category
-from amodal.bench.variants import variant
 from amodal.data.config import DataConfig, SceneSource
 from amodal.models import checkpoint
 from amodal.models.zoo import build, needs_prior
+from amodal.paper.variants import variant
 from amodal.prior.autoencoder import MaskAutoencoder
 from amodal.prior.codebook import CodeBook
 from amodal.prior.config import PriorConfig

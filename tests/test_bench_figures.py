@@ -13,9 +13,6 @@ from bench_models import CATEGORIES, SCENES, random_prior, save_random, tiny_rec
 from PIL import Image
 
 import amodal.commands.bench_figures as commands
-from amodal.bench import figure1, figure3, figure5, mask_quality, subjects, trained, variants
-from amodal.bench.figure3 import Candidate, Turn
-from amodal.bench.silhouettes import silhouettes
 from amodal.commands.bench_figures import (
     FigureSettings,
     bench_figure1,
@@ -28,6 +25,9 @@ from amodal.data.config import DataConfig
 from amodal.data.sources import open_source
 from amodal.errors import UserError
 from amodal.models.rescoring import Candidates
+from amodal.paper import figure1, figure3, figure5, mask_quality, subjects, trained, variants
+from amodal.paper.figure3 import Candidate, Turn
+from amodal.paper.silhouettes import silhouettes
 from amodal.prior.autoencoder import MaskAutoencoder
 from amodal.prior.codebook import CodeBook
 from amodal.prior.shape_prior import ShapePrior

@@ -10,16 +10,16 @@ import torch
 from bench_models import tiny_recipe
 from torch import Tensor
 
-from amodal.bench import branch_rows, branches, pyramids, variants
-from amodal.bench.branch_rows import Amount, Bench, difference
-from amodal.bench.branches import Plan
-from amodal.bench.kept import KeptRegions, look_up
-from amodal.bench.pyramids import Scenes
 from amodal.commands.bench_masks import MaskSettings, bench_masks
 from amodal.data.sources import open_source
 from amodal.errors import UserError
 from amodal.models import checkpoint, zoo
 from amodal.models.branch import MaskBranch, RegionMasks
+from amodal.paper import branch_rows, branches, pyramids, variants
+from amodal.paper.branch_rows import Amount, Bench, difference
+from amodal.paper.branches import Plan
+from amodal.paper.kept import KeptRegions, look_up
+from amodal.paper.pyramids import Scenes
 from amodal.settings import to_json
 
 PLAN = Plan(width=4, scenes_per_step=2)

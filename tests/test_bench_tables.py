@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from bench_models import tiny_recipe
 
-from amodal.bench import runs, tables, variants
 from amodal.commands.bench import TableSettings, bench_table1
 from amodal.errors import UserError
-from amodal.models.vrsp import VRSP
+from amodal.models.methods.vrsp import VRSP
+from amodal.paper import runs, tables, variants
 from amodal.prior.shape_prior import ShapePrior
 from amodal.training import loop, run_folder
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from bench_models import tiny_recipe
 
-from amodal.bench import variants
-from amodal.bench.published import published
-from amodal.bench.runs import jobs
-from amodal.bench.variants import TABLES, variant
 from amodal.errors import UserError
+from amodal.paper import variants
+from amodal.paper.published import published
+from amodal.paper.runs import jobs
+from amodal.paper.variants import TABLES, variant
 from amodal.training import recipes
 
 PARTS = ("visible_attention", "reclassification", "prior_refinement", "prior_rescoring", "feature_matching")

@@ -16,12 +16,12 @@ from amodal.cli import main
 from amodal.commands.compare import compare
 from amodal.commands.evaluate import Running, Scored, Written, evaluate
 from amodal.errors import UserError
-from amodal.evaluation import gallery, html
 from amodal.evaluation.analysis import analyse
-from amodal.evaluation.calibration import Bins
-from amodal.evaluation.occlusion import stated_visible_ratios
-from amodal.evaluation.pairs import assign
+from amodal.evaluation.matching.pairs import assign
+from amodal.evaluation.metrics.calibration import Bins
+from amodal.evaluation.metrics.occlusion import stated_visible_ratios
 from amodal.evaluation.report import Report
+from amodal.evaluation.report_page import gallery, html
 from amodal.evaluation.score import score
 from amodal.formats import coco
 from amodal.results import result_files

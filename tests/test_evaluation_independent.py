@@ -12,12 +12,12 @@ import pytest
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
-from amodal.evaluation import class_agnostic, occlusion
 from amodal.evaluation.analysis import analyse
-from amodal.evaluation.bootstrap import Resampling
-from amodal.evaluation.calibration import Bins
-from amodal.evaluation.mask_kinds import AMODAL
-from amodal.evaluation.records import Records, collect
+from amodal.evaluation.matching.mask_kinds import AMODAL
+from amodal.evaluation.matching.records import Records, collect
+from amodal.evaluation.metrics import class_agnostic, occlusion
+from amodal.evaluation.metrics.bootstrap import Resampling
+from amodal.evaluation.metrics.calibration import Bins
 from amodal.evaluation.score import score
 
 SIZE = (24, 30)
@@ -315,7 +315,7 @@ def test_resampling_in_parts_is_resampling_at_once(monkeypatch: pytest.MonkeyPat
     [records] = collect(truth, detections, AMODAL, occlusion.clean_filter(truth), ["all"])
     weights = np.array([0, 3, 1, 1, 2, 0, 1, 1, 0, 1])
     at_once = Resampling(records)
-    monkeypatch.setattr("amodal.evaluation.bootstrap.DETECTIONS_AT_ONCE", 1)
+    monkeypatch.setattr("amodal.evaluation.metrics.bootstrap.DETECTIONS_AT_ONCE", 1)
     parts = Resampling(records)
     assert (len(at_once.parts), len(parts.parts)) == (1, 2)
     assert parts.average_precisions(weights) == pytest.approx(at_once.average_precisions(weights), abs=1e-12)

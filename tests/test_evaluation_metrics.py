@@ -8,18 +8,18 @@ import pytest
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
 from amodal.errors import UserError
-from amodal.evaluation import class_agnostic, occlusion
 from amodal.evaluation.analysis import Analysis, analyse, confusion
-from amodal.evaluation.bootstrap import Resampling
-from amodal.evaluation.boundary import boundary, boundary_ious, mean_boundary_iou
-from amodal.evaluation.calibration import Bins, calibrate_scores
 from amodal.evaluation.compare import compare
-from amodal.evaluation.depth import depth_order, in_front
-from amodal.evaluation.invisible_pixels import invisible_pixels
-from amodal.evaluation.mask_kinds import AMODAL
-from amodal.evaluation.miou import mean_iou_full, mean_iou_occluded
-from amodal.evaluation.pairs import Pair, assign
-from amodal.evaluation.records import collect
+from amodal.evaluation.matching.mask_kinds import AMODAL
+from amodal.evaluation.matching.pairs import Pair, assign
+from amodal.evaluation.matching.records import collect
+from amodal.evaluation.metrics import class_agnostic, occlusion
+from amodal.evaluation.metrics.bootstrap import Resampling
+from amodal.evaluation.metrics.boundary import boundary, boundary_ious, mean_boundary_iou
+from amodal.evaluation.metrics.calibration import Bins, calibrate_scores
+from amodal.evaluation.metrics.depth import depth_order, in_front
+from amodal.evaluation.metrics.invisible_pixels import invisible_pixels
+from amodal.evaluation.metrics.miou import mean_iou_full, mean_iou_occluded
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 

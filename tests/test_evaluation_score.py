@@ -15,10 +15,11 @@ from pycocotools.cocoeval import COCOeval
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
 from amodal.errors import UserError
-from amodal.evaluation import coco, occlusion, records
 from amodal.evaluation.analysis import analyse
-from amodal.evaluation.bootstrap import Resampling
-from amodal.evaluation.mask_kinds import AMODAL
+from amodal.evaluation.matching import coco, records
+from amodal.evaluation.matching.mask_kinds import AMODAL
+from amodal.evaluation.metrics import occlusion
+from amodal.evaluation.metrics.bootstrap import Resampling
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 

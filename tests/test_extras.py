@@ -15,11 +15,11 @@ from amodal.commands.bench_figures import bench_figure5
 from amodal.commands.cutouts import cutouts
 from amodal.commands.demo import demo
 from amodal.errors import UserError
-from amodal.inference.export import export_onnx
+from amodal.export.detector import export_onnx
 from amodal.inference.predictor import Predictor
-from amodal.inference.video import Painter, predict_video
 from amodal.scale.cluster import connected
 from amodal.scale.rows import to_table
+from amodal.video.predict import Painter, predict_video
 
 
 def export(folder: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(package, tmp_path, mo
     extra, use = USES[package]
     monkeypatch.setitem(sys.modules, package, None)
     inside = [module for module in sys.modules if module.startswith(f"{package}.")]
-    for module in ("amodal.demo.page", "amodal.bench.figure5", *inside):
+    for module in ("amodal.demo.page", "amodal.paper.figure5", *inside):
         monkeypatch.delitem(sys.modules, module, raising=False)
     with pytest.raises(UserError, match=rf"not installed.*pip install 'amodal\[{extra}\]'"):
         use(tmp_path)

@@ -11,7 +11,7 @@ import amodal
 from amodal.annotations import Category
 from amodal.cli import main
 from amodal.errors import UserError
-from amodal.evaluation.occlusion import column
+from amodal.evaluation.metrics.occlusion import column
 from amodal.evaluation.report import Counts, OcclusionScores, Report, Scores
 from amodal.files import write_json
 from amodal.inference.hub import push_to_hub

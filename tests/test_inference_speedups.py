@@ -9,9 +9,9 @@ from torchvision.ops import roi_align
 from amodal.models.align import align
 from amodal.models.losses import own_class
 from amodal.models.mask_head import CHUNK, MaskHead
+from amodal.models.methods.vrsp import GUIDES, VRSP
 from amodal.models.refinement import CachedRows, EagerRows, Refinement
 from amodal.models.regions import RegionPooler, Regions, RegionTruth
-from amodal.models.vrsp import GUIDES, VRSP
 
 
 def vrsp(**switches) -> VRSP:

@@ -10,12 +10,12 @@ from small_models import SMALL, small_model
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
-from amodal.bench import trained
 from amodal.cli import main
 from amodal.errors import UserError
 from amodal.formats import coco
 from amodal.inference import model_files
 from amodal.models.checkpoint import Checkpoint, save
+from amodal.paper import trained
 
 CATEGORIES = [Category(i, name) for i, name in enumerate(("cup", "pear", "cow"), start=1)]
 

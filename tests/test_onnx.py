@@ -11,9 +11,9 @@ import amodal
 from amodal.annotations import Category
 from amodal.commands.export import export
 from amodal.errors import UserError
+from amodal.export.detector import export_onnx
+from amodal.export.int8 import to_int8
 from amodal.inference.eager import TorchModel
-from amodal.inference.export import export_onnx
-from amodal.inference.int8 import to_int8
 from amodal.inference.predictor import Predictor
 from amodal.models.amodal_rcnn import AmodalRCNN
 

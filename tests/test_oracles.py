@@ -7,7 +7,7 @@ from test_evaluation_independent import as_data, scenes
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
 from amodal.evaluation.analysis import analyse
-from amodal.evaluation.oracles import KINDS, Kind, Losses, losses
+from amodal.evaluation.metrics.oracles import KINDS, Kind, Losses, losses
 from amodal.evaluation.score import score
 
 SIZE = (20, 60)

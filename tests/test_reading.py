@@ -22,7 +22,7 @@ from amodal.completion import network
 from amodal.completion.config import CompleterConfig
 from amodal.completion.training import restore
 from amodal.errors import MOST_CHARACTERS, UserError
-from amodal.evaluation.records import Records
+from amodal.evaluation.matching.records import Records
 from amodal.evaluation.report import Report
 from amodal.files import parse_json, read_json, read_text
 from amodal.formats import annotation_files

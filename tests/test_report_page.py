@@ -7,10 +7,11 @@ import pytest
 from test_evaluation_independent import as_data, scenes
 from test_page import chromium
 
-from amodal.evaluation import comparable, html
+from amodal.evaluation import comparable
 from amodal.evaluation.analysis import analyse
 from amodal.evaluation.comparable import standings
 from amodal.evaluation.report import Report
+from amodal.evaluation.report_page import html
 from amodal.evaluation.score import score
 
 

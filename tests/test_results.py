@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from amodal.bench.branch_table import markdown
+from amodal.paper.branch_table import markdown
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -8,11 +8,11 @@ from small_models import scene, small_model, with_method
 from torch.nn import functional as F
 
 from amodal.instances import Target
-from amodal.models.aisformer import AISFormer
-from amodal.models.bcnet import BCNet, boundaries
 from amodal.models.mask_head import MaskHead
+from amodal.models.methods.aisformer import AISFormer
+from amodal.models.methods.bcnet import BCNet, boundaries
+from amodal.models.methods.two_heads import TwoHeads
 from amodal.models.regions import BatchTruth, RegionPooler, Regions
-from amodal.models.two_heads import TwoHeads
 
 RIVALS = ("two_heads", "aisformer", "bcnet")
 

@@ -1,8 +1,8 @@
 import torch
 
 from amodal.instances import Target
+from amodal.models.methods.sln import covering, level_maps, overlap_counts
 from amodal.models.regions import BatchTruth
-from amodal.models.sln import covering, level_maps, overlap_counts
 
 
 def three_deep(with_order: bool) -> Target:

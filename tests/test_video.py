@@ -15,12 +15,13 @@ from amodal.boxed_masks import BoxedMasks
 from amodal.commands.predict import How, predict
 from amodal.drawing.render import Style
 from amodal.errors import UserError
-from amodal.inference import camera, predictor
-from amodal.inference.camera import Device, device, is_live, predict_camera
+from amodal.inference import predictor
 from amodal.inference.predictor import Predictor
-from amodal.inference.tracking import PATIENCE, Tracker
-from amodal.inference.video import Painter, predict_video
 from amodal.results.result import Result
+from amodal.video import camera
+from amodal.video.camera import Device, device, is_live, predict_camera
+from amodal.video.predict import Painter, predict_video
+from amodal.video.tracking import PATIENCE, Tracker
 
 av = pytest.importorskip("av")
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from amodal.models import vrsp as method
 from amodal.models.config import VRSPConfig
 from amodal.models.losses import mask_loss, own_class
 from amodal.models.mask_head import MaskHead
+from amodal.models.methods import vrsp as method
+from amodal.models.methods.vrsp import VRSP
 from amodal.models.reclassification import Reclassifier
 from amodal.models.refinement import CachedRows, EagerRows, Refinement
 from amodal.models.regions import RegionPooler, RegionTruth
 from amodal.models.semantics import PAPER, REFERENCE
-from amodal.models.vrsp import VRSP
 from amodal.prior.autoencoder import MaskAutoencoder
 from amodal.prior.codebook import CodeBook
 from amodal.prior.released import our_name

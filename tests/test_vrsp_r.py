@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from small_models import scene, small_model, with_method
 
 from amodal.models.branch import RegionMasks, moved
+from amodal.models.methods.vrsp_r import fitted, overlap_loss, tight
 from amodal.models.regions import BatchTruth, Regions
-from amodal.models.vrsp_r import fitted, overlap_loss, tight
 
 WHOLE = torch.tensor([[0.0, 0, 28, 28]])
 

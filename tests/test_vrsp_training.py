@@ -9,9 +9,9 @@ from small_models import NUM_CLASSES, scene, small_model, with_method
 from amodal.boxed_masks import Prompts
 from amodal.models.config import DetectorConfig
 from amodal.models.losses import mask_loss, own_class
+from amodal.models.methods.sln import UNIONS
+from amodal.models.methods.vrsp import VRSP
 from amodal.models.regions import RegionPooler, RegionTruth
-from amodal.models.sln import UNIONS
-from amodal.models.vrsp import VRSP
 
 REGIONS = 4
 GUIDED = {"loss_guided_amodal", "loss_guided_visible"}

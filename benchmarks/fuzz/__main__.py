@@ -11,8 +11,8 @@ from typing import Any
 import torch
 import tyro
 
-from amodal.bench.about import about
 from amodal.files import write_json
+from amodal.paper.about import about
 from benchmarks.fuzz.readers import all_readers
 from benchmarks.fuzz.workers import Limits, Outcome, Reader, Worker, attempt, keep
 

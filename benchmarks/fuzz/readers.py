@@ -16,7 +16,7 @@ from amodal.evaluation.compare import compare
 from amodal.evaluation.report import Report
 from amodal.files import read_json
 from amodal.formats import annotation_files, check, coco
-from amodal.inference import onnx, video
+from amodal.inference import onnx
 from amodal.models import checkpoint
 from amodal.pictures import check_image, image_size, read_image, read_rgba
 from amodal.prior import released
@@ -25,6 +25,7 @@ from amodal.results import result_files
 from amodal.rle_validation import sound_areas
 from amodal.synthesis.cutout_folder import read_list
 from amodal.training import run_folder
+from amodal.video import predict as video
 from benchmarks.fuzz import seeds
 from benchmarks.fuzz.workers import Reader
 

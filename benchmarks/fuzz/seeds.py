@@ -20,7 +20,6 @@ from amodal.evaluation.analysis import analyse
 from amodal.evaluation.score import score
 from amodal.formats import annotation_files, coco
 from amodal.inference.onnx import KIND
-from amodal.inference.video_writer import writing_video
 from amodal.models import checkpoint
 from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, ModelConfig, VRSPConfig
 from amodal.models.zoo import build
@@ -30,6 +29,7 @@ from amodal.prior.shape_prior import ShapePrior
 from amodal.results import result_files
 from amodal.results.detections import Detections
 from amodal.training import recipes, run_folder
+from amodal.video.writer import writing_video
 from benchmarks.fuzz.workers import Seed
 
 HEIGHT, WIDTH = 12, 16

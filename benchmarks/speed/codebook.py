@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from amodal.inference.model_files import PACKAGED
 from amodal.models import checkpoint
-from amodal.models.vrsp import VRSP
+from amodal.models.methods.vrsp import VRSP
 from amodal.prior import kmeans
 from amodal.prior.autoencoder import MASK_SIDE
 from amodal.prior.codebook import CodeBook

@@ -14,9 +14,9 @@ from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import POOLED_SIDE, all_regions
 from amodal.models.losses import attend
 from amodal.models.mask_head import MaskHead
+from amodal.models.methods.vrsp import VRSP
 from amodal.models.refinement import EagerRows, Refinement
 from amodal.models.regions import Regions
-from amodal.models.vrsp import VRSP
 from amodal.models.zoo import MASK_SIDE
 from benchmarks.speed.harness import Curve, Measured, Stage, best
 from benchmarks.speed.small import scenes

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 import tyro
 
-from amodal.bench.about import about
 from amodal.files import write_json
 from amodal.instances import Target, move
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.config import ModelConfig
+from amodal.paper.about import about
 from benchmarks.speed.memory import full
 from benchmarks.speed.small import limit_candidates
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import torch
 
-from amodal.bench.about import about
 from amodal.files import read_json, write_json
+from amodal.paper.about import about
 
 RESULTS = Path(__file__).parents[1] / "results" / "speed.json"
 Sense = Literal["times faster", "times as long", "share", "seconds"]

@@ -16,9 +16,9 @@ from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import all_regions
 from amodal.models.losses import own_class
+from amodal.models.methods.vrsp import VRSP
 from amodal.models.regions import STRIDES
 from amodal.models.rescoring import Candidates, SuppressionLimits, suppress, suppress_rescored
-from amodal.models.vrsp import VRSP
 from amodal.models.zoo import MASK_SIDE
 from benchmarks.speed import full_size
 from benchmarks.speed.harness import Curve, Measured, best, compare

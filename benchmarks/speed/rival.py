@@ -17,7 +17,7 @@ from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import POOLED_SIDE, POSITIVE_SHARE
 from amodal.models.config import ModelConfig
 from amodal.models.mask_head import MaskHead
-from amodal.models.vrsp import VRSP
+from amodal.models.methods.vrsp import VRSP
 from amodal.models.zoo import IMAGENET_MEAN, IMAGENET_STD, MASK_SIDE
 
 LEVELS = ["0", "1", "2", "3"]

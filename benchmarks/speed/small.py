@@ -15,8 +15,8 @@ from amodal.inference.model_files import PACKAGED
 from amodal.models import checkpoint, zoo
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.config import ModelConfig
+from amodal.models.methods.vrsp import VRSP
 from amodal.models.rescoring import Candidates
-from amodal.models.vrsp import VRSP
 from amodal.prior.shape_prior import ShapePrior
 from amodal.training import recipes
 from amodal.training.config import PriorSource

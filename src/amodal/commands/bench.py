@@ -74,10 +74,10 @@ def bench_table3(*, settings: Tables = TableSettings()) -> None:
 def _table(table: Literal["table1", "table2", "table3"], settings: TableSettings) -> None:
     from tqdm import tqdm
 
-    from amodal.bench import runs, tables, variants
-    from amodal.bench.about import about, claim_own
     from amodal.errors import UserError
     from amodal.outputs import own
+    from amodal.paper import runs, tables, variants
+    from amodal.paper.about import about, claim_own
     from amodal.training.config import with_iterations
     from amodal.training.run_folder import CONFIG
 

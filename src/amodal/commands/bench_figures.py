@@ -11,7 +11,7 @@ from amodal.commands.declared import COUNT, FROM_ZERO, READS, SHARE, WRITES_IN, 
 if TYPE_CHECKING:
     import numpy as np
 
-    from amodal.bench.trained import Trained
+    from amodal.paper.trained import Trained
     from amodal.training.config import TrainConfig
 
 
@@ -60,8 +60,8 @@ def bench_figure1(
         shown: How many of the objects are drawn.
         settings: Where models and data are.
     """
-    from amodal.bench import figure1, subjects
     from amodal.errors import UserError
+    from amodal.paper import figure1, subjects
 
     config, trained = _open("figure1", models, settings)
     stage = subjects.open_stage(config)
@@ -96,7 +96,7 @@ def bench_figure3(
     """
     from tqdm import tqdm
 
-    from amodal.bench import figure3
+    from amodal.paper import figure3
 
     config, (trained,) = _open("figure3", (model,), settings)
     samples = _samples(config, trained)
@@ -131,8 +131,8 @@ def bench_figure4(
         images: Which validation images, counted from 0.
         settings: Where models and data are.
     """
-    from amodal.bench import figure4
     from amodal.errors import UserError
+    from amodal.paper import figure4
 
     config, trained = _open("figure4", models, settings)
     samples = _samples(config, trained[0])
@@ -165,15 +165,15 @@ def bench_figure5(
     from amodal.errors import UserError
 
     try:
-        from amodal.bench.figure5 import first_categories, lay_out, picture
+        from amodal.paper.figure5 import first_categories, lay_out, picture
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
         if package not in ("matplotlib", "sklearn"):
             raise
         problem = f"{package} is not installed, which this figure is made with"
         raise UserError(problem, remedy="pip install 'amodal[paper]'") from error
-    from amodal.bench.about import about, claim_own
     from amodal.files import write_json
+    from amodal.paper.about import about, claim_own
     from amodal.pictures import write_image
     from amodal.prior.shape_prior import ShapePrior
 
@@ -207,7 +207,7 @@ def bench_trained_masks(
         images: How many validation images; all by default.
         settings: Where models and data are. There is no picture.
     """
-    from amodal.bench import mask_quality
+    from amodal.paper import mask_quality
 
     config, trained = _open("trained_masks", models, settings)
     samples = _samples(config, trained[0])
@@ -228,9 +228,9 @@ def bench_trained_masks(
 def _open(figure: str, models: tuple[str, ...], settings: FigureSettings) -> "tuple[TrainConfig, list[Trained]]":
     """Claims the figure's files; the recipe's settings, and the models."""
     from amodal import processes
-    from amodal.bench import variants
-    from amodal.bench.about import claim_own
-    from amodal.bench.trained import load
+    from amodal.paper import variants
+    from amodal.paper.about import claim_own
+    from amodal.paper.trained import load
 
     claim_own(_paths(figure, settings), _paths(figure, settings)[0])
     config = variants.base(settings.recipe, settings.data)
@@ -240,9 +240,9 @@ def _open(figure: str, models: tuple[str, ...], settings: FigureSettings) -> "tu
 
 def _samples(config: "TrainConfig", trained: "Trained") -> Any:
     """The recipe's validation samples."""
-    from amodal.bench.trained import check_categories
     from amodal.data.sources import open_source
     from amodal.errors import UserError
+    from amodal.paper.trained import check_categories
 
     if config.data.val is None:
         raise UserError(f"recipe '{config.recipe}' has no validation data", remedy="Choose another recipe")
@@ -261,8 +261,8 @@ def _write(
     figure: str, settings: FigureSettings, picture: "np.ndarray | None", numbers: dict[str, Any], **details: Any
 ) -> None:
     """Writes a figure's PNG, if there is one, and its numbers as JSON; prints their paths."""
-    from amodal.bench.about import about
     from amodal.files import write_json
+    from amodal.paper.about import about
     from amodal.pictures import write_image
 
     numbers_path, picture_path = _paths(figure, settings)
@@ -277,7 +277,7 @@ def _write(
 
 def _paths(figure: str, settings: FigureSettings) -> tuple[Path, Path]:
     """The JSON and the PNG of a figure."""
-    from amodal.bench import variants
+    from amodal.paper import variants
 
     stem = settings.out / f"{figure}_{variants.data_set(settings.recipe)}"
     return stem.with_suffix(".json"), stem.with_suffix(".png")

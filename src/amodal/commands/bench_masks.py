@@ -63,13 +63,13 @@ def bench_masks(
     """
     from tqdm import tqdm
 
-    from amodal.bench import branch_rows
-    from amodal.bench import variants as known
-    from amodal.bench.about import about, claim_own
-    from amodal.bench.branch_table import markdown
     from amodal.errors import UserError
     from amodal.files import read_json, replacing, write_json
     from amodal.outputs import own
+    from amodal.paper import branch_rows
+    from amodal.paper import variants as known
+    from amodal.paper.about import about, claim_own
+    from amodal.paper.branch_table import markdown
 
     if not seeds or not steps or not variants:
         raise UserError("no variants, steps or seeds given", remedy="Give --variants vrsp --steps 300 --seeds 0")
@@ -107,9 +107,9 @@ def bench_masks(
 
 
 def _bench(settings: MaskSettings) -> Any:
-    from amodal.bench import variants
-    from amodal.bench.branch_rows import Amount, Bench
-    from amodal.bench.branches import Plan
+    from amodal.paper import variants
+    from amodal.paper.branch_rows import Amount, Bench
+    from amodal.paper.branches import Plan
 
     return Bench(
         variants.base(settings.recipe, settings.data),

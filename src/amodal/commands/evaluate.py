@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from amodal.annotations import AnnotationSet
-    from amodal.evaluation.calibration import Bins
+    from amodal.evaluation.metrics.calibration import Bins
     from amodal.results.detections import Detections
 
 
@@ -123,7 +123,7 @@ def _evaluate(
     Console().print(report.table())
     write_json(report.to_json())
     if written.html:
-        from amodal.evaluation import html
+        from amodal.evaluation.report_page import html
 
         html.write(report, truth, detections, written.html)
     if written.detections:

@@ -37,10 +37,10 @@ def export(
     with announced("loading what exports"):
         from amodal.completion import checkpoint as completion_checkpoint
         from amodal.completion.config import KIND
+        from amodal.export.completer import export_completer
+        from amodal.export.detector import export_onnx
+        from amodal.export.int8 import to_int8
         from amodal.inference.eager import TorchModel
-        from amodal.inference.export import export_onnx
-        from amodal.inference.export_completer import export_completer
-        from amodal.inference.int8 import to_int8
         from amodal.inference.model_files import EXPORTED, kind_of, model_file
 
     path = model_file(checkpoint)

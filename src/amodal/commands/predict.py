@@ -147,7 +147,7 @@ def _model_and_sources(model: str | None, given: tuple[str, ...]) -> tuple[str, 
 
 def _cameras_and_files(sources: tuple[str, ...]) -> tuple[list[str], list[Path]]:
     from amodal.errors import UserError
-    from amodal.inference.camera import is_live
+    from amodal.video.camera import is_live
 
     cameras = [source for source in sources if is_live(source) and not Path(source).is_file()]
     if cameras and len(sources) > 1:
@@ -183,10 +183,10 @@ def _sorted_out(paths: list[Path], out: Path) -> list[tuple[Path, str]]:
 def _watch(camera: str, target: Path, model: str, how: How) -> None:
     """Writes the video of a camera."""
     from amodal.drawing.render import Style
-    from amodal.inference.camera import predict_camera
     from amodal.inference.predictor import load
-    from amodal.inference.video import Painter
     from amodal.outputs import claim
+    from amodal.video.camera import predict_camera
+    from amodal.video.predict import Painter
 
     claim([target])
     painter = Painter(load(model, how.device), how.score, Style(show=how.show))
@@ -217,8 +217,8 @@ def _predict_all(
 def _predicted(predictor: "Predictor", one: "Planned", folder: "ResultFolder", how: How) -> "Callable[[], None]":
     """What is found in a file, as that which writes it: a failure to write is no fault of the file."""
     from amodal.drawing.render import Style
-    from amodal.inference.video import Painter, predict_video
     from amodal.pixels import as_pixels
+    from amodal.video.predict import Painter, predict_video
 
     style = Style(show=how.show)
     if one.target.endswith(".mp4"):

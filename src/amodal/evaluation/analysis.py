@@ -9,17 +9,17 @@ from msgspec import convert
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.errors import UserError
-from amodal.evaluation import occlusion
-from amodal.evaluation.boundary import mean_boundary_iou
-from amodal.evaluation.calibration import Bins, Calibration, calibrate_scores
-from amodal.evaluation.class_agnostic import Recall, recall
-from amodal.evaluation.depth import DepthOrder, depth_order
-from amodal.evaluation.mask_kinds import AMODAL, VISIBLE
-from amodal.evaluation.miou import mean_iou_full, mean_iou_occluded
-from amodal.evaluation.occlusion import ALL
-from amodal.evaluation.oracles import Losses, losses
-from amodal.evaluation.pairs import Paired, assign
-from amodal.evaluation.records import Records, collect
+from amodal.evaluation.matching.mask_kinds import AMODAL, VISIBLE
+from amodal.evaluation.matching.pairs import Paired, assign
+from amodal.evaluation.matching.records import Records, collect
+from amodal.evaluation.metrics import occlusion
+from amodal.evaluation.metrics.boundary import mean_boundary_iou
+from amodal.evaluation.metrics.calibration import Bins, Calibration, calibrate_scores
+from amodal.evaluation.metrics.class_agnostic import Recall, recall
+from amodal.evaluation.metrics.depth import DepthOrder, depth_order
+from amodal.evaluation.metrics.miou import mean_iou_full, mean_iou_occluded
+from amodal.evaluation.metrics.occlusion import ALL
+from amodal.evaluation.metrics.oracles import Losses, losses
 from amodal.results.detections import Detections
 
 CONFUSED_IOU = 0.5
@@ -30,7 +30,7 @@ EARLIER = "hidden_calibration"
 
 @dataclass(frozen=True)
 class Shapes:
-    """Of the pairs of `amodal.evaluation.pairs.assign`; the definitions stand with each function.
+    """Of the pairs of `amodal.evaluation.matching.pairs.assign`; the definitions stand with each function.
 
     Attributes:
         instances: How many there are; `missed`: for how many no detection stands.
@@ -56,7 +56,7 @@ class Analysis:
         recall: Without categories, by occlusion, of things and stuff.
         calibration: Of scores.
         invisible_calibration: Of the amodal probabilities of invisible pixels
-            (`amodal.evaluation.invisible_pixels`); None for results from a file, which hold masks alone.
+            (`amodal.evaluation.metrics.invisible_pixels`); None for results from a file, which hold masks alone.
         confusion: Counts; rows are true categories in order of their ids, then "nothing"; columns predicted ones,
             then "missed".
         losses: What each kind of error costs; None from a report of an earlier version.

@@ -10,8 +10,8 @@ from rich.table import Table
 from tqdm import tqdm
 
 from amodal.errors import UserError
-from amodal.evaluation.bootstrap import Resampling, draws, interval
-from amodal.evaluation.records import Records
+from amodal.evaluation.matching.records import Records
+from amodal.evaluation.metrics.bootstrap import Resampling, draws, interval
 from amodal.evaluation.report import Report, percent
 
 

@@ -21,8 +21,8 @@ from amodal.boxed_masks import BoxedMasks
 from amodal.data.dataset import Sample, SampleSet
 from amodal.data.workers import deaths_named, settle
 from amodal.errors import UserError
-from amodal.evaluation.calibration import Bins
-from amodal.evaluation.invisible_pixels import invisible_pixels
+from amodal.evaluation.metrics.calibration import Bins
+from amodal.evaluation.metrics.invisible_pixels import invisible_pixels
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.instances import Prediction, Target

@@ -14,8 +14,8 @@ from rich.table import Table
 from amodal.errors import UserError
 from amodal.evaluation import comparable
 from amodal.evaluation.analysis import Analysis
-from amodal.evaluation.occlusion import column
-from amodal.evaluation.oracles import MEANING, Losses
+from amodal.evaluation.metrics.occlusion import column
+from amodal.evaluation.metrics.oracles import MEANING, Losses
 
 Number = float | None
 
@@ -54,7 +54,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class OcclusionScores:
-    """AP of the instances of one range of occlusion rates (`amodal.evaluation.occlusion` defines the two modes)."""
+    """AP of instances of one range of occlusion rates (`amodal.evaluation.metrics.occlusion` defines the two modes)."""
 
     masks: str
     mode: str

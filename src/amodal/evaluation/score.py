@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
-from amodal.evaluation import coco, occlusion
-from amodal.evaluation.coco import Outcome
-from amodal.evaluation.mask_kinds import AMODAL, BOX, VISIBLE, MatchFilter
+from amodal.evaluation.matching import coco
+from amodal.evaluation.matching.coco import Outcome
+from amodal.evaluation.matching.mask_kinds import AMODAL, BOX, VISIBLE, MatchFilter
+from amodal.evaluation.metrics import occlusion
 from amodal.evaluation.report import Counts, OcclusionScores, Report, Scores
 from amodal.results.detections import Detections
 from amodal.results.result_files import check
@@ -24,7 +25,7 @@ def score(
         truth: A data set's annotations.
         detections: One list for all images; the masks of an image have its size.
         stated_ratios: Visible ratios that the data set's file states, by annotation id, for the vrsp mode
-            (`amodal.evaluation.occlusion.stated_visible_ratios`); None takes them from the masks.
+            (`amodal.evaluation.metrics.occlusion.stated_visible_ratios`); None takes them from the masks.
 
     Raises:
         UserError: Detections of unknown images or categories, masks of the wrong size, masks in some detections only.

@@ -9,9 +9,9 @@ from amodal.categories import in_order_of
 from amodal.data.dataset import AnnotatedImages
 from amodal.errors import UserError
 from amodal.evaluation.analysis import analyse
-from amodal.evaluation.calibration import Bins
 from amodal.evaluation.evaluator import LoaderSettings, Masks, predict
-from amodal.evaluation.occlusion import stated_visible_ratios
+from amodal.evaluation.metrics.calibration import Bins
+from amodal.evaluation.metrics.occlusion import stated_visible_ratios
 from amodal.evaluation.report import Report
 from amodal.evaluation.score import score
 from amodal.inference.predictor import Predictor

@@ -16,7 +16,7 @@ from amodal.models.branch import RegionMasks
 from amodal.models.mask_head import MaskHead
 
 if TYPE_CHECKING:
-    from amodal.models.vrsp import VRSP
+    from amodal.models.methods.vrsp import VRSP
 
 Indices = Int64[Tensor, " M"]
 Rows = Callable[[Indices], Tensor]

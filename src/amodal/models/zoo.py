@@ -6,24 +6,24 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from amodal.errors import UserError
-from amodal.models.aisformer import AISFormer
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.backbones import build_backbone
-from amodal.models.bcnet import BCNet
 from amodal.models.boxes import BoxStage
 from amodal.models.branch import MaskBranch
 from amodal.models.config import DetectorConfig, ModelConfig
 from amodal.models.mask_head import MaskHead
-from amodal.models.mask_rcnn import MaskRCNN
-from amodal.models.orcnn import ORCNN
+from amodal.models.methods.aisformer import AISFormer
+from amodal.models.methods.bcnet import BCNet
+from amodal.models.methods.mask_rcnn import MaskRCNN
+from amodal.models.methods.orcnn import ORCNN
+from amodal.models.methods.sln import SIDE as SLN_SIDE
+from amodal.models.methods.sln import SLN
+from amodal.models.methods.two_heads import TwoHeads
+from amodal.models.methods.vrsp import VRSP
+from amodal.models.methods.vrsp_r import VRSPR
 from amodal.models.reclassification import Reclassifier
 from amodal.models.regions import RegionPooler
 from amodal.models.resizing import Resize
-from amodal.models.sln import SIDE as SLN_SIDE
-from amodal.models.sln import SLN
-from amodal.models.two_heads import TwoHeads
-from amodal.models.vrsp import VRSP
-from amodal.models.vrsp_r import VRSPR
 from amodal.prior.shape_prior import ShapePrior
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]

@@ -8,7 +8,7 @@ import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.data.dataset import AnnotatedImages
-from amodal.evaluation.calibration import Bins
+from amodal.evaluation.metrics.calibration import Bins
 from amodal.inference.predictor import load
 from amodal.inference.scoring import Asked, detections_of
 from amodal.results.detections import Detections

@@ -1,0 +1,1 @@
+"""Which detection is compared with which instance, and as what."""

@@ -1,0 +1,284 @@
+"""What is lost where: AP if one kind of error were corrected, and no other.
+
+The kinds of wrong detections and their order follow Bolya et al., "TIDE: A General Toolbox for Identifying Object
+Detection Errors" (ECCV 2020), on amodal masks: an unmatched detection at IoU 0.5 has the right class in a wrong place,
+the wrong class in the right place, was a second one for an instance that is found, has nothing near it, or both class
+and place are wrong. Each oracle mends its kind, one at a time; what that makes a duplicate is removed.
+
+Two oracles are this toolkit's. Of the detections that found their instance at IoU 0.5, one mends the visible part of
+the amodal mask and leaves the invisible one as it is, the other the reverse. Both would make the mask the true one.
+
+Everything is AP over IoU .50:.95 with at most 100 detections an image and category. (TIDE itself speaks of AP50.) So a
+gain can be a little below 0: what is a duplicate at IoU 0.5 may be the better one at 0.9.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+
+from amodal import rle
+from amodal.annotations import AnnotationSet, Detection
+from amodal.evaluation.matching.greedy import Candidates, candidates, instances_found
+from amodal.evaluation.matching.mask_kinds import AMODAL
+from amodal.evaluation.matching.records import Records, ranked
+from amodal.evaluation.metrics.bootstrap import Resampling
+from amodal.results.detections import Detections
+
+FOUND, NEAR = 0.5, 0.1
+"""IoU from which a detection has found an instance, and from which it is near one. TIDE's."""
+
+WORTH = 0.01
+"""IoU that a mended part must be worth to be counted."""
+
+Kind = Literal[
+    "class", "box", "class and box", "duplicate", "background", "missed", "visible part", "invisible part"
+]  # fmt: skip
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MEANING: dict[Kind, str] = {
+    "class": "right place, wrong category",
+    "box": "right category, IoU with the instance 0.1 to 0.5",
+    "class and box": "near an instance of another category",
+    "duplicate": "an instance that a surer detection has found",
+    "background": "nothing is there",
+    "missed": "instances that no detection is about",
+    "visible part": "found, but visible pixels (true or claimed) are wrong",
+    "invisible part": "found, but invisible pixels (true or claimed) are wrong",
+}
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What each kind of error costs.
+
+    Attributes:
+        ap: AP of amodal masks, in [0, 1]; None where no instance counts.
+        counts: How many detections (or instances) are wrong in each way, by kind.
+        gains: What AP would be more were that kind corrected, by kind; None where the detections have no visible masks.
+    """
+
+    ap: float | None
+    counts: dict[str, int]
+    gains: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class _Matter:
+    """Detections and instances without their masks.
+
+    Attributes:
+        category: Of each detection, its place among the categories, int64 (D,); -1 for one that is removed.
+        image: Its place among the images, int64 (D,).
+        score: float64 (D,).
+        near: Pairs of one image that overlap by NEAR, whatever their categories.
+        of_instance: Category of each instance, int64 (G,).
+        in_image: Image of each instance, int64 (G,).
+        crowd: Instances that do not count and may be found more than once, bool (G,).
+        asked: Instances that count, bool (G,).
+        size: How many categories and images there are.
+    """
+
+    category: np.ndarray
+    image: np.ndarray
+    score: np.ndarray
+    near: Candidates
+    of_instance: np.ndarray
+    in_image: np.ndarray
+    crowd: np.ndarray
+    asked: np.ndarray
+    size: tuple[int, int]
+
+    def without(self, detections: np.ndarray) -> "_Matter":
+        """These detections, bool (D,), removed."""
+        return replace(self, category=np.where(detections, -1, self.category))
+
+    def matched(self) -> tuple[np.ndarray, np.ndarray]:
+        """The places of the detections that COCO looks at, in its order, (P,), and the instance of each, (10, P)."""
+        kept = np.flatnonzero(self.category >= 0)
+        order, rank = ranked(self.category[kept], self.image[kept], self.score[kept])
+        places, near, position = kept[order], self.near, np.full(len(self.category), -1)
+        position[places] = np.arange(len(places))
+        fits = (self.category[near.detection] == self.of_instance[near.instance]) & (near.overlap >= FOUND)
+        fits &= position[near.detection] >= 0
+        pairs = Candidates(position[near.detection[fits]], near.instance[fits], near.overlap[fits])
+        return places, instances_found(pairs, rank, self.crowd, self.crowd)
+
+    def records(self) -> Records:
+        """Matched as COCO does."""
+        places, instance = self.matched()
+        is_found, of_crowd = instance >= 0, np.append(self.crowd, False)[instance]
+        cell = self.category[places].astype(np.int32), self.image[places].astype(np.int32)
+        wanted = np.zeros(self.size, np.int32)
+        np.add.at(wanted, (self.of_instance[self.asked], self.in_image[self.asked]), 1)
+        return Records(*cell, self.score[places], is_found & ~of_crowd, is_found & of_crowd, wanted)
+
+    def average_precision(self) -> float | None:
+        """AP in [0, 1]; None where no instance counts."""
+        per_category = Resampling(self.records()).average_precisions(np.ones(self.size[1], np.int64))
+        measured = per_category[~np.isnan(per_category)]
+        return float(measured.mean()) if measured.size else None
+
+
+@dataclass(frozen=True)
+class _Errors:
+    """What each detection is at IoU 0.5, and which instance it is about.
+
+    Attributes:
+        kind: A place in KINDS, or -1 for one that is right or does not count, int64 (D,).
+        about: The instance that it found, or that correcting it would find; -1 for none, int64 (D,).
+        missed: bool (G,).
+    """
+
+    kind: np.ndarray
+    about: np.ndarray
+    missed: np.ndarray
+
+    def of(self, kind: Kind) -> np.ndarray:
+        """The detections that are wrong so, bool (D,)."""
+        return self.kind == KINDS.index(kind)
+
+
+def losses(truth: AnnotationSet, detections: Sequence[Detection]) -> Losses:
+    """What each kind of error costs the AP of amodal masks.
+
+    Args:
+        truth: The annotations.
+        detections: All of them, with amodal masks; oracles of the mask's parts need visible ones, too.
+    """
+    found = Detections.of(detections)
+    matter = _matter(truth, found)
+    errors = _errors(matter)
+    ap = matter.average_precision()
+    counts = {kind: int(errors.of(kind).sum()) for kind in KINDS[:5]} | {"missed": int(errors.missed.sum())}
+    corrected: dict[Kind, _Matter] = {
+        "class": _recategorised(matter, errors),
+        "box": _moved(matter, errors),
+        "missed": _unasked(matter, errors),
+    }
+    for kind in ("class and box", "duplicate", "background"):
+        corrected[kind] = matter.without(errors.of(kind))
+    if "visible" in found.kinds_of_masks:
+        right = np.flatnonzero((errors.kind < 0) & (errors.about >= 0))
+        overlaps = _mended_overlaps(truth, found, right, errors.about[right])
+        for kind in ("visible part", "invisible part"):
+            corrected[kind] = _with_overlaps(matter, right, errors.about[right], overlaps[kind])
+            counts[kind] = int((overlaps[kind] > overlaps["as it is"] + WORTH).sum())
+    better = {kind: one.average_precision() for kind, one in corrected.items()}
+    gains = {kind: None if ap is None or (one := better.get(kind)) is None else one - ap for kind in KINDS}
+    return Losses(ap, counts, dict(gains))
+
+
+def _matter(truth: AnnotationSet, found: Detections) -> _Matter:
+    categories = np.array(sorted(c.id for c in truth.categories), dtype=np.int64)
+    images = np.array(sorted(image.id for image in truth.images), dtype=np.int64)
+    crowd = np.array([a.is_crowd for a in truth.annotations], dtype=bool)
+    return _Matter(
+        categories.searchsorted(found.category_ids),
+        images.searchsorted(found.image_ids),
+        found.scores,
+        candidates(truth, found, AMODAL, least=NEAR, across_categories=True),
+        categories.searchsorted(np.array([a.category_id for a in truth.annotations], dtype=np.int64)),
+        images.searchsorted(np.array([a.image_id for a in truth.annotations], dtype=np.int64)),
+        crowd,
+        ~crowd,
+        (len(categories), len(images)),
+    )
+
+
+def _errors(matter: _Matter) -> _Errors:
+    places, instances = matter.matched()
+    taken, kind = np.full(len(matter.category), -1), np.full(len(matter.category), -1)
+    taken[places] = instances[0]
+    same = matter.category[matter.near.detection] == matter.of_instance[matter.near.instance]
+    own, its = _best(matter, same)
+    other, theirs = _best(matter, ~same)
+    wrong = np.zeros(len(kind), dtype=bool)
+    wrong[places] = instances[0] < 0
+    cases: list[tuple[Kind, np.ndarray]] = [
+        ("box", (own >= NEAR) & (own < FOUND)),
+        ("class", other >= FOUND),
+        ("duplicate", own >= FOUND),
+        ("class and box", other >= NEAR),
+    ]
+    names = [KINDS.index(name) for name, _ in cases]
+    kind[wrong] = np.select([case[wrong] for _, case in cases], names, KINDS.index("background"))
+    about = np.select([kind == names[0], kind == names[1]], [its, theirs], np.where(kind < 0, taken, -1))
+    about[(kind < 0) & np.append(matter.crowd, False)[about]] = -1
+    missed = ~matter.crowd
+    missed[about[about >= 0]] = False
+    return _Errors(kind, about, missed)
+
+
+def _best(matter: _Matter, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each detection's greatest overlap in some of the pairs, bool (P,), and with which instance; no crowds."""
+    chosen = np.flatnonzero(pairs & ~matter.crowd[matter.near.instance])
+    chosen = chosen[np.argsort(matter.near.overlap[chosen], kind="stable")]  # the greatest is written last
+    overlap, instance = np.zeros(len(matter.category)), np.full(len(matter.category), -1)
+    overlap[matter.near.detection[chosen]] = matter.near.overlap[chosen]
+    instance[matter.near.detection[chosen]] = matter.near.instance[chosen]
+    return overlap, instance
+
+
+def _surest(matter: _Matter, errors: _Errors, kind: Kind) -> np.ndarray:
+    """Of the detections of a kind the surest about each instance that none has found, bool (D,)."""
+    found = errors.about[(errors.kind < 0) & (errors.about >= 0)]
+    places = np.flatnonzero(errors.of(kind) & ~np.isin(errors.about, found))
+    places = places[np.argsort(-matter.score[places], kind="stable")]
+    first = np.zeros(len(matter.category), dtype=bool)
+    first[places[np.unique(errors.about[places], return_index=True)[1]]] = True
+    return first
+
+
+def _recategorised(matter: _Matter, errors: _Errors) -> _Matter:
+    kept = _surest(matter, errors, "class")
+    right = matter.category.copy()
+    right[kept] = matter.of_instance[errors.about[kept]]
+    return replace(matter, category=right).without(errors.of("class") & ~kept)
+
+
+def _moved(matter: _Matter, errors: _Errors) -> _Matter:
+    kept = _surest(matter, errors, "box")
+    places = np.flatnonzero(kept)
+    moved = _with_overlaps(matter, places, errors.about[places], np.ones(len(places)))
+    return moved.without(errors.of("box") & ~kept)
+
+
+def _unasked(matter: _Matter, errors: _Errors) -> _Matter:
+    """Without the instances that are missed: a corrected detection of each would need a score."""
+    near = matter.near
+    kept = ~errors.missed[near.instance]
+    near = Candidates(near.detection[kept], near.instance[kept], near.overlap[kept])
+    return replace(matter, near=near, asked=matter.asked & ~errors.missed)
+
+
+def _with_overlaps(matter: _Matter, places: np.ndarray, instances: np.ndarray, overlaps: np.ndarray) -> _Matter:
+    """With other overlaps of these pairs of detections and instances."""
+    near, span = matter.near, len(matter.of_instance)
+    asked = places * span + instances
+    order = np.argsort(asked)
+    keys = near.detection * span + near.instance
+    at = asked[order].searchsorted(keys).clip(max=max(len(asked) - 1, 0))
+    hit = asked[order][at] == keys if len(asked) else np.zeros(len(keys), dtype=bool)
+    changed = near.overlap.copy()
+    changed[hit] = overlaps[order][at[hit]]
+    return replace(matter, near=replace(near, overlap=changed))
+
+
+def _mended_overlaps(
+    truth: AnnotationSet, found: Detections, places: np.ndarray, instances: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The IoU of each pair of a detection and its instance: as it is, and with one part of the mask mended."""
+    areas = np.zeros((5, len(places)))
+    for number, (place, instance) in enumerate(zip(places.tolist(), instances.tolist(), strict=True)):
+        true, mask, seen = truth.annotations[instance], found.amodal[place], found.visible[place]
+        assert mask is not None and seen is not None
+        missing, surplus = rle.subtract(true.amodal, mask), rle.subtract(mask, true.amodal)
+        seen_parts = rle.intersect(missing, true.visible), rle.intersect(surplus, seen)
+        areas[:, number] = rle.areas([true.amodal, missing, surplus, *seen_parts])
+    whole, missing, surplus, seen_missing, seen_surplus = areas
+    return {
+        "as it is": (whole - missing) / (whole + surplus),
+        "visible part": (whole - missing + seen_missing) / (whole + surplus - seen_surplus),
+        "invisible part": (whole - seen_missing) / (whole + seen_surplus),
+    }

@@ -1,0 +1,225 @@
+"""The bench of mask branches: which variants, for how many steps, with which seeds; its rows and their differences.
+
+RUNS holds what is made once: `detector/` (a run of `amodal train`), `prior.safetensors`, the detector's view of the
+scenes, and every object's IoUs in `ious/`, from which the intervals come.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from amodal import processes
+from amodal.data.config import SceneSource
+from amodal.data.sources import open_source
+from amodal.errors import UserError
+from amodal.evaluation.metrics.bootstrap import draws, interval
+from amodal.files import replacing
+from amodal.models import checkpoint, zoo
+from amodal.models.branch import MaskBranch
+from amodal.paper import branches, pyramids
+from amodal.paper.about import commit
+from amodal.paper.branches import Plan
+from amodal.paper.kept import KeptRegions
+from amodal.paper.pyramids import Scenes
+from amodal.paper.variants import variant
+from amodal.prior.shape_prior import ShapePrior
+from amodal.training import loop, run_folder
+from amodal.training.config import TrainConfig, with_iterations, with_seed
+from amodal.training.prior import fit_prior
+
+IOUS = ("amodal", "occluded", "hidden", "visible")
+"""What rows and differences are of."""
+RESAMPLES = 2000
+DETECTOR = "mask_rcnn"
+"""Whose detector is frozen: one that was trained with amodal masks, by a plain head."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is trained and measured."""
+
+    training_scenes: int = 1000
+    """Scenes that branches learn from."""
+    test_scenes: int = 300
+    """Scenes, of objects that training never saw, that they are measured on."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that the variants share."""
+
+    config: TrainConfig
+    runs: Path
+    plan: Plan = field(default_factory=Plan)
+    amount: Amount = field(default_factory=Amount)
+    device_name: str = "auto"
+    """Where branches and the detector are trained: `auto`, `cpu`, `cuda` or `cuda:1`."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where branches are trained. Raises UserError where there is none of that name."""
+        return processes.choose_device(self.device_name)
+
+    def detector(self) -> Path:
+        """The frozen detector's checkpoint; trained first where there is none."""
+        folder = self.runs / "detector"
+        if not (folder / run_folder.METRICS).exists():
+            config = replace(variant(self.config, DETECTOR), validation=replace(self.config.validation, at_end=False))
+            resume = (folder / run_folder.CONFIG).exists()
+            loop.train(config, folder, resume=resume, device_name=self.device_name)
+        return folder / run_folder.CHECKPOINT
+
+    def scenes(self) -> tuple[Scenes, Scenes]:
+        """Training and test scenes as the detector sees them; looked at first where there is no file."""
+        data = self.config.data
+        if not isinstance(data.train, SceneSource) or not isinstance(data.val, SceneSource):
+            raise UserError(f"'{self.config.recipe}' has no composed scenes", remedy="Name a recipe of scenes")
+        wanted = (
+            (replace(data.train, count=self.amount.training_scenes), self.amount.training_scenes),
+            (replace(data.val, count=self.amount.test_scenes), self.amount.test_scenes),
+        )
+        seen = []
+        for name, (source, count) in zip(("train", "test"), wanted, strict=True):
+            path = self.runs / f"{name}{count}.safetensors"
+            if not path.exists():
+                model = checkpoint.load(self.detector(), self.device).model
+                pyramids.look(model, open_source(source), count).save(path)
+            seen.append(Scenes.load(path).to(self.device))
+        return seen[0], seen[1]
+
+    def prior(self) -> ShapePrior:
+        """The shape prior of the training data, fitted first where there is none."""
+        path = self.runs / run_folder.PRIOR
+        if not path.exists():
+            fit_prior(self.config, open_source(self.config.data.train)).save(path)
+        return ShapePrior.load(path)
+
+    def ious_path(self, row: Row) -> Path:
+        """Where the IoUs of a row's objects lie."""
+        return self.runs / "ious" / f"{row['variant']}-{row['boxes']}-{row['steps']}-{row['seed']}.npz"
+
+
+def settings(bench: Bench) -> dict[str, Any]:
+    """What rows must share to stand in one table."""
+    return {
+        "width": bench.plan.width,
+        "scenes_per_step": bench.plan.scenes_per_step,
+        "training_scenes": bench.amount.training_scenes,
+        "test_scenes": bench.amount.test_scenes,
+    }
+
+
+def missing(rows: Sequence[Row], bench: Bench, wanted: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """Those of the wanted (variant, steps, seed) that have no row yet."""
+    there = {(row["variant"], row["steps"], row["seed"], row["boxes"]) for row in rows}
+    return [one for one in wanted if (*one, bench.plan.boxes) not in there]
+
+
+def run(bench: Bench, wanted: Sequence[tuple[str, int, int]]) -> Iterator[Row]:
+    """Trains and measures each (variant, steps, seed); its row, in percent, as soon as it is known."""
+    if not wanted:
+        return
+    training, test = bench.scenes()
+    kept, at = KeptRegions(training, bench.plan.boxes), commit()
+    for name, steps, seed in wanted:
+        branch, config = build(bench, name, steps, seed)
+        operations = branches.flops(branch, training, bench.plan)
+        torch.manual_seed(seed)
+        seconds, cpu_seconds = branches.train(branch, kept, config, bench.plan)
+        ious = branches.measure(branch, test, bench.plan)
+        row: Row = {"variant": name, "steps": steps, "seed": seed, "boxes": bench.plan.boxes}
+        row |= {f"{kind}_iou": percent(ious[kind]) for kind in (*IOUS, "coarse_amodal", "coarse_occluded")}
+        row |= {"seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1), "device": bench.device.type}
+        row |= {"training_mflops": round(operations[0] / 1e6, 1), "inference_mflops": round(operations[1] / 1e6, 1)}
+        row |= {"regions": len(ious["amodal"]), "commit": at}
+        with replacing(bench.ious_path(row)) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **ious)  # type: ignore[arg-type]
+        yield row
+
+
+def build(bench: Bench, name: str, steps: int, seed: int) -> tuple[MaskBranch, TrainConfig]:
+    """A variant before its first step, and how it is trained."""
+    config = with_seed(with_iterations(narrow(variant(bench.config, name), bench.plan.width), steps), seed)
+    prior = bench.prior() if zoo.needs_prior(config.model) else None
+    torch.manual_seed(seed)
+    return zoo.build_branch(config.model, num_categories(bench), prior).to(bench.device), config
+
+
+def narrow(config: TrainConfig, width: int) -> TrainConfig:
+    """The run with mask heads of `width` channels."""
+    return replace(config, model=replace(config.model, mask=replace(config.model.mask, width=width)))
+
+
+def num_categories(bench: Bench) -> int:
+    """K of the recipe's data."""
+    return len(open_source(bench.config.data.train).categories)
+
+
+def percent(values: np.ndarray) -> float | None:
+    """The mean of what was measured, in percent; None where nothing was."""
+    return round(100 * float(np.nanmean(values)), 2) if not np.isnan(values).all() else None
+
+
+def differences(rows: Sequence[Row], bench: Bench, base: str, base_steps: int | None = None) -> list[Row]:
+    """Every variant minus `base`, over the seeds that both have, with 95 % intervals, in points.
+
+    Args:
+        rows: Those of the table.
+        bench: Where their objects' IoUs lie; a row without them is left out.
+        base: A variant.
+        base_steps: Of the base, if not those of the variant beside it.
+    """
+    found = []
+    pairs = {(row["variant"], row["steps"], row["boxes"]): None for row in rows}
+    for name, steps, boxes in pairs:
+        others = base_steps or steps
+        if (name, steps) == (base, others):
+            continue
+        both = [_seeds(rows, bench, *key) for key in ((name, steps, boxes), (base, others, boxes))]
+        seeds = sorted(both[0].keys() & both[1].keys())
+        if not seeds:
+            continue
+        loaded = [[np.load(paths[seed]) for seed in seeds] for paths in both]
+        row: Row = {"variant": name, "steps": steps, "base": base, "base_steps": others, "boxes": boxes, "seeds": seeds}
+        for kind in IOUS:
+            values = np.stack([one[kind] - other[kind] for one, other in zip(*loaded, strict=True)])
+            row[kind] = None if np.isnan(values).all() else _rounded(difference(values, loaded[0][0]["scene"]))
+        found.append(row)
+    return found
+
+
+def _seeds(rows: Sequence[Row], bench: Bench, name: str, steps: int, boxes: str) -> dict[int, Path]:
+    own = (row for row in rows if (row["variant"], row["steps"], row["boxes"]) == (name, steps, boxes))
+    paths = {row["seed"]: bench.ious_path(row) for row in own}
+    return {seed: path for seed, path in paths.items() if path.exists()}
+
+
+def _rounded(values: tuple[float, float, float]) -> list[float]:
+    return [round(100 * value, 2) for value in values]
+
+
+def difference(values: Float[np.ndarray, "seeds N"], images: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
+    """Mean of paired differences, and its 95 % interval by a bootstrap over images and over seeds at once.
+
+    With one seed the interval is over images alone.
+
+    Args:
+        values: Of each training seed and object, NaN where there is nothing to compare.
+        images: Which image each object is in, int (N,): objects of one image are drawn together.
+        seed: Of the draws.
+    """
+    _, own = np.unique(images, return_inverse=True)
+    there = ~np.isnan(values)
+    sums = np.stack([np.bincount(own, np.where(t, v, 0)) for v, t in zip(values, there, strict=True)])
+    counts = np.stack([np.bincount(own, t.astype(float)) for t in there])
+    of_images, of_seeds = draws(sums.shape[1], RESAMPLES, seed), draws(len(values), RESAMPLES, seed + 1)
+    total, number = ((of_seeds * (of_images @ each.T)).sum(1) for each in (sums, counts))
+    drawn = np.divide(total, number, out=np.full(len(total), np.nan), where=number > 0)
+    return float(drawn[0]), *interval(drawn[1:])  # the first draw is the images and seeds themselves

@@ -1,0 +1,1 @@
+"""Videos and cameras, frame by frame."""
