@@ -26,9 +26,10 @@ from amodal.export.detector import export_onnx
 from amodal.export.int8 import to_int8
 from amodal.files import write_json
 from amodal.inference.eager import TorchModel
+from amodal.inference.model import Model
 from amodal.inference.model_files import model_file
 from amodal.inference.onnx import load
-from amodal.inference.predictor import Model, Predictor
+from amodal.inference.predictor import Predictor
 from amodal.models import checkpoint
 from amodal.paper.about import about
 from amodal.results.result import Result

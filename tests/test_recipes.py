@@ -91,7 +91,8 @@ def test_data_that_are_not_there_are_named_with_the_way_out(tmp_path: Path) -> N
 
 
 def test_flags_change_the_recipe() -> None:
-    from amodal.commands.train import Changes, changed
+    from amodal.commands.train import changed
+    from amodal.commands.train_flags import Changes
 
     config = RECIPES["d2sa_vrsp"](DATA)
     assert changed(config, Changes()) == config

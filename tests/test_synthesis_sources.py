@@ -12,7 +12,8 @@ from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.errors import UserError
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import FolderBackgrounds, open_backgrounds
-from amodal.synthesis.cutouts import CutOut, FolderCutOuts, Recent, num_bytes_of, open_cutouts
+from amodal.synthesis.cutout_sources import open_cutouts
+from amodal.synthesis.cutouts import CutOut, FolderCutOuts, Recent, num_bytes_of
 
 RNG = np.random.default_rng
 

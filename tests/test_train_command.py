@@ -12,7 +12,8 @@ import pytest
 
 from amodal.cli import COMMANDS, main
 from amodal.commands.next_steps import after_completer, after_training
-from amodal.commands.train import DataSet, own_data
+from amodal.commands.train import own_data
+from amodal.commands.train_flags import DataSet
 from amodal.data.config import DataConfig, FileSource
 from amodal.errors import UserError
 from amodal.training import recipes

@@ -20,7 +20,8 @@ from amodal.evaluation.evaluator import LoaderSettings, predict
 from amodal.formats import annotation_files
 from amodal.synthesis.backgrounds import open_backgrounds
 from amodal.synthesis.config import SceneConfig
-from amodal.synthesis.cutouts import Recent, open_cutouts
+from amodal.synthesis.cutout_sources import open_cutouts
+from amodal.synthesis.cutouts import Recent
 from amodal.training import loop
 from amodal.training.config import ValidationConfig
 

@@ -158,7 +158,7 @@ def _open_cutouts(parts: SceneParts) -> "tuple[CutOutSource, list[Category]]":
     from amodal.annotations import Category
     from amodal.formats import annotation_files
     from amodal.synthesis.annotated import AnnotatedCutOuts
-    from amodal.synthesis.cutouts import open_cutouts
+    from amodal.synthesis.cutout_sources import open_cutouts
 
     if annotation_files.holds_annotations(Path(parts.cutouts)):
         annotation_set = annotation_files.read(parts.cutouts, parts.images)

@@ -1,65 +1,23 @@
 """`amodal train`: a model from a recipe."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN, Within
+from amodal.commands.declared import WRITES_IN
 from amodal.commands.next_steps import after_training
 from amodal.commands.train_completer import COMPLETER, train_completer
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """What is trained on."""
-
-    data: Annotated[Path, READS] = Path("data")
-    """Folder that holds the recipe's data set."""
-    train: Annotated[tuple[Path, ...], READS] = ()
-    """Annotations of your own to train on, in any known format, in place of the recipe's data set."""
-    val: Annotated[tuple[Path, ...], READS] = ()
-    """Annotations of your own to validate on, with the same categories."""
-    images: Annotated[Path | None, READS] = None
-    """Image folder of both, if it is not found near the annotations."""
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What differs from the recipe."""
-
-    iterations: Annotated[int | None, COUNT] = None
-    """Steps of the run; warm-up, milestones and validations move in proportion."""
-    batch_size: Annotated[int | None, COUNT] = None
-    """Images of a step, in all processes together."""
-    lr: Annotated[float | None, Within(0, above=True)] = None
-    """Highest learning rate."""
-    seed: Annotated[int | None, FROM_ZERO] = None
-    """Of all random numbers but those of the validation scenes."""
-    prior: Annotated[Path | None, READS] = None
-    """A shape prior made by `amodal prior fit`; otherwise a VRSP run fits its own."""
-    start_from: Annotated[str | None, READS] = None
-    """A checkpoint, hf://USER/MODEL or demo to start from, of which all that fits is taken; or `coco`, torchvision's
-    detector."""
-    validate_every: Annotated[int | None, FROM_ZERO] = None
-    """Steps between validations; 0 validates only in the end."""
-    checkpoint_every: Annotated[int | None, COUNT] = None
-    """Steps between checkpoints."""
-    workers: Annotated[int | None, FROM_ZERO] = None
-    """Processes that prepare batches, for each process that trains."""
-    mixed_precision: bool | None = None
-    """Whether the forward pass runs in bfloat16 on a GPU."""
-    compile: bool | None = None
-    """Whether the backbone is compiled (torch.compile) first, for long runs on a GPU."""
+from amodal.commands.train_flags import NO_CHANGES, RECIPES_DATA, Changes, DataSet
 
 
 def train(
     recipe: tyro.conf.Positional[str],
     *,
     out: Annotated[Path, WRITES_IN],
-    data: Annotated[DataSet, tyro.conf.arg(name="")] = DataSet(),
-    changes: Annotated[Changes, tyro.conf.arg(name="")] = Changes(),
+    data: Annotated[DataSet, tyro.conf.arg(name="")] = RECIPES_DATA,
+    changes: Annotated[Changes, tyro.conf.arg(name="")] = NO_CHANGES,
     resume: bool = False,
     device: str = "auto",
 ) -> None:

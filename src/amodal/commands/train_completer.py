@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amodal.commands.next_steps import after_completer
+from amodal.commands.train_flags import Changes, DataSet
 
 if TYPE_CHECKING:
-    from amodal.commands.train import Changes, DataSet
     from amodal.completion.config import CompleterTraining
 
 COMPLETER = "completer"
@@ -15,7 +15,7 @@ COMPLETER = "completer"
 CHANGEABLE = ("iterations", "batch_size", "lr", "seed", "start_from", "checkpoint_every", "workers")
 
 
-def train_completer(out: Path, data: "DataSet", changes: "Changes", *, resume: bool, device: str) -> None:
+def train_completer(out: Path, data: DataSet, changes: Changes, *, resume: bool, device: str) -> None:
     """Trains the completer on photographs with masks of what is visible: `FOLDER/instances_train.json`, or --train.
 
     Raises:
@@ -27,7 +27,7 @@ def train_completer(out: Path, data: "DataSet", changes: "Changes", *, resume: b
     print("\n".join(after_completer(model)))
 
 
-def settings(data: "DataSet", changes: "Changes") -> "CompleterTraining":
+def settings(data: DataSet, changes: Changes) -> "CompleterTraining":
     """The run that the flags describe."""
     from amodal.completion.config import CompleterTraining
     from amodal.errors import UserError

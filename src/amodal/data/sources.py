@@ -14,7 +14,8 @@ from amodal.formats import annotation_files
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import open_backgrounds
 from amodal.synthesis.covering import CoveredSeries
-from amodal.synthesis.cutouts import CutOutSource, open_cutouts
+from amodal.synthesis.cutout_sources import open_cutouts
+from amodal.synthesis.cutouts import CutOutSource
 from amodal.synthesis.photographs import Photographs
 from amodal.synthesis.scene_files import SceneSeries
 

@@ -10,7 +10,8 @@ from typing import Any, Self
 from amodal.annotations import Category
 from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.errors import UserError
-from amodal.inference.predictor import Pixels, Predictor
+from amodal.inference.model import Pixels
+from amodal.inference.predictor import Predictor
 
 LOADING = 600.0
 """Seconds that a process may take until its model is loaded, as from a slow disk."""

@@ -17,7 +17,7 @@ from amodal import processes
 from amodal.annotations import Category
 from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.errors import UserError
-from amodal.inference.predictor import Pixels
+from amodal.inference.model import Pixels
 
 WEIGHTS = MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1
 PATIENCE = 10

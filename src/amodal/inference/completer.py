@@ -12,7 +12,7 @@ from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.completion.crops import Crop, cut, square_around
 from amodal.errors import UserError
 from amodal.inference.fragments import main_part
-from amodal.inference.predictor import Pixels
+from amodal.inference.model import Pixels
 
 BATCH = 8
 """Objects that the network sees at a time."""

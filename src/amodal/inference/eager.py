@@ -11,7 +11,7 @@ from torch import Tensor
 from amodal import processes
 from amodal.annotations import Category
 from amodal.boxed_masks import BoxedMasks, Prompts
-from amodal.inference.predictor import Pixels
+from amodal.inference.model import Pixels
 from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
 

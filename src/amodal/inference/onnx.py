@@ -12,7 +12,7 @@ from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.errors import UserError
 from amodal.files import parse_json, require_file
 from amodal.inference.completer import Completer
-from amodal.inference.predictor import Model, Pixels
+from amodal.inference.model import Model, Pixels
 from amodal.results.duplicates import lower_duplicates
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from amodal import mask_arrays
 from amodal.annotations import Category
 from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.completion.crops import SIDE, resample
-from amodal.inference.predictor import Model, Pixels
+from amodal.inference.model import Model, Pixels
 
 
 class Paired:

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
-from jaxtyping import UInt8
 
 from amodal.annotations import Category
 from amodal.boxed_masks import BoxedMasks, BoxKind, Prompts
@@ -15,6 +14,7 @@ from amodal.categories import key, labels_by_name
 from amodal.errors import UserError, unknown
 from amodal.inference.detected import Boxes, Detected, checked_boxes, checked_masks, detected
 from amodal.inference.fragments import main_boxes
+from amodal.inference.model import Model, Pixels
 from amodal.inference.model_files import EXPORTED, is_coco, model_file
 from amodal.pixels import as_pixels
 from amodal.quick_imports import import_torchvision
@@ -25,35 +25,7 @@ if TYPE_CHECKING:
 
     from amodal.pixels import ImageLike
 
-Pixels = UInt8[np.ndarray, "H W 3"]
 Occluders = Literal["anything", "given"]
-
-
-class Model(Protocol):
-    """What a predictor runs: a checkpoint in torch, an exported model, or anybody's own."""
-
-    @property
-    def categories(self) -> Sequence[Category]:
-        """Label l stands for `categories[l - 1]`."""
-        ...
-
-    @property
-    def is_class_agnostic(self) -> bool:
-        """Whether it completes visible masks of whatever category, known to it or not."""
-        ...
-
-    def detect(
-        self, images: Sequence[Pixels], *, score_threshold: float = 0.0, coarse: bool = False
-    ) -> list[BoxedMasks]:
-        """The objects of each image, best score first; those that score less may be left out.
-
-        With `coarse` also the coarse masks of a method that refines them; without any for all others.
-        """
-        ...
-
-    def complete(self, image: Pixels, prompts: Prompts) -> BoxedMasks:
-        """The objects at the prompts, in their order. Raises UserError if the model cannot be prompted."""
-        ...
 
 
 class Predictor:

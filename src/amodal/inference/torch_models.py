@@ -5,9 +5,9 @@ from pathlib import Path
 from amodal.completion.config import KIND
 from amodal.inference import completer
 from amodal.inference.eager import TorchModel
+from amodal.inference.model import Model
 from amodal.inference.model_files import is_coco, kind_of, model_file, packaged_file
 from amodal.inference.paired import Paired
-from amodal.inference.predictor import Model
 
 PAIRED = ("photos",)
 """Detectors in the package whose `complete` goes to the completer: it knows photographs better than their branch."""

@@ -6,7 +6,7 @@ of the four passes through the heads, or before any. Which mask guides which sta
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int64
@@ -15,12 +15,35 @@ from torch import Tensor
 from amodal.models.branch import RegionMasks
 from amodal.models.mask_head import MaskHead
 
-if TYPE_CHECKING:
-    from amodal.models.methods.vrsp import VRSP
-
 Indices = Int64[Tensor, " M"]
 Rows = Callable[[Indices], Tensor]
 """A tensor's rows at the given indices."""
+
+
+class Refined(Protocol):
+    """What is asked of a method: which masks it makes of what, and how they correct the score. `VRSP` explains each."""
+
+    factor_names: tuple[str, ...]
+
+    def figure(
+        self, features: Rows, mask: Callable[[str, Indices], Tensor], shapes: Callable[[Indices], Tensor | None]
+    ) -> dict[str, tuple[MaskHead, Rows]]:
+        """Which head makes each mask, and from what."""
+        ...
+
+    def known_shapes(
+        self, coarse: Float[Tensor, "R 28 28"], labels: Int64[Tensor, " R"]
+    ) -> Float[Tensor, "R k 14 14"] | None:
+        """The shapes nearest to coarse amodal masks."""
+        ...
+
+    def reclassification_factor(self, features: Tensor, visible: Tensor, labels: Tensor) -> Float[Tensor, " R"]:
+        """The score's factor from the class of the visible region."""
+        ...
+
+    def prior_factor(self, amodal: Float[Tensor, "R 28 28"], labels: Int64[Tensor, " R"]) -> Float[Tensor, " R"]:
+        """The score's factor from the nearest known shape."""
+        ...
 
 
 class CachedRows:
@@ -71,7 +94,7 @@ class Refinement:
     """
 
     def __init__(
-        self, branch: "VRSP", pooled: Rows, labels: Int64[Tensor, " R"], keep: type[CachedRows] | type[EagerRows]
+        self, branch: Refined, pooled: Rows, labels: Int64[Tensor, " R"], keep: type[CachedRows] | type[EagerRows]
     ) -> None:
         self.branch, self.labels = branch, labels
         # Kept with the channels last, as convolutions on a CPU are fastest.
@@ -102,8 +125,6 @@ class Refinement:
         return replace(refined, coarse_amodal=found("coarse_amodal"), coarse_visible=found("coarse_visible"))
 
     def _shapes(self, which: Indices) -> Tensor | None:
-        if self.branch.fuse is None:  # then nobody needs the coarse mask
-            return None
         return self.branch.known_shapes(self.masks["coarse_amodal"](which), self.labels[which])
 
     def _own_class(self, head: MaskHead, attended: Rows) -> Rows:

@@ -18,7 +18,8 @@ from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import Backgrounds, open_backgrounds
 from amodal.synthesis.composition import render, sample_pose
 from amodal.synthesis.config import SceneConfig
-from amodal.synthesis.cutouts import CutOut, CutOutSource, open_cutouts
+from amodal.synthesis.cutout_sources import open_cutouts
+from amodal.synthesis.cutouts import CutOut, CutOutSource
 from amodal.synthesis.placing import Placement
 from amodal.synthesis.warping import Sprite, warp
 from amodal.training.config import TrainConfig

@@ -182,15 +182,3 @@ def _objects(category: Path) -> list[list[Path]]:
         if pictures:
             objects.append(pictures)
     return objects
-
-
-def open_cutouts(where: str, split: Split = "all", train_share: float = 0.75) -> CutOutSource:
-    """Cut-outs by what a user writes: `drawn` or a folder. Raises UserError for anything else.
-
-    (An annotation file is read first: `amodal.synthesis.annotated.AnnotatedCutOuts`.)
-    """
-    if where == "drawn":
-        from amodal.synthesis.shapes import DrawnCutOuts
-
-        return DrawnCutOuts(split, train_share)
-    return FolderCutOuts(where, split, train_share)

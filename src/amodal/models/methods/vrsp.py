@@ -124,7 +124,8 @@ class VRSP(MaskBranch):
             return features(which) * attend(mask(guide_of_visible, which))
 
         def through_visible(which: Indices) -> Tensor:
-            return self.fused(features(which), attend(mask(guide_of_amodal, which)), shapes(which))
+            known = None if self.fuse is None else shapes(which)  # else nobody needs the coarse mask
+            return self.fused(features(which), attend(mask(guide_of_amodal, which)), known)
 
         return {
             "coarse_amodal": (self.amodal_head, features),
