@@ -31,7 +31,7 @@ from amodal.formats import annotation_files
 from amodal.inference.predictor import Predictor
 from amodal.paper.about import about
 from amodal.synthesis.config import OcclusionConfig
-from amodal.training import recipes
+from amodal.training import composed
 
 RATES = (0.05, 0.7)
 """Occlusion rates of the objects that count as occluded."""
@@ -137,7 +137,7 @@ def main(settings: Settings) -> None:
         rows += [{"method": method, "set": name, **tally.row()} for method, tally in tallies.items()]
         for row in rows[-len(methods) :]:
             print({key: value for key, value in row.items() if not key.endswith("interval")})
-    origin = about("python -m benchmarks.complete", threads=1, scenes=settings.scenes, seed=recipes.VALIDATION_SEED)
+    origin = about("python -m benchmarks.complete", threads=1, scenes=settings.scenes, seed=composed.VALIDATION_SEED)
     write_json(settings.out, {"about": origin, "rows": rows}, indent=1)
 
 
@@ -174,7 +174,7 @@ def open_sets(settings: Settings) -> dict[str, tuple[int, float, Iterator[Object
             str(settings.photographs),
             side=384,
             count=settings.scenes,
-            seed=recipes.VALIDATION_SEED,
+            seed=composed.VALIDATION_SEED,
             occlusion=OcclusionConfig(occlusion_rate=RATES, untouched=0.1),
         )
         sets["photographs"] = settings.scenes, RATES[1], of_samples(source)
@@ -182,7 +182,7 @@ def open_sets(settings: Settings) -> dict[str, tuple[int, float, Iterator[Object
         annotation_set = annotation_files.read(settings.cocoa)
         sets["COCOA regions"] = len(annotation_set.images), 1.0, of_samples(FileSource((str(settings.cocoa),)))
     if settings.eth80 is not None:
-        scenes = recipes.eth80_scenes(settings.eth80, side=256).val
+        scenes = composed.eth80_scenes(settings.eth80, side=256).val
         assert scenes is not None and not isinstance(scenes, FileSource)
         sets["ETH-80 scenes"] = settings.scenes // 4, RATES[1], of_samples(replace(scenes, count=settings.scenes // 4))
     return sets

@@ -1,9 +1,8 @@
 """The models that come with the package: finished runs in 16 bits, and the card beside them with what is measured.
 
-    amodal train photos_vrsp_small --data FOLDER --out runs/photos
-    amodal train benchmarks/photos_second.py:second ...             # goes on from there: see that file
+    amodal train benchmarks/photos_parts.py:first ...    # and three more runs, each from the one before: see that file
     amodal train completer --data FOLDER --out runs/completer
-    python -m benchmarks.packaged --photos runs/second --completer runs/completer
+    python -m benchmarks.packaged --photos runs/fourth --completer runs/completer
     python -m benchmarks.photographs --data FOLDER --models photos
     python -m benchmarks.complete --photographs FOLDER/instances_val.json --cocoa FOLDER --eth80 FOLDER
     python -m benchmarks.packaged
@@ -26,8 +25,8 @@ from amodal.training import run_folder
 
 WEIGHTS = Path(amodal.__file__).parent / "weights"
 RESULTS = Path(__file__).parent / "results"
-STEPS = (2000, 1600)
-"""Of the two runs that `photos` was trained in, one starting from the other (`benchmarks.photos_second`)."""
+STEPS = (2000, 1600, 480, 2700)
+"""Of the runs that `photos` was trained in, each starting from the one before (`benchmarks.photos_parts`)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Settings:
     """Which runs."""
 
     photos: Path | None = None
-    """Folder of a finished run of `photos_vrsp_small`."""
+    """Folder of the last of its runs."""
     completer: Path | None = None
     """Folder of a finished run of the completer."""
 

@@ -27,7 +27,7 @@ from amodal.formats import annotation_files
 from amodal.inference.model_files import PACKAGED, model_file
 from amodal.models import checkpoint
 from amodal.paper.about import about
-from amodal.training import recipes
+from amodal.training import composed
 from benchmarks.eth80 import numbers
 
 SHOWN = 0.5
@@ -58,7 +58,7 @@ def main(settings: Settings) -> None:
     command = "python -m benchmarks.photographs --data FOLDER --models " + " ".join(given)
     before = read_json(settings.out)["rows"] if settings.out.exists() else []
     fresh = {row["model"] for row in rows}
-    origin = about(command, seed=recipes.VALIDATION_SEED, threads=1)
+    origin = about(command, seed=composed.VALIDATION_SEED, threads=1)
     write_json(settings.out, {"about": origin, "rows": [r for r in before if r["model"] not in fresh] + rows}, indent=1)
 
 
@@ -82,9 +82,9 @@ def score_model(name: str, data: Path) -> list[dict[str, Any]]:
 
 def open_sets(data: Path) -> dict[str, SampleSet]:
     """The photographs as they are, and covered."""
-    composed = recipes.photographs(data, recipes.PETS, side=256).val
-    assert composed is not None
-    covered = open_source(composed)
+    source = composed.photographs(data, composed.PETS, side=256).val
+    assert source is not None
+    covered = open_source(source)
     return {
         "photographs as they are": AnnotatedImages(of_categories(data / "instances_val.json", covered.categories)),
         "composed occlusion": covered,

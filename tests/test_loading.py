@@ -126,6 +126,17 @@ def test_a_zoom_keeps_masks_nested_and_drops_what_leaves_the_image() -> None:
     assert dropped > 0
 
 
+def test_colours_change_and_masks_do_not() -> None:
+    sample = Squares()[2]
+    sample["image"] = sample["image"] * 40
+    changed = [augment(sample, AugmentConfig(0.0, colour=0.4), seed) for seed in range(8)]
+    assert len({each["image"].numpy().tobytes() for each in changed}) > 4
+    for each in changed:
+        assert torch.equal(each["target"]["amodal_masks"], sample["target"]["amodal_masks"])
+        assert each["image"].dtype == torch.uint8
+    assert same(augment(sample, AugmentConfig(0.0, colour=0.0), 3), sample)
+
+
 def test_augmenting_leaves_the_random_state_alone() -> None:
     before = torch.get_rng_state()
     augment(Squares()[0], AugmentConfig(0.5, (0.5, 2.0)), 7)

@@ -17,7 +17,7 @@ from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.composition import encode_scene, scene_rng
 from amodal.synthesis.config import OcclusionConfig
 from amodal.synthesis.covering import cover
-from amodal.synthesis.photographs import Photographs, photograph_of
+from amodal.synthesis.photographs import Photographs, photograph_of, repeats
 from amodal.synthesis.wholeness import has_amodal_masks, whole
 
 SMALL = OcclusionConfig(untouched=0.0, min_visible_area=16, occlusion_rate=(0.1, 0.6))
@@ -76,6 +76,18 @@ def test_categories_that_do_not_count_are_background(file: Path):
     assert chosen[0].labels.tolist() == [1, 1]
     with pytest.raises(UserError, match="no category 'cup'"):
         Photographs(annotation_files.read(file), ["cup"])
+
+
+def test_photographs_of_rare_categories_come_more_often(file: Path):
+    labels = [{1}] * 90 + [{1, 2}] * 10  # 2 is on a tenth of the images
+    assert repeats(labels, 0.4) == [1] * 90 + [2] * 10  # the root of 0.4 / 0.1
+    assert repeats(labels, 0.9) == [1] * 90 + [3] * 10
+    assert repeats(labels, 0.1) == repeats(labels, 0.0) == [1] * 100
+    assert repeats([], 0.5) == []
+    once = Photographs(annotation_files.read(file))
+    often = once.repeated(9.0)
+    assert len(often) == 3 * len(once)
+    assert [image.id for image in often.images[:3]] == [once.images[0].id] * 3
 
 
 def test_categories_can_count_as_one(file: Path):

@@ -18,6 +18,7 @@ from amodal.commands.evaluate import Running, Written
 from amodal.commands.evaluate import evaluate as evaluate_command
 from amodal.commands.synth import SceneOutput, SceneParts, synth
 from amodal.data.config import AugmentConfig, DataConfig, FileSource
+from amodal.data.sources import open_source
 from amodal.errors import UserError
 from amodal.evaluation.report import Report
 from amodal.files import read_json
@@ -36,7 +37,7 @@ from amodal.training.config import (
     with_iterations,
     with_seed,
 )
-from amodal.training.schedule import START, build_optimiser, rate_at
+from amodal.training.schedule import BODY, START, build_optimiser, rate_at, set_rate
 from amodal.training.start import rename, start_from, take
 from amodal.training.validation import Validation
 
@@ -279,6 +280,34 @@ def test_biases_and_scales_are_not_decayed() -> None:
     for name in ("sgd", "adamw"):
         groups = build_optimiser(model, OptimiserConfig(name, weight_decay=0.3)).param_groups  # type: ignore[arg-type]
         assert [(len(group["params"]), group["weight_decay"]) for group in groups] == [(1, 0.3), (3, 0.0)]
+
+
+def test_the_pretrained_body_learns_at_its_share_of_the_rate() -> None:
+    model = build(TINY, 2)
+    optimiser = build_optimiser(model, OptimiserConfig("adamw", body_share=0.1))
+    set_rate(optimiser, 2.0)
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    rates = {names[id(w)]: group["lr"] for group in optimiser.param_groups for w in group["params"]}
+    assert rates.keys() == {name for name, weight in model.named_parameters() if weight.requires_grad}
+    assert {name: rate for name, rate in rates.items() if rate != (0.2 if name.startswith(BODY) else 2.0)} == {}
+    assert len(set(rates.values())) == 2
+    assert len(build_optimiser(model, OptimiserConfig()).param_groups) == 2  # as in states saved before
+    with pytest.raises(UserError, match="body_share must lie"):
+        OptimiserConfig(body_share=0.0)
+
+
+def test_masks_weigh_as_much_as_they_are_told() -> None:
+    losses = []
+    for weight in (1.0, 0.25):
+        torch.manual_seed(0)
+        model = build(replace(TINY, mask=replace(TINY.mask, loss_weight=weight)), len(open_source(SCENES).categories))
+        torch.manual_seed(0)
+        sample = open_source(SCENES)[0]
+        losses.append(model.train()([sample["image"] / 255], [sample["target"]]))
+    detector = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"}
+    assert losses[0].keys() > detector
+    for name, whole in losses[0].items():
+        assert losses[1][name] == (whole if name in detector else whole * 0.25), name
 
 
 def test_a_shortened_run_keeps_its_shape() -> None:

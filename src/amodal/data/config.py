@@ -52,6 +52,9 @@ class PhotographSource:
     """All of them count as one category of this name, for a model that is to know any object."""
     side: int = 256
     """Longer side of a photograph, in pixels."""
+    repeat_threshold: float = 0.0
+    """Photographs of a category that fewer than this share of them show come more often, by the root of how much fewer
+    (Gupta et al. 2019, LVIS); 0 repeats none."""
     occlusion: OcclusionConfig = field(default_factory=OcclusionConfig)
     """How things are covered."""
     count: int | None = None
@@ -75,6 +78,8 @@ class AugmentConfig:
     zoom: tuple[float, float] | None = None
     """Range of a random zoom: the image is scaled so and cropped or padded to its own size. (The detector's
     choice of short sides is apart from this: `DetectorConfig.min_size`.)"""
+    colour: float = 0.0
+    """Brightness, contrast and saturation are each changed by a random factor: 0.4 is one between 0.6 and 1.4."""
 
 
 @dataclass(frozen=True)

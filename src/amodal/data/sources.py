@@ -28,7 +28,7 @@ def open_source(source: Source) -> Samples:
         annotation_set = annotation_files.read(source.photographs, source.images)
         photographs = Photographs(
             annotation_set, source.categories, source.side, merged=source.merged, up_to_border=True
-        )
+        ).repeated(source.repeat_threshold)
         occluders = AnnotatedCutOuts(annotation_set, uniform="objects")
         ids = _ids(photographs.categories)
         covered = CoveredSeries(photographs, occluders, source.occlusion, source.seed, ids, source.group)

@@ -24,6 +24,8 @@ def transforms(config: AugmentConfig, size: tuple[int, int]) -> v2.Transform:
     steps: list[v2.Transform] = [v2.RandomHorizontalFlip(config.flip)]
     if config.zoom is not None:
         steps += [v2.ScaleJitter(size, config.zoom), v2.RandomCrop(size, pad_if_needed=True, fill=PADDING)]
+    if config.colour > 0:
+        steps.append(v2.ColorJitter(config.colour, config.colour, config.colour))
     return v2.Compose(steps)
 
 

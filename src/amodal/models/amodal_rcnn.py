@@ -53,10 +53,11 @@ class AmodalRCNN(nn.Module):
         propose: RegionProposalNetwork,
         boxes: BoxStage,
         branch: MaskBranch,
+        branch_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.resize, self.backbone, self.propose, self.boxes = resize, backbone, propose, boxes
-        self.branch = branch
+        self.branch, self.branch_weight = branch, branch_weight
 
     def forward(self, images: list[Image], targets: list[Target] | None = None) -> dict[str, Tensor] | list[Prediction]:
         """Losses in training, predictions otherwise.
@@ -80,7 +81,8 @@ class AmodalRCNN(nn.Module):
         truth = BatchTruth([as_known(target) for target in targets], _scales(images, batch))
         if not self.branch.learns_visible_alone and (exact := truth.exact(regions)) is not None:
             regions = regions[exact]
-        return losses | box_losses | self.branch.losses(features, regions, truth)
+        mask_losses = self.branch.losses(features, regions, truth)
+        return losses | box_losses | {name: self.branch_weight * loss for name, loss in mask_losses.items()}
 
     def detect(self, images: list[Image], *, score_threshold: float = 0.0, coarse: bool = False) -> list[BoxedMasks]:
         """The objects of each image: candidates, suppression (with re-scoring where the branch has it), masks.

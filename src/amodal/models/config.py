@@ -64,6 +64,9 @@ class MaskConfig:
     """3x3 convolutions before the deconvolution: 4, or 8 for Mask R-CNN (C8)."""
     truth: Literal["amodal", "visible"] = "amodal"
     """Which mask Mask R-CNN learns. The other methods learn both."""
+    loss_weight: float = 1.0
+    """Weight of the mask branch's losses beside the detector's. A branch of many passes outweighs a detector that
+    shares its backbone: less than 1 lets boxes and classes learn sooner."""
 
 
 @dataclass(frozen=True)

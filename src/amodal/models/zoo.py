@@ -53,6 +53,7 @@ def build(
         propose=_rpn(backbone.out_channels, detector),
         boxes=BoxStage(backbone.out_channels, num_classes, detector),
         branch=build_branch(config, num_classes, prior),
+        branch_weight=config.mask.loss_weight,
     )
 
 

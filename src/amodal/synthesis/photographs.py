@@ -1,6 +1,8 @@
 """Annotated photographs at one size, with which of their objects are wholly visible."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -71,16 +73,24 @@ class Photographs:
         self._label_of_name = {category.name: self._label_of[category.id] for category in chosen}
         self._objects = annotation_set.by_image
         self._amodal_known = has_amodal_masks(annotation_set.annotations)
-        self.images = [
-            image
-            for image in sorted(annotation_set.images, key=lambda image: image.id)
-            if any(a.category_id in self._label_of and not a.is_crowd for a in self._objects.get(image.id, ()))
-        ]
+        ordered = sorted(annotation_set.images, key=lambda image: image.id)
+        self.images = [image for image in ordered if self._labels_in(image.id)]
         if not self.images:
             raise UserError("no photograph shows an object of these categories", file=annotation_set.source)
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def repeated(self, threshold: float) -> "Photographs":
+        """The same, those of rare categories several times (`repeats`)."""
+        often, times = copy(self), repeats([self._labels_in(image.id) for image in self.images], threshold)
+        often.images = [image for image, number in zip(self.images, times, strict=True) for _ in range(number)]
+        return often
+
+    def _labels_in(self, image_id: int) -> set[int]:
+        """Labels of the objects that count in an image."""
+        objects = self._objects.get(image_id, ())
+        return {self._label_of[a.category_id] for a in objects if a.category_id in self._label_of and not a.is_crowd}
 
     def label_of(self, category: str) -> int:
         """The label of a category's name, from 1; 0 if it does not count."""
@@ -105,6 +115,18 @@ class Photographs:
             is_whole[kept],
             frozenset(str(a.id) for a in everything),
         )
+
+
+def repeats(labels_of: Sequence[Set[int]], threshold: float) -> list[int]:
+    """How often each image comes in a round: the root of `threshold` over the share of its rarest category, rounded.
+
+    Args:
+        labels_of: The categories that each image shows.
+        threshold: Images whose categories all are this frequent, a share of the images, come once.
+    """
+    frequency = Counter(label for labels in labels_of for label in labels)
+    rarest = [min((frequency[label] for label in labels), default=len(labels_of)) for labels in labels_of]
+    return [max(round((threshold * len(labels_of) / number) ** 0.5), 1) for number in rarest]
 
 
 def _resized(annotations: Sequence[Annotation], size: tuple[int, int], new_size: tuple[int, int]) -> np.ndarray:

@@ -28,6 +28,9 @@ class OptimiserConfig:
     """SGD with momentum, or AdamW."""
     lr: float = 0.005
     """Highest learning rate, for the whole batch."""
+    body_share: float = 1.0
+    """Learning rate of the backbone's pretrained body as a share of the others'. With few images or a high rate, a
+    tenth keeps what the body learnt before."""
     momentum: float = 0.9
     """SGD's momentum."""
     weight_decay: float = 1e-4
@@ -39,6 +42,7 @@ class OptimiserConfig:
         """Raises UserError for settings that cannot be."""
         claims = {
             f"lr must be a number above 0, not {self.lr}": 0 < self.lr < math.inf,
+            f"body_share must lie in (0, 1], not {self.body_share}": 0 < self.body_share <= 1,
             f"momentum must lie in [0, 1), not {self.momentum}": 0 <= self.momentum < 1,
             f"weight_decay must not be negative: {self.weight_decay}": 0 <= self.weight_decay < math.inf,
             f"clip_norm must be above 0, not {self.clip_norm}": self.clip_norm is None or self.clip_norm > 0,

@@ -7,16 +7,29 @@ from torch import nn, optim
 
 from amodal.training.config import OptimiserConfig, ScheduleConfig
 
+BODY = "backbone.body."
+"""What the names of the pretrained weights begin with."""
 START = 0.04
 """Where a one-cycle warm-up begins, as a share of the highest rate."""
 
 
 def build_optimiser(model: nn.Module, config: OptimiserConfig) -> optim.Optimizer:
-    """The optimiser of the trainable weights; vectors (biases, scales of normalisation) are not decayed."""
-    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    """The optimiser of the trainable weights; vectors (biases, scales of normalisation) are not decayed.
+
+    The body of the backbone is pretrained, unlike the rest, and may learn at a share of the rate.
+    """
+    trainable = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    body = [w for name, w in trainable.items() if name.startswith(BODY)] if config.body_share < 1 else []
+    apart = {id(weight) for weight in body}
+    rest = [weight for weight in trainable.values() if id(weight) not in apart]
     groups = [
-        {"params": [weight for weight in trainable if weight.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [weight for weight in trainable if weight.ndim <= 1], "weight_decay": 0.0},
+        {"params": chosen, "weight_decay": decay, "share": share}
+        for weights, share in ((rest, 1.0), (body, config.body_share))
+        for chosen, decay in (
+            ([weight for weight in weights if weight.ndim > 1], config.weight_decay),
+            ([weight for weight in weights if weight.ndim <= 1], 0.0),
+        )
+        if chosen or weights is rest
     ]
     if config.name == "adamw":
         return optim.AdamW(groups, lr=config.lr)
@@ -24,9 +37,9 @@ def build_optimiser(model: nn.Module, config: OptimiserConfig) -> optim.Optimize
 
 
 def set_rate(optimiser: optim.Optimizer, rate: float) -> None:
-    """Sets the learning rate of every weight."""
+    """Sets the learning rate of every weight: `rate`, or a share of it."""
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("share", 1.0)  # runs of before there were shares resume without
 
 
 def rate_at(step: int, highest: float, config: ScheduleConfig) -> float:
