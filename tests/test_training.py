@@ -37,7 +37,7 @@ from amodal.training.config import (
     with_iterations,
     with_seed,
 )
-from amodal.training.schedule import BODY, START, build_optimiser, rate_at, set_rate
+from amodal.training.schedule import START, build_optimiser, rate_at, set_rate
 from amodal.training.start import rename, start_from, take
 from amodal.training.validation import Validation
 
@@ -289,7 +289,9 @@ def test_the_pretrained_body_learns_at_its_share_of_the_rate() -> None:
     names = {id(weight): name for name, weight in model.named_parameters()}
     rates = {names[id(w)]: group["lr"] for group in optimiser.param_groups for w in group["params"]}
     assert rates.keys() == {name for name, weight in model.named_parameters() if weight.requires_grad}
-    assert {name: rate for name, rate in rates.items() if rate != (0.2 if name.startswith(BODY) else 2.0)} == {}
+    assert {
+        name: rate for name, rate in rates.items() if rate != (0.2 if name.startswith("backbone.body.") else 2.0)
+    } == {}
     assert len(set(rates.values())) == 2
     assert len(build_optimiser(model, OptimiserConfig()).param_groups) == 2  # as in states saved before
     with pytest.raises(UserError, match="body_share must lie"):

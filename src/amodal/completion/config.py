@@ -51,6 +51,8 @@ class CompleterTraining:
     """Crops taken from each composed photograph."""
     lr: float = 1.5e-3
     """Highest learning rate (AdamW, one cycle)."""
+    body_share: float = 1.0
+    """Learning rate of the backbone's pretrained body as a share of the others'."""
     weight_decay: float = 1e-2
     """Of weights."""
     seed: int = 0

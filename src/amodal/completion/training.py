@@ -18,6 +18,7 @@ from amodal.data.loading import batches
 from amodal.data.workers import deaths_named
 from amodal.errors import Stopped, UserError
 from amodal.files import naming_failures, read_json, replacing, write_json
+from amodal.models.weight_groups import weight_groups
 from amodal.settings import from_json, require_same, to_json
 from amodal.stopping import Listener, listening
 
@@ -72,8 +73,9 @@ def _train(
     if config.start_from is not None:
         checkpoint.take(config.start_from, model)
     model.to(device)
-    optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.lr)
-    schedule = OneCycleLR(optimiser, config.lr, config.steps, pct_start=0.1)
+    groups = weight_groups(model, config.weight_decay, config.body_share)
+    optimiser = torch.optim.AdamW(groups, lr=config.lr)
+    schedule = OneCycleLR(optimiser, [config.lr * group["share"] for group in groups], config.steps, pct_start=0.1)
     step, seconds = 0, 0.0
     if resume:
         step, seconds = restore(folder / STATE, model, optimiser, schedule)
@@ -131,15 +133,6 @@ def restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, sche
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         problem = f"cannot be read as a training state ({reason})"
         raise UserError(problem, file=path, remedy="Start again with another --out") from error
-
-
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weights with decay; biases and scales without."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
 
 
 def _save(

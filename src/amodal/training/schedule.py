@@ -5,32 +5,16 @@ from collections.abc import Callable
 
 from torch import nn, optim
 
+from amodal.models.weight_groups import weight_groups
 from amodal.training.config import OptimiserConfig, ScheduleConfig
 
-BODY = "backbone.body."
-"""What the names of the pretrained weights begin with."""
 START = 0.04
 """Where a one-cycle warm-up begins, as a share of the highest rate."""
 
 
 def build_optimiser(model: nn.Module, config: OptimiserConfig) -> optim.Optimizer:
-    """The optimiser of the trainable weights; vectors (biases, scales of normalisation) are not decayed.
-
-    The body of the backbone is pretrained, unlike the rest, and may learn at a share of the rate.
-    """
-    trainable = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    body = [w for name, w in trainable.items() if name.startswith(BODY)] if config.body_share < 1 else []
-    apart = {id(weight) for weight in body}
-    rest = [weight for weight in trainable.values() if id(weight) not in apart]
-    groups = [
-        {"params": chosen, "weight_decay": decay, "share": share}
-        for weights, share in ((rest, 1.0), (body, config.body_share))
-        for chosen, decay in (
-            ([weight for weight in weights if weight.ndim > 1], config.weight_decay),
-            ([weight for weight in weights if weight.ndim <= 1], 0.0),
-        )
-        if chosen or weights is rest
-    ]
+    """The optimiser of the trainable weights, in the groups of `amodal.models.weight_groups`."""
+    groups = weight_groups(model, config.weight_decay, config.body_share)
     if config.name == "adamw":
         return optim.AdamW(groups, lr=config.lr)
     return optim.SGD(groups, lr=config.lr, momentum=config.momentum)
