@@ -31,7 +31,14 @@ def test_what_a_neighbour_may_hide_is_believed():
 @pytest.mark.parametrize("others", [None, box(50, 80, 60, 100), box(5, 34, 35, 48)], ids=["none", "far", "not quite"])
 def test_what_nothing_touches_stays(others):
     assert (one(others) == SEEN).all()
-    assert (one(others, alone=True) == WHOLE).all()
+    assert (one(others, untouched="complete") == WHOLE).all()
+
+
+def test_whether_untouched_objects_are_completed_is_decided_by_who_completes():
+    assert Care().with_a(completer=True).untouched == "complete"
+    assert Care().with_a(completer=False).untouched == "stay"
+    for choice in ("stay", "complete"):
+        assert {Care(choice).with_a(completer=one).untouched for one in (True, False)} == {choice}
 
 
 def test_a_hidden_part_away_from_the_neighbour_is_dropped():

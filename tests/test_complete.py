@@ -55,7 +55,7 @@ def write_coco(folder: Path, names: tuple[str, ...] = ("pear", "cup")) -> Path:
 def test_seen_parts_become_whole_objects(model, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(prompting, "GROWTH", 1.0)  # random weights claim nothing in a box that is hardly grown
     source = write_coco(tmp_path)
-    how = How(device="cpu", alone=True, least_change=0)
+    how = How(device="cpu", untouched="complete", least_change=0)
     complete(source, model, out=tmp_path / "amodal.json", how=how)
     before, after = annotation_files.read(source), annotation_files.read(tmp_path / "amodal.json", tmp_path)
     assert [(a.id, a.image_id, a.category_id) for a in after.annotations] == [(7, 1, 10), (8, 1, 11), (9, 1, 10)]

@@ -27,9 +27,10 @@ class How:
     occluders: Literal["anything", "given"] = "anything"
     """What may hide an object: anything in its image, or only what is annotated there. The latter is sharper where
     everything in the images is annotated."""
-    alone: bool = False
-    """Also complete annotated objects that no other one touches: what hides them may not be annotated. (Detections,
-    with --predictions, are all completed.)"""
+    untouched: Literal["auto", "stay", "complete"] = "auto"
+    """Annotated objects that no other one touches: auto completes them with a completer, which tells itself whether an
+    object is occluded, and leaves them with a detector, which does not. (Detections, with --predictions, are all
+    completed.)"""
     least_change: Annotated[float, SHARE] = 0.05
     """Invisible parts of annotated objects that are smaller than this share of what is visible are dropped."""
     device: str | None = None
@@ -60,7 +61,7 @@ def complete(
         annotations: Annotation file or folder; with --predictions, the images that these are about: annotations, whose
             objects are then left out, or a folder of images, named by their ids or taken in order.
         checkpoint: A checkpoint, an exported completer, the name of a model in the package, or hf://USER/MODEL.
-        out: File to write, or a folder for labelme and yolo.
+        out: File to write, or a folder for labelme, fiftyone and yolo.
         to: Format to write; d2sa by default, and COCO results with --predictions.
         overwrite: Replace files that are there.
         how: How objects are completed.
@@ -82,7 +83,7 @@ def complete(
         raise UserError("annotations have no scores", remedy="--to results is for --predictions")
     require_place(out, annotations, to)
     given = annotation_files.read(annotations, how.images)
-    care = Care(how.alone, how.least_change)
+    care = Care(how.untouched, how.least_change)
     if how.ray is not None:
         _complete_shards(given, checkpoint, out, to, how)
         return
@@ -100,7 +101,7 @@ def _complete_shards(given: "AnnotationSet", model: str, out: Path, to: Format, 
     from amodal.scale.shards import ShardFolder
     from amodal.scale.work import Cluster
 
-    task = Completion(model, how.any_category, how.occluders, Care(how.alone, how.least_change))
+    task = Completion(model, how.any_category, how.occluders, Care(how.untouched, how.least_change))
     shards = ShardFolder(Path(f"{out}.shards"))
     _write(complete(task, given, shards, cluster=Cluster(how.ray or "local", how.device)), out, to)
     shards.remove()

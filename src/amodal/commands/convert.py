@@ -18,6 +18,7 @@ Format = Literal[
     "labelme",
     "cvat",
     "label-studio",
+    "fiftyone",
     "yolo-amodal",
     "yolo-visible",
 ]
@@ -45,11 +46,12 @@ def convert(
     """Converts annotations from one format into another; masks are kept to the pixel.
 
     Reads D2SA, KINS (2019, 2020), COCOA, COCOA-cls, aistron, COCO (panoptic too), SA-1B, labelme, CVAT's XML for
-    images, Label Studio's JSON, YOLO and Pascal VOC, recognised from the file.
+    images, Label Studio's JSON, FiftyOne, YOLO and Pascal VOC, recognised from the file.
 
     Args:
-        source: Annotation file, or a folder of labelme's, SA-1B's, YOLO's, Pascal VOC's or COCOA's single files.
-        out: File to write (d2sa, coco, kins, cocoa, cvat, label-studio) or folder (labelme, yolo).
+        source: Annotation file, or a folder of labelme's, SA-1B's, FiftyOne's, YOLO's, Pascal VOC's or COCOA's single
+            files.
+        out: File to write (d2sa, coco, kins, cocoa, cvat, label-studio) or folder (labelme, fiftyone, yolo).
         to: Format to write. d2sa holds everything; what another has no place for is said with its count. coco is plain
             COCO, with amodal or with visible masks.
         how: How the source is taken.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.errors import UserError
-from amodal.formats import coco, cocoa, cvat, kins, label_studio, labelme, losses, records, yolo
+from amodal.formats import coco, cocoa, cvat, fiftyone, kins, label_studio, labelme, losses, records, yolo
 from amodal.formats.category_tree import without_parent
 from amodal.formats.choices import AS_STATED, Choices
 from amodal.formats.contents import Contents
@@ -100,6 +100,7 @@ WRITERS: dict[str, Writer] = {
     "labelme": Writer(labelme.write, labelme.HOLDS, is_folder=True),
     "cvat": Writer(cvat.write, cvat.HOLDS),
     "label-studio": Writer(label_studio.write, label_studio.HOLDS),
+    "fiftyone": Writer(fiftyone.write, fiftyone.HOLDS, is_folder=True),
     "yolo-amodal": Writer(partial(yolo.write, mask="amodal"), yolo.HOLDS - {"visible"}, is_folder=True),
     "yolo-visible": Writer(partial(yolo.write, mask="visible"), yolo.HOLDS - _HIDDEN, is_folder=True),
 }

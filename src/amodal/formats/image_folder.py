@@ -1,5 +1,6 @@
 """Where the images of an annotation file lie: annotation files name them, but not their folder."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +32,9 @@ def find(path: Path, images: list[Any], given: Path | None = None) -> Path | Non
         if any(is_file(folder / name) for name in names):
             return folder
     return None
+
+
+def link(place: Path, images: Path | None) -> None:
+    """A link at `place` to the image folder, where that is known and nothing is there: formats name images below it."""
+    if images is not None and not os.path.lexists(place):
+        place.symlink_to(images.resolve(), target_is_directory=True)

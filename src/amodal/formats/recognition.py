@@ -6,13 +6,28 @@ from typing import Any
 
 from amodal.errors import UserError
 from amodal.files import read_json
-from amodal.formats import coco, cocoa, cvat, label_studio, labelme, panoptic, predicted, sa1b, voc, xml_files, yolo
+from amodal.formats import (
+    coco,
+    cocoa,
+    cvat,
+    fiftyone,
+    label_studio,
+    labelme,
+    panoptic,
+    predicted,
+    sa1b,
+    voc,
+    xml_files,
+    yolo,
+)
 from amodal.formats.contents import Contents
 from amodal.formats.json_stream import JsonDocument, read_small
 
 SYNTHESISED = "annotations.json"
 """What `amodal synth` writes into its folder, beside the pictures."""
-KNOWN = "D2SA, KINS, COCOA, COCO (panoptic too), aistron, SA-1B, labelme, CVAT, Label Studio, YOLO, Pascal VOC"
+KNOWN = (
+    "D2SA, KINS, COCOA, COCO (panoptic too), aistron, SA-1B, labelme, CVAT, Label Studio, FiftyOne, YOLO, Pascal VOC"
+)
 
 
 def holds_annotations(path: Path) -> bool:
@@ -73,6 +88,7 @@ _INSIDE: dict[str, Callable[[Path, Path | None], Contents]] = {
     SYNTHESISED: lambda folder, images: contents(folder / SYNTHESISED, images),
     predicted.RESULTS: predicted.contents,
     cvat.FILE: lambda folder, images: cvat.contents(folder / cvat.FILE, images),
+    fiftyone.FILE: fiftyone.contents,
     yolo.DATA_FILE: yolo.contents,
     voc.FOLDER: voc.contents,
 }

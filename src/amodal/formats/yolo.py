@@ -6,7 +6,6 @@ lines there and back. A line of four numbers after the class is a box: detectors
 """
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from amodal import outputs
 from amodal.annotations import AnnotationSet, ImageRecord
 from amodal.errors import UserError
 from amodal.files import is_file, read_text, replacing, require_file
-from amodal.formats import outlines
+from amodal.formats import image_folder, outlines
 from amodal.formats.contents import Contents, Record
 from amodal.formats.problems import Problem, RejectedRecord
 from amodal.formats.records import inside, size_of
@@ -47,9 +46,7 @@ def write(annotation_set: AnnotationSet, folder: Path, mask: Literal["amodal", "
         listed = "".join(f"  {index}: {json.dumps(category.name)}\n" for index, category in enumerate(names))
         text = f"path: {json.dumps(str(folder.resolve()))}\ntrain: images\nval: images\nnames:\n{listed}"
         temporary.write_text(text, encoding="utf-8")
-    link = folder / "images"
-    if annotation_set.image_folder is not None and not os.path.lexists(link):
-        link.symlink_to(annotation_set.image_folder.resolve(), target_is_directory=True)
+    image_folder.link(folder / "images", annotation_set.image_folder)
 
 
 def _shares(polygon: list[int], image: ImageRecord) -> list[str]:
@@ -63,17 +60,17 @@ def contents(folder: Path, images: Path | None) -> Contents:
 
     Images and objects are numbered from 1. The masks are taken as amodal, fully visible.
     """
-    image_folder = images or folder / "images"
+    photographs = images or folder / "images"
     labels = folder / "labels"
     listed: list[dict[str, Any]] = []
     records: list[Record | Problem] = []
     for number, path in enumerate(sorted(labels.rglob("*.txt")), start=1):
         stem = path.relative_to(labels)
         found = (stem.with_suffix(suffix) for suffix in IMAGE_SUFFIXES)
-        name = next((name for name in found if is_file(image_folder / name)), stem.with_suffix(".jpg"))
+        name = next((name for name in found if is_file(photographs / name)), stem.with_suffix(".jpg"))
         listed.append({"id": number, "file_name": name.as_posix()})
         try:
-            height, width = size_of(listed[-1], image_folder)
+            height, width = size_of(listed[-1], photographs)
         except RejectedRecord:
             continue  # said once, where the images are listed
         for line, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
@@ -82,7 +79,7 @@ def contents(folder: Path, images: Path | None) -> Contents:
             records.append(_record(f"{stem} line {line}", len(records) + 1, number, text, (width, height)))
     names = enumerate(_names(folder / DATA_FILE))
     categories = [{"id": index, "name": name} for index, name in names]
-    return Contents(folder, "yolo", listed, categories, records, image_folder)
+    return Contents(folder, "yolo", listed, categories, records, photographs)
 
 
 def _record(name: str, number: int, image_id: int, text: str, sides: tuple[int, int]) -> Record | Problem:

@@ -1,10 +1,13 @@
 """Which part of a completion is believed: labels that are right already must not be made worse.
 
 An object of which nothing is hidden is drawn whole already, and a model's slight disagreement about its outline is no
-invisible part. So what touches no other object is left alone, and so is what would grow by little.
+invisible part: what would grow by little stays as it is. So does what touches no other object, where the model does not
+tell whether a thing is occluded: a detector's mask branch grows nearly all, a completer few that are whole. What each
+is worth stands in `benchmarks/results/careful.json`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool
@@ -12,13 +15,16 @@ from scipy import ndimage
 
 from amodal.errors import UserError
 
+Untouched = Literal["auto", "stay", "complete"]
+
 
 @dataclass(frozen=True)
 class Care:
     """When a model's completion of an annotated object is believed."""
 
-    alone: bool = False
-    """Whether an object that no other annotated one touches is completed, too: what hides it may not be annotated."""
+    untouched: Untouched = "auto"
+    """Whether an object that no other annotated one touches is completed, too: what hides it may not be annotated.
+    "auto" is "complete" for a completer, "stay" for a detector."""
     least_change: float = 0.05
     """Invisible parts smaller than this share of the visible mask are dropped: the model's outline and the annotator's
     differ by as much where nothing is hidden."""
@@ -31,6 +37,10 @@ class Care:
         for name in ("least_change", "reach"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} {getattr(self, name):g} cannot be", remedy="Give 0 to 1")
+
+    def with_a(self, *, completer: bool) -> "Care":
+        """The same for a completer, or for a detector that is asked to complete: "auto" is decided."""
+        return self if self.untouched != "auto" else replace(self, untouched="complete" if completer else "stay")
 
 
 def believed(
@@ -45,7 +55,7 @@ def believed(
         whole: A model's completed masks.
         visible: The annotated visible masks, within them.
         others: What else is annotated in the image, crowds for one; None for nothing.
-        care: What is believed.
+        care: What is believed; "auto" leaves untouched objects as they are.
     """
     seen_by = visible.sum(axis=0, dtype=np.int32)
     if others is not None:
@@ -55,7 +65,7 @@ def believed(
     for kept, shape, mask in zip(result, whole, visible, strict=True):
         rows, columns = (_span(shape.any(axis=axis), reach) for axis in (1, 0))
         own, invisible = mask[rows, columns], (shape & ~mask)[rows, columns]
-        if not care.alone:
+        if care.untouched != "complete":
             near = _grown(seen_by[rows, columns] > own, reach)
             if not (near & own).any():
                 continue

@@ -45,6 +45,7 @@ def complete_annotations(
         label_of = dict.fromkeys((category.id for category in annotation_set.categories), 1)
     else:
         label_of = None if any_category else _labels(annotation_set, predictor)
+    care = (care or Care()).with_a(completer=predictor.model.is_class_agnostic)
 
     def prompt(pixels: np.ndarray, annotations: list[Annotation], others: np.ndarray | None) -> Result:
         masks = rle.decode([a.visible for a in annotations], (pixels.shape[0], pixels.shape[1]))
@@ -52,7 +53,7 @@ def complete_annotations(
         result = predictor.complete(pixels, labels=labels, visible_masks=masks, occluders=occluders)
         if result.amodal_masks is None:
             raise UserError("this model predicts visible masks only", remedy="Use one that predicts amodal masks")
-        return replace(result, amodal_masks=believed(result.amodal_masks, masks, others, care or Care()))
+        return replace(result, amodal_masks=believed(result.amodal_masks, masks, others, care))
 
     completed: list[Annotation] = []
     for image in tqdm(annotation_set.images, unit="image"):
