@@ -65,8 +65,9 @@ class Counts:
         """Notes the masks of one image."""
         self.tally.add(objects, found, most)
         self.every.append(overlaps(found, objects.amodal)[objects.exact])
-        is_whole = objects.exact & np.equal(objects.visible, objects.amodal).all((1, 2)) & objects.amodal.any((1, 2))
-        self.grown.append((found & ~objects.visible).any((1, 2))[is_whole].astype(float))
+        is_whole = objects.exact & (objects.visible == objects.amodal).all((1, 2)) & objects.amodal.any((1, 2))
+        grown = np.asarray((found & ~objects.visible).any((1, 2)), dtype=float)
+        self.grown.append(grown[is_whole])
 
     def row(self) -> dict[str, Any]:
         """Percentages with their intervals."""
