@@ -23,10 +23,10 @@ import tyro
 from tqdm import tqdm
 
 import amodal
-from amodal.bench.about import about
 from amodal.completion.crops import convex_hull
 from amodal.files import write_json
 from amodal.inference.careful import Care, believed
+from amodal.paper.about import about
 from amodal.training import recipes
 from benchmarks import complete
 from benchmarks.complete import Method, Objects, Tally, completed, interval, overlaps
