@@ -72,7 +72,7 @@ def test_scenes_come_back_from_disk(scenes: Scenes, tmp_path: Path) -> None:
 
 
 def test_own_boxes_are_those_that_match_the_truth_once(bench: Bench, scenes: Scenes) -> None:
-    found = pyramids.Found(
+    found = pyramids.MatchedBoxes(
         torch.tensor([[0.0, 0, 9, 9], [1, 1, 8, 8]]), labels=torch.tensor([3, 4]), owners=torch.tensor([1, 0])
     )
     (first, *rest) = scenes.targets

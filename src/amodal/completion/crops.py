@@ -63,12 +63,12 @@ def cut(
         square: Where to look, as `square_around` gives it.
     """
     colours = np.asarray(_look(image, square), dtype=np.float32).transpose(2, 0, 1) / 255
-    seen = resample(visible, square)
+    visible_share = resample(visible, square)
     known = others is not None
-    beside = resample(others, square) if others is not None else np.zeros_like(seen)
-    bent = convex_hull(seen >= 0.5) & (seen < 0.5)
-    flag = np.full_like(seen, float(known))
-    masks = np.stack([seen, beside, flag, bent.astype(np.float32)])
+    beside = resample(others, square) if others is not None else np.zeros_like(visible_share)
+    bent = convex_hull(visible_share >= 0.5) & (visible_share < 0.5)
+    flag = np.full_like(visible_share, float(known))
+    masks = np.stack([visible_share, beside, flag, bent.astype(np.float32)])
     return Crop(np.concatenate([colours, masks]), square)
 
 

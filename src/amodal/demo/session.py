@@ -48,10 +48,10 @@ class Session:
             chosen = self.shown(score)
             return self.result[chosen].draw(self.pixels, style, chosen)
         one = self.result[[peeled]]
-        whole, seen = _both(one)
-        part = {"both": whole, "visible": seen, "invisible": whole & ~seen}[style.show]
+        whole, visible = _both(one)
+        part = {"both": whole, "visible": visible, "invisible": whole & ~visible}[style.show]
         faded = (0.35 * self.pixels + 0.65 * 255).astype(np.uint8)
-        freed = np.where(part[:, :, None], peel(self.pixels, whole, seen), faded)
+        freed = np.where(part[:, :, None], peel(self.pixels, whole, visible), faded)
         if style.show == "both":  # what is invisible is told from what is visible by its hatching
             return one.draw(freed, replace(style, show="invisible"), [peeled])
         scale = style.scale or 1.0
@@ -105,10 +105,10 @@ class Session:
     def _cut_outs(self, score: float) -> Iterator[tuple[str, np.ndarray]]:
         for number, index in enumerate(self.shown(score), start=1):
             one = self.result[[index]]
-            whole, seen = _both(one)
+            whole, visible = _both(one)
             stem = f"{number:03d}-{''.join(c if c.isalnum() else '-' for c in one.names[0])}"
-            freed = peel(self.pixels, whole, seen)
-            for kind, source, mask in (("visible", self.pixels, seen), ("amodal", freed, whole)):
+            freed = peel(self.pixels, whole, visible)
+            for kind, source, mask in (("visible", self.pixels, visible), ("amodal", freed, whole)):
                 pixels = cut_out(source, mask)
                 if pixels is not None:
                     yield f"{stem}-{kind}.png", pixels

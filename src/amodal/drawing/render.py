@@ -127,8 +127,8 @@ def _blend(pixels: np.ndarray, window: tuple[slice, slice], opacity: np.ndarray,
 
 def _layers(objects: Objects, index: int, size: tuple[int, int], show: str) -> _Layers | None:
     """The paint of one object on an output of `size` (height, width); None where nothing of it is shown."""
-    seen = objects.visible_masks[index]
-    whole = seen if show == "visible" else objects.masks[index] | seen
+    visible_mask = objects.visible_masks[index]
+    whole = visible_mask if show == "visible" else objects.masks[index] | visible_mask
     rows, columns = mask_arrays.window(whole)
     if not rows.stop:
         return None
@@ -136,7 +136,7 @@ def _layers(objects: Objects, index: int, size: tuple[int, int], show: str) -> _
     source = np.s_[max(0, rows.start - 2) : rows.stop + 2, max(0, columns.start - 2) : columns.stop + 2]
     window = _scaled(source, objects.size, size)
     to_edge = _distance_inside(whole[source], window, objects.size, size)
-    to_seam = _distance_inside(seen[source], window, objects.size, size)
+    to_seam = _distance_inside(visible_mask[source], window, objects.size, size)
     invisible = (_coverage(to_edge) - _coverage(to_seam)).clip(min=0)
     is_visible_shown = show != "invisible"
     return _Layers(

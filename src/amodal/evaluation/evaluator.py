@@ -233,9 +233,15 @@ def _annotations(sample: Sample, categories: Sequence[Category]) -> list[Annotat
     exact = target["exact"].tolist() if "exact" in target else [True] * len(amodal)
     return [
         Annotation(
-            0, sample["image_id"], categories[label - 1].id, whole, seen, is_crowd=not known_whole, depth_order=place
+            0,
+            sample["image_id"],
+            categories[label - 1].id,
+            whole,
+            visible_mask,
+            is_crowd=not known_whole,
+            depth_order=place,
         )
-        for label, whole, seen, place, known_whole in zip(
+        for label, whole, visible_mask, place, known_whole in zip(
             target["labels"].tolist(), amodal, visible, order, exact, strict=True
         )
     ]

@@ -76,9 +76,16 @@ def _annotations(
         return None
     return [
         Annotation(
-            one.id, one.image_id, one.category_id, whole, seen, bool(one.iscrowd), bool(one.isStuff), one.occl_depth
+            one.id,
+            one.image_id,
+            one.category_id,
+            whole,
+            visible_mask,
+            bool(one.iscrowd),
+            bool(one.isStuff),
+            one.occl_depth,
         )
-        for one, whole, seen in zip(some, amodal[0], visible, strict=True)
+        for one, whole, visible_mask in zip(some, amodal[0], visible, strict=True)
     ]
 
 

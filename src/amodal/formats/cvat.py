@@ -104,31 +104,31 @@ def _layered(things: list[Thing], image_id: int, name: str, labels: dict[str, in
     """The records of one image; each object's visible mask told by those above it, if its shapes do not tell it."""
     masks = [thing.masks() for thing in things]
     heights = [thing.height for thing, found in zip(things, masks, strict=True) if found]
-    seen = iter(seen_from_above([found[0] for found in masks if found], heights))
+    visible = iter(visible_from_above([found[0] for found in masks if found], heights))
     levels = sorted(set(heights), reverse=True)
     for thing, found in zip(things, masks, strict=True):
         where = f"{name} {thing.label}"
         if found is None:
             yield drawn_twice.unpaired(where)
             continue
-        amodal, follows = found[0], next(seen)
+        amodal, follows = found[0], next(visible)
         visible = follows if found[1] is None else found[1]
         order = levels.index(thing.height) if len(levels) > 1 or len(heights) == 1 else None
         extra = thing.extra or None
         yield Record(where, None, image_id, labels[thing.label], amodal, visible, depth_order=order, extra=extra)
 
 
-def seen_from_above(masks: Sequence[Rle], heights: Sequence[int]) -> list[Rle]:
+def visible_from_above(masks: Sequence[Rle], heights: Sequence[int]) -> list[Rle]:
     """Each mask without those that lie higher; of the same height none hides another."""
     above: Rle | None = None
-    seen = list(masks)
+    visible = list(masks)
     for height in sorted(set(heights), reverse=True):
         level = [place for place, other in enumerate(heights) if other == height]
         if above is not None:
             for place in level:
-                seen[place] = rle.subtract(masks[place], above)
+                visible[place] = rle.subtract(masks[place], above)
         above = rle.union([*(masks[place] for place in level), *([above] if above else [])])
-    return seen
+    return visible
 
 
 def write(annotation_set: AnnotationSet, path: Path) -> None:
@@ -158,10 +158,10 @@ def _write_objects(image: Element, annotations: list[Annotation], names: dict[in
     deepest = max((order for order in orders if order is not None), default=0) + (None in orders)
     # Those without an order come last; where nobody has one, all lie at one height, so that none hides another.
     heights = [0 if order is None else deepest - order for order in orders]
-    seen = seen_from_above([a.amodal for a in annotations], heights)
+    visible = visible_from_above([a.amodal for a in annotations], heights)
     group = 0
     for place in sorted(range(len(annotations)), key=lambda place: heights[place]):
-        annotation, follows = annotations[place], seen[place]
+        annotation, follows = annotations[place], visible[place]
         masks = [annotation.amodal]
         is_hidden = not rle.areas([annotation.visible])[0]
         if not is_hidden and not _same(annotation.visible, follows):

@@ -131,12 +131,12 @@ def write(annotation_set: AnnotationSet, path: Path) -> None:
 
 
 def _written(annotation: Annotation, image: ImageRecord, name: str) -> list[dict[str, Any]]:
-    area, seen = rle.areas([annotation.amodal, annotation.visible]).tolist()
+    amodal_area, visible_area = rle.areas([annotation.amodal, annotation.visible]).tolist()
     whole, part = f"{annotation.id}-amodal", f"{annotation.id}-visible"
     first = _region(whole, f"{name}_amodal", annotation.amodal, image)
-    if seen == area:
+    if visible_area == amodal_area:
         return [first]
-    if not seen:
+    if not visible_area:
         return [first | {"meta": {"text": ["hidden"]}}]
     relation = {"type": "relation", "from_id": whole, "to_id": part, "direction": "right"}
     return [first, _region(part, f"{name}_visible", annotation.visible, image), relation]

@@ -55,50 +55,54 @@ class CocoDetector:
     @torch.inference_mode()
     def complete(self, image: Pixels, prompts: Prompts) -> BoxedMasks:
         """Visible masks in the boxes of the prompts, in their order, named where they have no labels."""
-        look = self._look(image)
-        boxes = torch.from_numpy(prompts.boxes * look.scale).to(self.ids.device)
+        prepared = self._features(image)
+        boxes = torch.from_numpy(prompts.boxes * prepared.scale).to(self.ids.device)
         if prompts.labels is None:
-            logits, _ = self._classified(look, boxes)
+            logits, _ = self._classified(prepared, boxes)
             scores, places = logits.softmax(1)[:, self.ids].max(1)
         else:
             places = torch.from_numpy(prompts.labels).to(self.ids.device) - 1
             scores = torch.ones_like(boxes[:, 0])
-        masks = self._masks(look, boxes, self.ids[places])
+        masks = self._masks(prepared, boxes, self.ids[places])
         return BoxedMasks(prompts.boxes, _array(places + 1), _array(scores), None, _array(masks))
 
     def _detect(self, image: Pixels, score_threshold: float) -> BoxedMasks:
-        look = self._look(image)
-        proposals, _ = self.model.rpn(look.batch, look.features)
-        logits, deltas = self._classified(look, proposals[0])
-        found = self.model.roi_heads.postprocess_detections(logits, deltas, proposals, look.batch.image_sizes)
+        prepared = self._features(image)
+        proposals, _ = self.model.rpn(prepared.batch, prepared.features)
+        logits, deltas = self._classified(prepared, proposals[0])
+        found = self.model.roi_heads.postprocess_detections(logits, deltas, proposals, prepared.batch.image_sizes)
         boxes, scores, ids = (values[0] for values in found)
         keep = (scores >= score_threshold) & torch.isin(ids, self.ids)
         boxes, scores, ids = boxes[keep], scores[keep], ids[keep]
-        masks = self._masks(look, boxes, ids)
+        masks = self._masks(prepared, boxes, ids)
         labels = torch.searchsorted(self.ids, ids) + 1
-        return BoxedMasks(_array(boxes) / look.scale, _array(labels), _array(scores), None, _array(masks))
+        return BoxedMasks(_array(boxes) / prepared.scale, _array(labels), _array(scores), None, _array(masks))
 
-    def _look(self, image: Pixels) -> "Look":
+    def _features(self, image: Pixels) -> "ImageFeatures":
         tensor = torch.from_numpy(image.copy()).to(self.ids.device).permute(2, 0, 1).float() / 255
         batch, _ = self.model.transform([tensor])
         (height, width) = batch.image_sizes[0]
         across, down = width / image.shape[1], height / image.shape[0]
         scale = np.array([across, down, across, down], dtype=np.float32)
-        return Look(batch, self.model.backbone(batch.tensors), scale)
+        return ImageFeatures(batch, self.model.backbone(batch.tensors), scale)
 
-    def _classified(self, look: "Look", boxes: Float[Tensor, "N 4"]) -> tuple[Tensor, Tensor]:
+    def _classified(self, prepared: "ImageFeatures", boxes: Float[Tensor, "N 4"]) -> tuple[Tensor, Tensor]:
         """Class logits (N, 91) and box deltas (N, 364)."""
         heads = self.model.roi_heads
-        return heads.box_predictor(heads.box_head(heads.box_roi_pool(look.features, [boxes], look.batch.image_sizes)))
+        return heads.box_predictor(
+            heads.box_head(heads.box_roi_pool(prepared.features, [boxes], prepared.batch.image_sizes))
+        )
 
-    def _masks(self, look: "Look", boxes: Float[Tensor, "N 4"], ids: Int64[Tensor, " N"]) -> Float[Tensor, "N S S"]:
+    def _masks(
+        self, prepared: "ImageFeatures", boxes: Float[Tensor, "N 4"], ids: Int64[Tensor, " N"]
+    ) -> Float[Tensor, "N S S"]:
         heads = self.model.roi_heads
-        pooled = heads.mask_roi_pool(look.features, [boxes], look.batch.image_sizes)
+        pooled = heads.mask_roi_pool(prepared.features, [boxes], prepared.batch.image_sizes)
         logits = heads.mask_predictor(heads.mask_head(pooled))
         return logits[torch.arange(len(ids), device=ids.device), ids].sigmoid()
 
 
-class Look:
+class ImageFeatures:
     """One image as the network sees it.
 
     Attributes:

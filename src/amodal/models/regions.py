@@ -140,7 +140,7 @@ class BatchTruth:
         """What is visible of the other objects in each region: the union of their visible masks, as `crop` takes it."""
         others: list[Target] = []
         for target in self.targets:
-            seen = target["visible_masks"]
-            several = seen.sum(0, keepdim=True) > seen.long()  # a pixel is another's where someone else has it
+            visible = target["visible_masks"]
+            several = visible.sum(0, keepdim=True) > visible.long()  # a pixel is another's where someone else has it
             others.append({**target, "visible_masks": several})
         return BatchTruth(others, self.scales).crop(regions, side).visible

@@ -136,9 +136,9 @@ def _occlusion_rates(truth: BatchTruth, regions: Regions) -> Tensor:
     assert regions.owners is not None
     rates = regions.boxes.new_zeros(len(regions))
     for image, target in enumerate(truth.targets):
-        amodal, visible = (target[name].flatten(1).sum(1) for name in ("amodal_masks", "visible_masks"))
         chosen = regions.images == image
-        rates[chosen] = (1 - visible / amodal.clamp(min=1))[regions.owners[chosen]]
+        of_objects = masks.occlusion_rates(target["amodal_masks"], target["visible_masks"])
+        rates[chosen] = of_objects[regions.owners[chosen]]
     return rates
 
 

@@ -77,13 +77,13 @@ def _of_image(answer: BoxedMasks | None, target: Target) -> dict[str, Tensor]:
     nothing = torch.full((len(amodal),), torch.nan)
     whole = masks.ious(found["amodal"], amodal) if "amodal" in found else nothing
     beyond = masks.ious(found["amodal"] & ~visible, hidden) if "amodal" in found else nothing
-    seen = masks.ious(found["visible"], visible) if "visible" in found else nothing
+    part = masks.ious(found["visible"], visible) if "visible" in found else nothing
     is_occluded = rate >= OCCLUDED
     return {
         "amodal": whole,
         "amodal_occluded": torch.where(is_occluded, whole, torch.nan),
         "hidden": torch.where(is_occluded, beyond, torch.nan),
-        "visible": seen,
+        "visible": part,
     }
 
 

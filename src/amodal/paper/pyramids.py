@@ -31,7 +31,7 @@ FIELDS = ("boxes", "labels", "amodal_masks", "visible_masks", "depth_order")
 
 
 @dataclass(frozen=True)
-class Found:
+class MatchedBoxes:
     """One scene's detections that match a true object.
 
     Attributes:
@@ -58,7 +58,7 @@ class Scenes:
 
     levels: dict[str, Tensor]
     targets: list[Target]
-    found: list[Found]
+    found: list[MatchedBoxes]
     scale: Float[Tensor, " 2"]
 
     def __len__(self) -> int:
@@ -96,17 +96,17 @@ class Scenes:
 
     def to(self, device: torch.device) -> "Scenes":
         """All of it on a device."""
-        found = [Found(*(part.to(device) for part in (f.boxes, f.labels, f.owners))) for f in self.found]
+        found = [MatchedBoxes(*(part.to(device) for part in (f.boxes, f.labels, f.owners))) for f in self.found]
         levels = {level: maps.to(device) for level, maps in self.levels.items()}
         return Scenes(levels, [move(target, device) for target in self.targets], found, self.scale.to(device))
 
-    def _regions(self, index: int, boxes: Boxes, *, training: bool) -> Found:
+    def _regions(self, index: int, boxes: Boxes, *, training: bool) -> MatchedBoxes:
         target, found = self.targets[index], self.found[index]
         if boxes == "true":
             every = torch.arange(len(target["labels"]), device=self.device)
-            return Found(target["boxes"] * self.scale.repeat(2), target["labels"], every)
+            return MatchedBoxes(target["boxes"] * self.scale.repeat(2), target["labels"], every)
         labels = target["labels"][found.owners] if training else found.labels
-        return Found(found.boxes, labels, found.owners)
+        return MatchedBoxes(found.boxes, labels, found.owners)
 
     def save(self, path: Path) -> None:
         """Writes one safetensors file, whole or not at all."""
@@ -121,7 +121,7 @@ class Scenes:
         with replacing(path) as temporary:
             save_file(tensors, temporary)
 
-    def pairs(self) -> list[tuple[Target, Found]]:
+    def pairs(self) -> list[tuple[Target, MatchedBoxes]]:
         """Truth and findings, scene by scene."""
         return list(zip(self.targets, self.found, strict=True))
 
@@ -136,7 +136,7 @@ class Scenes:
             for index in range(len(numbers))
         ]
         parts = [tensors[f"found_{name}"].split(numbers_found) for name in ("boxes", "labels", "owners")]
-        found = [Found(*each) for each in zip(*parts, strict=True)]
+        found = [MatchedBoxes(*each) for each in zip(*parts, strict=True)]
         levels = {level: tensors[f"level{level}"].permute(0, 3, 1, 2) for level in LEVELS}
         return cls(levels, targets, found, tensors["scale"])
 
@@ -168,7 +168,9 @@ def look(model: AmodalRCNN, samples: SampleSet, count: int) -> Scenes:
     return Scenes({level: torch.cat(maps) for level, maps in levels.items()}, targets, found, scale)
 
 
-def _found(model: AmodalRCNN, batch: ImageList, features: dict[str, Tensor], boxes: Float[Tensor, "N 4"]) -> Found:
+def _found(
+    model: AmodalRCNN, batch: ImageList, features: dict[str, Tensor], boxes: Float[Tensor, "N 4"]
+) -> MatchedBoxes:
     """The best detection of each of the true boxes, where there is one that matches."""
     proposals, _ = model.propose(batch, features, None)
     (candidates,) = model.boxes.candidates(features, proposals, batch.image_sizes)
@@ -176,4 +178,4 @@ def _found(model: AmodalRCNN, batch: ImageList, features: dict[str, Tensor], box
     overlaps, owners = box_iou(kept.boxes, boxes).max(1)
     near = torch.where(overlaps >= MATCH_IOU)[0].tolist()
     best = list({int(owners[index]): index for index in reversed(near)}.values())  # the first of each owner is left
-    return Found(kept.boxes[best], kept.labels[best], owners[best])
+    return MatchedBoxes(kept.boxes[best], kept.labels[best], owners[best])

@@ -27,7 +27,7 @@ KINDS = (".parquet", ".tar", ".txt")
 """Endings of files that hold or name pictures."""
 
 Picture = tuple[int, str, "bytes | UserError"]
-"""Id, name, and the file's content, or why it cannot be had."""
+"""Id, name, and the file's content, or why it could not be read."""
 
 
 class Part(Protocol):
@@ -190,7 +190,7 @@ def _num_rows(address: str) -> int:
 
 
 def _content(name: str) -> bytes | UserError:
-    """A file's bytes, or why they cannot be had."""
+    """A file's bytes, or why they could not be read."""
     try:
         fs, path = _file_system(name)
         return fs.cat_file(path)
@@ -212,7 +212,7 @@ def _below(folder: str, name: str) -> str:
 
 
 def _file_system(address: str) -> tuple[Any, str]:
-    """The file system of an address, and the path in it. Raises UserError where it cannot be had."""
+    """The file system of an address, and the path in it. Raises UserError where there is none."""
     try:
         from fsspec.core import url_to_fs
     except ModuleNotFoundError as error:

@@ -67,7 +67,7 @@ def find_place(
         if config.occlusion_rate is None or not front:
             return place
         least, most = config.occlusion_rate
-        if least <= 1 - visible / inside <= most:
+        if least <= 1 - visible / inside <= most:  # `occlusion_rates` differs in the last bit, and so would scenes
             return place
         if visible == inside:
             unoccluded = unoccluded or place

@@ -271,14 +271,14 @@ def _mended_overlaps(
     """The IoU of each pair of a detection and its instance: as it is, and with one part of the mask mended."""
     areas = np.zeros((5, len(places)))
     for number, (place, instance) in enumerate(zip(places.tolist(), instances.tolist(), strict=True)):
-        true, mask, seen = truth.annotations[instance], found.amodal[place], found.visible[place]
-        assert mask is not None and seen is not None
+        true, mask, visible = truth.annotations[instance], found.amodal[place], found.visible[place]
+        assert mask is not None and visible is not None
         missing, surplus = rle.subtract(true.amodal, mask), rle.subtract(mask, true.amodal)
-        seen_parts = rle.intersect(missing, true.visible), rle.intersect(surplus, seen)
-        areas[:, number] = rle.areas([true.amodal, missing, surplus, *seen_parts])
-    whole, missing, surplus, seen_missing, seen_surplus = areas
+        visible_parts = rle.intersect(missing, true.visible), rle.intersect(surplus, visible)
+        areas[:, number] = rle.areas([true.amodal, missing, surplus, *visible_parts])
+    whole, missing, surplus, visible_missing, visible_surplus = areas
     return {
         "as it is": (whole - missing) / (whole + surplus),
-        "visible part": (whole - missing + seen_missing) / (whole + surplus - seen_surplus),
-        "invisible part": (whole - seen_missing) / (whole + seen_surplus),
+        "visible part": (whole - missing + visible_missing) / (whole + surplus - visible_surplus),
+        "invisible part": (whole - visible_missing) / (whole + visible_surplus),
     }
