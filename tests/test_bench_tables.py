@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from bench_models import tiny_recipe
+from training_processes import PROCESSES
 
 from amodal.commands.bench import TableSettings, bench_table1
 from amodal.errors import UserError
@@ -161,7 +162,8 @@ def test_vrsp_runs_of_a_seed_share_a_prior_and_rescoring_is_judged_on_the_same_w
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("short")
-def test_runs_go_at_once_in_processes_of_their_own(tmp_path: Path) -> None:
+def test_runs_go_at_once_in_processes_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs.multiprocessing, "get_context", lambda _: PROCESSES)  # which have imported all already
     todo = runs.jobs("table1", replace(tiny_recipe(), checkpoint_every=2), tmp_path, (0,))[:2]
     finished = dict(runs.finish_all(todo, ["cpu", "cpu"]))
     assert set(finished.values()) == {None}

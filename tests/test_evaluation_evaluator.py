@@ -1,8 +1,6 @@
 """A model over a data set: masks, labels and ids arrive, in one process as in two."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +9,9 @@ import torch
 from PIL import Image
 from small_models import small_model, with_method
 from torch import Tensor
+from training_processes import in_two_processes
 
-from amodal import rle
+from amodal import processes, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.boxed_masks import BoxedMasks
 from amodal.commands.evaluate import Running, Written
@@ -128,30 +127,23 @@ def test_batches_and_workers_change_nothing() -> None:
     assert one == three
 
 
-TWO = """
-import json, sys
-from amodal import processes
-from amodal.evaluation.evaluator import evaluate, predict
-sys.path.insert(0, sys.argv[1])
-from test_evaluation_evaluator import Squares, knowing
-with processes.joined("cpu"):
+def numbers() -> str:
+    """What evaluation finds, in the lead process."""
     report, detections = evaluate(knowing, Squares())
-    hidden = predict(knowing, Squares(), with_invisible=True).invisible["refined"].calibration()
-    answer = json.dumps([report.to_json(), len(detections), hidden.error], sort_keys=True)
-    open(f"{sys.argv[2]}/{processes.rank()}", "w").write(answer)
-"""
+    invisible = predict(knowing, Squares(), with_invisible=True).invisible["refined"].calibration()
+    return json.dumps([report.to_json(), len(detections), invisible.error], sort_keys=True)
+
+
+def write_numbers(folder: Path) -> None:
+    with processes.joined("cpu"):
+        assert processes.world_size() == 2
+        (folder / str(processes.rank())).write_text(numbers())
 
 
 @pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
-    script = tmp_path / "two.py"
-    script.write_text(TWO)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run([*command, str(script), str(Path(__file__).parent), str(tmp_path)], check=True, timeout=300)
-    report, detections = evaluate(knowing, Squares())
-    invisible = predict(knowing, Squares(), with_invisible=True).invisible["refined"].calibration()
-    expected = json.dumps([report.to_json(), len(detections), invisible.error], sort_keys=True)
-    assert [(tmp_path / rank).read_text() for rank in "01"] == [expected, expected]
+    in_two_processes(write_numbers, tmp_path)
+    assert [(tmp_path / rank).read_text() for rank in "01"] == [numbers()] * 2
 
 
 def test_a_checkpoint_is_evaluated_refined_and_coarse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

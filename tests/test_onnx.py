@@ -1,6 +1,9 @@
 """Exported models: ONNX Runtime answers as PyTorch does, at sizes other than the traced one."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,27 +30,39 @@ def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        with_method("mask_rcnn"),
-        with_method("orcnn"),
-        with_method("sln"),
-        SMALL,
-        with_method("vrsp", semantics="reference"),
-        with_method("vrsp_r"),
-    ],
-    ids=["mask_rcnn", "orcnn", "sln", "vrsp", "vrsp reference", "vrsp_r"],
-)
-def test_it_answers_as_pytorch_does(config, tmp_path):
-    model = small_model(config).eval()
-    export_onnx(model, CATEGORIES, tmp_path / "model.onnx")
-    eager, exported = Predictor(TorchModel(model, CATEGORIES)), amodal.load(tmp_path / "model.onnx", device="cpu")
+CONFIGS = {
+    "mask_rcnn": with_method("mask_rcnn"),
+    "orcnn": with_method("orcnn"),
+    "sln": with_method("sln"),
+    "vrsp": SMALL,
+    "vrsp reference": with_method("vrsp", semantics="reference"),
+    "vrsp_r": with_method("vrsp_r"),
+}
+
+
+@pytest.fixture(scope="module")
+def export_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[AmodalRCNN, Path]]:
+    """A small model of one of CONFIGS and its file, exported once; both are only read."""
+    folder = tmp_path_factory.mktemp("exports")
+
+    @cache
+    def exported(name: str) -> tuple[AmodalRCNN, Path]:
+        model, path = small_model(CONFIGS[name]).eval(), folder / f"{name}.onnx"
+        export_onnx(model, CATEGORIES, path)
+        return model, path
+
+    return exported
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_it_answers_as_pytorch_does(name, export_of):
+    model, path = export_of(name)
+    eager, exported = Predictor(TorchModel(model, CATEGORIES)), amodal.load(path, device="cpu")
     assert exported.categories == tuple(CATEGORIES)
     for size in ((50, 70), (400, 300)):
         ours, theirs = (p.predict(noise(*size), score_threshold=0) for p in (eager, exported))
         assert len(ours) == len(theirs)
-        assert len(ours) == 10 or config.method == "vrsp_r"  # where fitted boxes may coincide
+        assert len(ours) == 10 or name == "vrsp_r"  # where fitted boxes may coincide
         assert np.abs(ours.boxes - theirs.boxes).max() < 1e-3
         assert np.abs(ours.scores - theirs.scores).max() < 1e-5
         assert (ours.labels == theirs.labels).all()
@@ -55,10 +70,10 @@ def test_it_answers_as_pytorch_does(config, tmp_path):
         assert (ours.visible_masks is None) == (theirs.visible_masks is None)
 
 
-def test_a_picture_too_thin_for_the_graph_is_one_line(tmp_path):
-    export_onnx(small_model(SMALL).eval(), CATEGORIES, tmp_path / "model.onnx")
+def test_a_picture_too_thin_for_the_graph_is_one_line(export_of):
+    _, path = export_of("vrsp")
     with pytest.raises(UserError, match="fails on an image of 4000x1 pixels") as error:
-        amodal.load(tmp_path / "model.onnx", device="cpu").predict(noise(1, 4000))
+        amodal.load(path, device="cpu").predict(noise(1, 4000))
     assert "\n" not in str(error.value)
 
 
@@ -86,30 +101,30 @@ def test_any_number_of_objects_and_none(method, tmp_path):
     assert len(set(found)) > 2
 
 
-def test_it_leaves_out_what_scores_too_little_and_other_programs_need_not_ask(tmp_path):
+def test_it_leaves_out_what_scores_too_little_and_other_programs_need_not_ask(export_of):
     """`score_threshold` is an input with a default."""
     import onnxruntime
 
-    export_onnx(small_model(SMALL).eval(), CATEGORIES, tmp_path / "m.onnx")
-    predictor, picture = amodal.load(tmp_path / "m.onnx", device="cpu"), noise(50, 70)
+    _, path = export_of("vrsp")
+    predictor, picture = amodal.load(path, device="cpu"), noise(50, 70)
     everything = predictor.predict(picture, score_threshold=0)
     least = float(everything.scores[3])
     (found,) = predictor.model.detect([picture], score_threshold=least)
     assert found.scores.tolist() == everything.scores[:4].tolist()
-    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     pixels = picture.transpose(2, 0, 1).astype(np.float32) / 255
     names = [output.name for output in session.get_outputs()]
     assert names == ["boxes", "labels", "scores", "amodal", "visible"]
     assert np.array_equal(session.run(["scores"], {"image": pixels})[0], everything.scores)
 
 
-def test_eight_bits_are_smaller_and_nearly_the_same(tmp_path):
-    export_onnx(small_model(SMALL).eval(), CATEGORIES, tmp_path / "m.onnx")
-    to_int8(tmp_path / "m.onnx", tmp_path / "small.onnx")
-    assert (tmp_path / "small.onnx").stat().st_size < 0.4 * (tmp_path / "m.onnx").stat().st_size
+def test_eight_bits_are_smaller_and_nearly_the_same(tmp_path, export_of):
+    _, path = export_of("vrsp")
+    to_int8(path, tmp_path / "small.onnx")
+    assert (tmp_path / "small.onnx").stat().st_size < 0.4 * path.stat().st_size
     large, small = (
-        amodal.load(tmp_path / name, device="cpu").predict(noise(80, 90), score_threshold=0)
-        for name in ("m.onnx", "small.onnx")
+        amodal.load(file, device="cpu").predict(noise(80, 90), score_threshold=0)
+        for file in (path, tmp_path / "small.onnx")
     )
     assert small.categories == large.categories
     difference = np.abs(np.sort(large.scores) - np.sort(small.scores)).max()
@@ -136,12 +151,12 @@ def test_what_is_no_exported_model_is_named(tmp_path):
         amodal.load(tmp_path / "c.onnx")
 
 
-def test_what_an_exported_model_cannot_do_is_named(tmp_path):
-    export_onnx(small_model(with_method("mask_rcnn")).eval(), CATEGORIES, tmp_path / "m.onnx")
-    predictor = amodal.load(tmp_path / "m.onnx", device="cpu")
+def test_what_an_exported_model_cannot_do_is_named(tmp_path, export_of):
+    _, path = export_of("mask_rcnn")
+    predictor = amodal.load(path, device="cpu")
     with pytest.raises(UserError, match="finds its own objects"):
         predictor.complete(noise(40, 40), [[1, 1, 9, 9]])
     with pytest.raises(UserError, match="exported already"):
-        export(str(tmp_path / "m.onnx"), tmp_path / "n.onnx")
+        export(str(path), tmp_path / "n.onnx")
     with pytest.raises(UserError, match="device 'abacus' cannot be used"):
-        amodal.load(tmp_path / "m.onnx", device="abacus")
+        amodal.load(path, device="abacus")

@@ -5,7 +5,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -233,12 +232,7 @@ class Pair:
 
     @classmethod
     def start(cls, folder: Path, *flags: str) -> "Pair":
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        place = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1", "GROUP_RANK": "0"}
-        place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
-        return cls(*(start(folder, *flags, environment=place | {"RANK": rank}) for rank in "01"))
+        return cls(*(start(folder, *flags, environment=place) for place in training_processes.places(2)))
 
 
 def test_two_processes_stop_after_the_same_step_and_outlive_each_other_in_one_line(tmp_path: Path) -> None:

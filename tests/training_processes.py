@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -92,6 +93,35 @@ def stuck_step(config: TrainConfig) -> TrainConfig:
 
     loop.advance = advance  # type: ignore[assignment]
     return config
+
+
+def places(count: int) -> list[dict[str, str]]:
+    """What torchrun tells each of so many processes of one run."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    group = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "GROUP_WORLD_SIZE": "1", "GROUP_RANK": "0"}
+    group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+    return [group | {"RANK": str(rank)} for rank in range(count)]
+
+
+def in_two_processes(work: Callable[..., None], *given: object) -> None:
+    """Calls `work(*given)` in two processes of one run."""
+    both = [PROCESSES.Process(target=_as_one_of_them, args=(place, work, given)) for place in places(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(300)
+    statuses = [process.exitcode for process in both]
+    for process in both:
+        process.kill()
+    assert statuses == [0, 0]
+
+
+def _as_one_of_them(environment: dict[str, str], work: Callable[..., None], given: tuple[object, ...]) -> None:
+    os.environ |= environment
+    torch.set_num_threads(1)
+    work(*given)
 
 
 Change = Callable[[TrainConfig], TrainConfig]
