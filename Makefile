@@ -16,7 +16,7 @@ demo: $(INSTALLED)  ## drawn scenes, shape prior, training, numbers and pictures
 	@echo "pictures: $(DEMO)/pictures/sheet.jpg   numbers: $(DEMO)/scores.json   report: $(DEMO)/report.html"
 
 test: check  ## everything that must hold
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
 
 check: $(INSTALLED)  ## style, types, layers
 	$(BIN)/ruff format --check .
