@@ -52,7 +52,7 @@ lock:  ## the exact versions of everything, with hashes
 release-check: $(INSTALLED)  ## wheel and sdist are built, and the wheel is tried in a clean environment outside the tree
 	rm -rf dist
 	$(BIN)/python -m uv build --quiet --out-dir dist
-	$(BIN)/python -m pytest -q tests/test_release.py
+	$(BIN)/python -m pytest -q tests/project/test_release.py
 	place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && here="$(CURDIR)" && \
 	sed '/--hash/d; s/ *\\$$//' requirements.lock > "$$place/pins" && \
 	$(BIN)/python -m uv venv --quiet --python $(BIN)/python "$$place/clean" && \

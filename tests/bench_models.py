@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from small_models import TINY
 
 from amodal.annotations import Category
 from amodal.data.config import DataConfig, SceneSource
@@ -24,6 +23,7 @@ from amodal.training.config import (
     TrainConfig,
     ValidationConfig,
 )
+from tests.small_models import TINY
 
 SCENES = SceneSource(
     backgrounds="plain", scenes=SceneConfig(size=(64, 64), num_objects=(1, 3), scale=(0.4, 0.8), min_visible_area=16)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from small_models import SMALL, with_method
 
 from amodal import files
 from amodal.annotations import Category
@@ -25,8 +24,9 @@ from amodal.prior.shape_prior import ShapePrior
 from amodal.synthesis.config import SceneConfig
 from amodal.synthesis.shapes import DRAWINGS
 from amodal.training.config import TrainConfig
+from tests.places import ROOT
+from tests.small_models import SMALL, with_method
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)

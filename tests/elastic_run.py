@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from test_training import tiny_run
 
 from amodal.cli import main
 from amodal.training import loop, recipes
+from tests.training.test_loop import tiny_run
 
 KILLED = {"0": 7, "1": 12}
 """The step in which the process of each start is killed."""

@@ -3,10 +3,9 @@
 import os
 import time
 
-from test_page import TwoBars
-
 from amodal.errors import UserError
 from amodal.inference.predictor import Predictor
+from tests.demo.test_page import TwoBars
 
 
 class Odd(TwoBars):

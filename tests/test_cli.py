@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_models import NUM_CLASSES, SMALL, small_model, small_prior
 
 import amodal
 from amodal import cli
@@ -19,6 +18,7 @@ from amodal.annotations import Category
 from amodal.commands.declared import COUNT
 from amodal.errors import unknown
 from amodal.models import checkpoint
+from tests.small_models import NUM_CLASSES, SMALL, small_model, small_prior
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
-from small_models import SMALL, small_model
 
 import amodal
 from amodal import pictures, rle
@@ -38,6 +37,7 @@ from amodal.pixels import as_pixels
 from amodal.results import drawn
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import FolderBackgrounds
+from tests.small_models import SMALL, small_model
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

@@ -3,12 +3,12 @@
 import time
 
 import pytest
-from small_models import SMALL, small_model
 
 from amodal.annotations import Category
 from amodal.cli import main
 from amodal.models.checkpoint import Checkpoint, save
 from amodal.progress import EVERY, announced
+from tests.small_models import SMALL, small_model
 
 
 def test_work_is_announced_and_says_that_it_goes_on(capsys):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from annotation_files import CUP, CUP_POLYGON, CUP_SEEN, JUG, JUG_POLYGON, SIZE, pixels, text_rle
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -10,6 +9,7 @@ from pycocotools import mask as codec
 
 from amodal import rle
 from amodal.rle_validation import sound_areas
+from tests.annotation_files import CUP, CUP_POLYGON, CUP_SEEN, JUG, JUG_POLYGON, SIZE, pixels, text_rle
 
 MASKS = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12).flatmap(lambda shape: arrays(bool, shape))
 PAIRS = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12).flatmap(

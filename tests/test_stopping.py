@@ -14,11 +14,11 @@ from time import monotonic, sleep
 
 import pytest
 import torch
-import training_processes
 from safetensors.torch import load_file
-from training_processes import STEPS, Training, start
 
 from amodal.training import run_folder
+from tests import training_processes
+from tests.training_processes import STEPS, Training, start
 
 pytestmark = [
     pytest.mark.slow,

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from test_training import TINY, tiny_run
 from torch.utils.data import DataLoader, Dataset
 
 from amodal.cli import main
@@ -23,6 +22,7 @@ from amodal.data.workers import settle
 from amodal.prior.config import PriorConfig
 from amodal.training import loop, recipes, run_folder, validation
 from amodal.training.config import PriorSource, TrainConfig
+from tests.training.test_loop import TINY, tiny_run
 
 STEPS = 30
 PROCESSES = get_context("forkserver")

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 (Tan and Le 2019, without what small devices lack) for a checkpoint that fills it.
 
 The packaged model stands on it. timm, which it is trained with, takes half as long to import as torch: this is the same
-body under the same names of weights, to the bit (`tests/test_start.py`).
+body under the same names of weights, to the bit (`tests/project/test_start.py`).
 """
 
 import torch

@@ -1,0 +1,162 @@
+"""Exported models: ONNX Runtime answers as PyTorch does, at sizes other than the traced one."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import amodal
+from amodal.annotations import Category
+from amodal.commands.export import export
+from amodal.errors import UserError
+from amodal.export.detector import export_onnx
+from amodal.export.int8 import to_int8
+from amodal.inference.eager import TorchModel
+from amodal.inference.predictor import Predictor
+from amodal.models.amodal_rcnn import AmodalRCNN
+from tests.small_models import SMALL, small_model, with_method
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+CATEGORIES = [Category(4, "cup"), Category(5, "pear"), Category(9, "cow")]
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+CONFIGS = {
+    "mask_rcnn": with_method("mask_rcnn"),
+    "orcnn": with_method("orcnn"),
+    "sln": with_method("sln"),
+    "vrsp": SMALL,
+    "vrsp reference": with_method("vrsp", semantics="reference"),
+    "vrsp_r": with_method("vrsp_r"),
+}
+
+
+@pytest.fixture(scope="module")
+def export_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[AmodalRCNN, Path]]:
+    """A small model of one of CONFIGS and its file, exported once; both are only read."""
+    folder = tmp_path_factory.mktemp("exports")
+
+    @cache
+    def exported(name: str) -> tuple[AmodalRCNN, Path]:
+        model, path = small_model(CONFIGS[name]).eval(), folder / f"{name}.onnx"
+        export_onnx(model, CATEGORIES, path)
+        return model, path
+
+    return exported
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_it_answers_as_pytorch_does(name, export_of):
+    model, path = export_of(name)
+    eager, exported = Predictor(TorchModel(model, CATEGORIES)), amodal.load(path, device="cpu")
+    assert exported.categories == tuple(CATEGORIES)
+    for size in ((50, 70), (400, 300)):
+        ours, theirs = (p.predict(noise(*size), score_threshold=0) for p in (eager, exported))
+        assert len(ours) == len(theirs)
+        assert len(ours) == 10 or name == "vrsp_r"  # where fitted boxes may coincide
+        assert np.abs(ours.boxes - theirs.boxes).max() < 1e-3
+        assert np.abs(ours.scores - theirs.scores).max() < 1e-5
+        assert (ours.labels == theirs.labels).all()
+        assert (ours.masks != theirs.masks).mean() < 1e-4
+        assert (ours.visible_masks is None) == (theirs.visible_masks is None)
+
+
+def test_a_picture_too_thin_for_the_graph_is_one_line(export_of):
+    _, path = export_of("vrsp")
+    with pytest.raises(UserError, match="fails on an image of 4000x1 pixels") as error:
+        amodal.load(path, device="cpu").predict(noise(1, 4000))
+    assert "\n" not in str(error.value)
+
+
+@torch.inference_mode()
+def best_candidate(model: AmodalRCNN, picture: np.ndarray) -> float:
+    """The highest class score in a picture, before any re-scoring."""
+    ((_, candidates),) = model.candidates([torch.from_numpy(picture).permute(2, 0, 1).float() / 255])
+    return float(candidates.scores[0])
+
+
+@pytest.mark.parametrize("method", ["vrsp", "sln", "mask_rcnn"])
+def test_any_number_of_objects_and_none(method, tmp_path):
+    model = small_model(with_method(method)).eval()
+    pictures = [noise(60, 80) // shade + offset for shade in (1, 4, 200) for offset in (0, 40, 55)]
+    eager = Predictor(TorchModel(model, CATEGORIES))
+    best = [best_candidate(model, picture) for picture in pictures]
+    order = sorted(range(len(best)), key=best.__getitem__)
+    threshold = (best[order[0]] + best[order[-1]]) / 2
+    model.boxes.config = replace(SMALL.detector, score_threshold=threshold)
+    export_onnx(model, CATEGORIES, tmp_path / "model.onnx")
+    exported = amodal.load(tmp_path / "model.onnx", device="cpu")
+    found = [len(exported.predict(picture, score_threshold=0)) for picture in pictures]
+    assert found == [len(eager.predict(picture, score_threshold=0)) for picture in pictures]
+    assert found[order[0]] == 0 < found[order[-1]]
+    assert len(set(found)) > 2
+
+
+def test_it_leaves_out_what_scores_too_little_and_other_programs_need_not_ask(export_of):
+    """`score_threshold` is an input with a default."""
+    import onnxruntime
+
+    _, path = export_of("vrsp")
+    predictor, picture = amodal.load(path, device="cpu"), noise(50, 70)
+    everything = predictor.predict(picture, score_threshold=0)
+    least = float(everything.scores[3])
+    (found,) = predictor.model.detect([picture], score_threshold=least)
+    assert found.scores.tolist() == everything.scores[:4].tolist()
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    pixels = picture.transpose(2, 0, 1).astype(np.float32) / 255
+    names = [output.name for output in session.get_outputs()]
+    assert names == ["boxes", "labels", "scores", "amodal", "visible"]
+    assert np.array_equal(session.run(["scores"], {"image": pixels})[0], everything.scores)
+
+
+def test_eight_bits_are_smaller_and_nearly_the_same(tmp_path, export_of):
+    _, path = export_of("vrsp")
+    to_int8(path, tmp_path / "small.onnx")
+    assert (tmp_path / "small.onnx").stat().st_size < 0.4 * path.stat().st_size
+    large, small = (
+        amodal.load(file, device="cpu").predict(noise(80, 90), score_threshold=0)
+        for file in (path, tmp_path / "small.onnx")
+    )
+    assert small.categories == large.categories
+    difference = np.abs(np.sort(large.scores) - np.sort(small.scores)).max()
+    assert 0 < difference < 0.01
+
+
+def test_what_is_no_exported_model_is_named(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"a\.onnx: cannot be read as an ONNX model"):
+        amodal.load(tmp_path / "a.onnx")
+    with pytest.raises(UserError, match=r"b\.onnx: no such file"):
+        amodal.load(tmp_path / "b.onnx")
+    with pytest.raises(UserError, match=r"ends in \.onnx"):
+        export("a", tmp_path / "a.pt")
+    import onnx
+
+    info = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", info[:1], info[1:])
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9),
+        tmp_path / "c.onnx",
+    )
+    with pytest.raises(UserError, match="none of this toolkit"):
+        amodal.load(tmp_path / "c.onnx")
+
+
+def test_what_an_exported_model_cannot_do_is_named(tmp_path, export_of):
+    _, path = export_of("mask_rcnn")
+    predictor = amodal.load(path, device="cpu")
+    with pytest.raises(UserError, match="finds its own objects"):
+        predictor.complete(noise(40, 40), [[1, 1, 9, 9]])
+    with pytest.raises(UserError, match="exported already"):
+        export(str(path), tmp_path / "n.onnx")
+    with pytest.raises(UserError, match="device 'abacus' cannot be used"):
+        amodal.load(path, device="abacus")
