@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from amodal.demo import model_processes
 from amodal.demo import shelf as shelf_module
 from amodal.demo.model_processes import ModelProcesses
 from amodal.demo.session import Session
@@ -22,6 +23,7 @@ from amodal.errors import UserError
 from amodal.inference.predictor import Predictor
 from tests.demo.test_page import PREDICTOR, TwoBars, write_picture
 from tests.odd_models import missing, odd
+from tests.training_processes import PROCESSES
 
 pytest.importorskip("gradio")
 httpx = pytest.importorskip("httpx")
@@ -314,6 +316,7 @@ def test_one_person_cannot_fill_the_queue_nor_stop_the_others(tmp_path, monkeypa
     """Sixty pictures on which the model never ends, from one address; another one's picture is seen."""
     page = pytest.importorskip("amodal.demo.page")
     monkeypatch.setattr(page, "MOST_OF_ONE_ADDRESS", 3)
+    monkeypatch.setattr(model_processes, "_SPAWNED", PROCESSES)  # a process that is ended is soon replaced
     endless, plain = tmp_path / "red.png", write_picture(tmp_path / "a.png")
     Image.fromarray(coloured((255, 0, 0))).save(endless)
 

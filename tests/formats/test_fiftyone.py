@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from annotation_files import CUP, CUP_SEEN, JUG, d2sa, save, save_image
 
 from amodal import rle
 from amodal.annotations import AnnotationSet
@@ -25,6 +24,7 @@ from amodal.errors import UserError
 from amodal.formats import annotation_files, fiftyone
 from amodal.formats.check import check
 from amodal.formats.choices import Choices
+from tests.annotation_files import CUP, CUP_SEEN, JUG, d2sa, save, save_image
 
 OTHER = os.environ.get("FIFTYONE_PYTHON")
 """An interpreter that has FiftyOne."""
