@@ -3,7 +3,7 @@
 FiftyOne wants other versions of our dependencies, so it has an environment of its own. With the path of its
 interpreter, its own reader is tried:
 
-    FIFTYONE_PYTHON=/path/to/python python -m pytest tests/test_formats_fiftyone.py
+    FIFTYONE_PYTHON=/path/to/python python -m pytest tests/formats/test_fiftyone.py
 """
 
 import base64
