@@ -16,6 +16,9 @@ import sys
 import numpy as np
 import amodal
 amodal.load("demo", "cpu").predict(np.full((64, 64, 3), 90, np.uint8))
+from amodal.completion import checkpoint
+from amodal.inference.model_files import packaged_file
+checkpoint.load(packaged_file("completer"))
 print([name for name in {UNUSED} if name in sys.modules])
 from torchvision.ops.roi_align import is_compile_supported
 import torch._dynamo.utils

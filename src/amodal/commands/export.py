@@ -40,8 +40,8 @@ def export(
         from amodal.export.completer import export_completer
         from amodal.export.detector import export_onnx
         from amodal.export.int8 import to_int8
-        from amodal.inference.eager import TorchModel
         from amodal.inference.model_files import EXPORTED, kind_of, model_file
+        from amodal.models import checkpoint as model_checkpoint
 
     path = model_file(checkpoint)
     if path.suffix == EXPORTED:
@@ -52,9 +52,9 @@ def export(
             export_completer(completer, out)
     else:
         with announced(f"loading {checkpoint}"):
-            model = TorchModel.load(path, "cpu")
+            loaded = model_checkpoint.load(path)
         with announced(f"tracing {checkpoint}"):
-            export_onnx(model.model, model.categories, out)
+            export_onnx(loaded.model, loaded.categories, out)
     if int8:
         with announced("rounding its weights to 8 bits"):
             to_int8(out, out)

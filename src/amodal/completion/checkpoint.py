@@ -58,9 +58,9 @@ def take(path: str | Path, model: CompletionNetwork) -> set[str]:
 def fitted(config: CompleterConfig, weights: dict[str, torch.Tensor]) -> CompletionNetwork:
     """The network with these weights, in 32 bits. Raises UserError where they are others."""
     try:
-        tensor_files.require_fit(lambda: build(config), weights)
+        tensor_files.require_fit(lambda: build(config, None), weights)
     except UserError as error:
         raise UserError(f"its weights do not fit its settings ({error.problem})") from error
-    model = build(config)
+    model = build(config, None)
     model.load_state_dict({name: v.float() if v.is_floating_point() else v for name, v in weights.items()})
     return model

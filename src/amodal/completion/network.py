@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from amodal.completion.config import CompleterConfig
 from amodal.completion.crops import MASKS
+from amodal.models import lite0
 from amodal.models.backbones import feature_body
 
 READ = 256
@@ -44,10 +45,9 @@ class Completion:
 class CompletionNetwork(nn.Module):
     """Crops (B, 7, S, S) as `amodal.completion.crops` makes them -> amodal masks."""
 
-    def __init__(self, config: CompleterConfig, body: Any) -> None:
+    def __init__(self, config: CompleterConfig, body: nn.Module, channels: list[int]) -> None:
         super().__init__()
         self.config, self.body = config, body
-        channels = body.feature_info.channels()
         w16, w8, w4, w2 = config.widths
         self.near = convolution(3 + len(MASKS), 16, stride=2)
         self.prior = ShapePrototypes(channels[3] + channels[2], config)
@@ -88,7 +88,8 @@ class ShapePrototypes(nn.Module):
         super().__init__()
         self.read = nn.Sequential(nn.Linear(3 * in_channels, READ), nn.ReLU(), nn.Dropout(0.1))
         self.gate = nn.Linear(READ, config.prototypes)
-        self.shapes = nn.Parameter(torch.randn(config.prototypes, config.prototype_channels, side, side) * 0.5)
+        self.shapes = nn.Parameter(torch.empty(config.prototypes, config.prototype_channels, side, side))
+        nn.init.normal_(self.shapes, std=0.5)
         self.coarse = nn.Conv2d(config.prototype_channels, 1, 3, padding=1)
 
     def forward(self, f32: Tensor, f16: Tensor, visible: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -162,17 +163,26 @@ def convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequ
     )
 
 
-def build(config: CompleterConfig, weights: str = "none") -> CompletionNetwork:
+def build(config: CompleterConfig, weights: str | None = "none") -> CompletionNetwork:
     """A completer; the first convolution of its backbone is widened to take the masks beside the colours.
 
     Args:
         config: Sizes.
-        weights: The backbone's, as `amodal.models.config.BackboneConfig.weights` names them.
+        weights: The backbone's, as `amodal.models.config.BackboneConfig.weights` names them; None leaves them unset: a
+            checkpoint is about to fill them.
     """
-    body: Any = feature_body(config.backbone, weights)
+    body, channels = _body(config.backbone, weights)
     stem = body.conv_stem
     widened = torch.zeros(stem.out_channels, 3 + len(MASKS), *stem.kernel_size)
     widened[:, :3] = stem.weight.detach()
     nn.init.normal_(widened[:, 3:], std=0.02)
     stem.in_channels, stem.weight = 3 + len(MASKS), nn.Parameter(widened)
-    return CompletionNetwork(config, body)
+    return CompletionNetwork(config, body, channels)
+
+
+def _body(name: str, weights: str | None) -> tuple[Any, list[int]]:
+    """The backbone, and the channels of its maps."""
+    if name == lite0.NAME and weights is None:
+        return lite0.Lite0(), lite0.CHANNELS
+    body: Any = feature_body(name, weights or "none")
+    return body, body.feature_info.channels()

@@ -126,9 +126,11 @@ def _network(path: str | Path, device: str | None) -> Network:
 
     from amodal import processes
     from amodal.completion import checkpoint
+    from amodal.models.quick import quicken
 
     chosen = processes.choose_device(device or "auto")
-    model = checkpoint.load(path, chosen).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = checkpoint.load(path, chosen)
+    quicken(model)
 
     @torch.inference_mode()
     def network(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

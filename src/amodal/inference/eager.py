@@ -14,6 +14,7 @@ from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.inference.model import Pixels
 from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
+from amodal.models.quick import quicken
 
 
 class TorchModel:
@@ -26,8 +27,13 @@ class TorchModel:
 
     @classmethod
     def load(cls, path: str | Path, device: str | None = None) -> Self:
-        """The model of a checkpoint on `device`. Raises UserError for a file or device that is not there."""
+        """The model of a checkpoint on `device`, made ready to answer: it cannot be trained or exported.
+
+        Raises:
+            UserError: A file or device that is not there.
+        """
         loaded = checkpoint.load(path, processes.choose_device(device or "auto"))
+        quicken(loaded.model)
         return cls(loaded.model, loaded.categories)
 
     @torch.inference_mode()

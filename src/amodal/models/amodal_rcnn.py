@@ -118,7 +118,8 @@ class AmodalRCNN(nn.Module):
 
     def encode(self, images: list[Tensor]) -> tuple[ImageList, dict[str, Tensor], list[Encoded]]:
         """The resized batch, its features, and each image's share of them."""
-        batch, _ = self.resize([self._as_input(image) for image in images])
+        device = next(self.parameters()).device
+        batch, _ = self.resize([image.to(device) for image in images])
         features = self.backbone(batch.tensors)
         own = [{level: maps[i : i + 1] for level, maps in features.items()} for i in range(len(images))]
         parts = zip(own, batch.image_sizes, _scales(images, batch), strict=True)
@@ -148,10 +149,6 @@ class AmodalRCNN(nn.Module):
         left = suppress(Candidates(found.boxes, regions.labels[kept], scores), config.nms_threshold)
         found = found.at(left)
         return replace(regions[kept[left]], boxes=found.boxes), scores[left], found
-
-    def _as_input(self, image: Tensor) -> Float[Tensor, "3 _ _"]:
-        image = image.to(next(self.parameters()).device)
-        return image if image.is_floating_point() else image.float() / 255
 
     def _complete(self, image: Encoded, prompts: Prompts, *, coarse: bool) -> BoxedMasks:
         features, scale = image.features, image.scale.repeat(2)

@@ -57,9 +57,11 @@ class CachedRows:
     def __call__(self, which: Indices) -> Tensor:
         """The rows at these indices."""
         if self.values is None or self.is_known is None:
+            found = self.compute(which)
             self.is_known = torch.zeros(self.number, dtype=torch.bool, device=which.device)
-            nothing = self.compute(which[:0])
-            self.values = nothing.new_empty((self.number, *nothing.shape[1:]))
+            self.values = found.new_empty((self.number, *found.shape[1:]))
+            self.values[which], self.is_known[which] = found, True
+            return found
         new = which[~self.is_known[which]]
         if len(new):
             self.values[new] = self.compute(new)

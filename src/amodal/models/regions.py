@@ -79,6 +79,8 @@ class RegionPooler(nn.Module):
         """The same on a CPU, in channels-last memory."""
         pooled = levels[0].new_empty((len(regions), self.side, self.side, levels[0].shape[1]), dtype=torch.float32)
         for level, stride, which in zip(levels, STRIDES, chosen, strict=True):
+            if not len(which):
+                continue
             boxes = regions.boxes[which] / stride
             pooled[which] = align(level.float(), regions.images[which], boxes, self.side, self.sampling_ratio)
         return pooled.permute(0, 3, 1, 2)
