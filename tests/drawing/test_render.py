@@ -9,6 +9,7 @@ from PIL import Image
 from amodal.annotations import Category
 from amodal.drawing.colours import colour, ink_on
 from amodal.drawing.labels import Label, draw_labels
+from amodal.drawing.distances import nearest, smooth_distance
 from amodal.drawing.render import READABLE, Style
 from amodal.drawing.sheet import Tile, contact_sheet
 from amodal.results.result import Result
@@ -161,3 +162,14 @@ def test_contact_sheet_holds_every_picture_in_its_place():
     assert columns.min() < 112 < columns.max()  # one in each column
     with pytest.raises(ValueError, match="needs a picture"):
         contact_sheet([])
+
+
+@pytest.mark.parametrize("shape", [(1, 7), (40, 3), (90, 130), (700, 120)])
+@pytest.mark.parametrize("reach", [1, 9, 40])
+def test_distances_are_scipys_as_far_as_they_reach(shape, reach):
+    mask = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal(shape), 3) > 0
+    inside, outside = (np.minimum(ndimage.distance_transform_edt(part), reach) for part in (mask, ~mask))
+    np.testing.assert_allclose(nearest(mask, reach), outside, rtol=1e-6)
+    signed = np.where(mask, inside - 0.5, 0.5 - outside)
+    smooth = ndimage.gaussian_filter(signed, sigma=0.8)
+    np.testing.assert_allclose(smooth_distance(mask, reach), smooth, atol=1e-5)

@@ -4,6 +4,7 @@ Everything is drawn through signed distances to the masks' edges, so that lines,
 size, and in each object's own window, so that hundreds of objects cost no more than their pixels.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,16 +12,19 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 from PIL import Image
-from scipy import ndimage
 
 from amodal import mask_arrays
 from amodal.drawing.colours import Colour, colour
+from amodal.drawing.distances import smooth_distance
 from amodal.drawing.labels import Label, draw_labels
 
 READABLE = 640
 """Images with a shorter short side than this are enlarged, so that names can be read..."""
 LONGEST_ENLARGED = 4096
 """...but none beyond this long side: of a thin image that would be millions of pixels, and more than a JPEG holds."""
+
+BLURRED = 6
+"""Pixels of a mask over which a distance is smoothed and resized."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +124,10 @@ def _paint(pixels: UInt8[np.ndarray, "h w 3"], objects: Objects, colours: Sequen
 
 
 def _blend(pixels: np.ndarray, window: tuple[slice, slice], opacity: np.ndarray, paint: Colour) -> None:
-    under = pixels[window].astype(np.float32)
-    mixed = under + opacity[:, :, None] * (np.asarray(paint, dtype=np.float32) - under)
-    pixels[window] = mixed.round().astype(np.uint8)
+    part, where = pixels[window], np.nonzero(opacity)  # lines are thin
+    under = part[where].astype(np.float32)
+    mixed = under + opacity[where][:, None] * (np.asarray(paint, dtype=np.float32) - under)
+    part[where] = mixed.round().astype(np.uint8)
 
 
 def _layers(objects: Objects, index: int, size: tuple[int, int], show: str) -> _Layers | None:
@@ -132,7 +137,7 @@ def _layers(objects: Objects, index: int, size: tuple[int, int], show: str) -> _
     rows, columns = mask_arrays.window(whole)
     if not rows.stop:
         return None
-    line = max(1.2, min(size) / 320)
+    line = _line_width(size)
     source = np.s_[max(0, rows.start - 2) : rows.stop + 2, max(0, columns.start - 2) : columns.stop + 2]
     window = _scaled(source, objects.size, size)
     to_edge = _distance_inside(whole[source], window, objects.size, size)
@@ -148,6 +153,11 @@ def _layers(objects: Objects, index: int, size: tuple[int, int], show: str) -> _
     )
 
 
+def _line_width(size: tuple[int, int]) -> float:
+    """Pixels across the line around an object, on an output of `size` (height, width)."""
+    return max(1.2, min(size) / 320)
+
+
 def _scaled(window: tuple[slice, slice], image: tuple[int, int], output: tuple[int, int]) -> tuple[slice, slice]:
     """An image's window in output pixels."""
     bounds = [
@@ -160,16 +170,16 @@ def _scaled(window: tuple[slice, slice], image: tuple[int, int], output: tuple[i
 def _distance_inside(
     mask: Bool[np.ndarray, "h w"], window: tuple[slice, slice], image: tuple[int, int], output: tuple[int, int]
 ) -> Float32[np.ndarray, "h w"]:
-    """Output pixels from the mask's edge, positive inside, smoothed over the mask's own pixel steps."""
+    """Output pixels from the mask's edge, positive inside; what is beyond the widest line need only be beyond it."""
     shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
     far = float(sum(mask.shape))
     if not mask.any() or mask.all():
         return np.full(shape, far if mask.any() else -far, dtype=np.float32)
-    inside, outside = (np.asarray(ndimage.distance_transform_edt(side)) for side in (mask, ~mask))
-    distance = np.where(mask, inside - 0.5, 0.5 - outside).astype(np.float32)  # the edge runs between two pixels
-    distance = ndimage.gaussian_filter(distance, sigma=0.8)
+    scale = output[0] / image[0]
+    reach = math.ceil((2 * _line_width(output) + 1) / scale) + BLURRED
+    distance = smooth_distance(mask, reach)
     resized = Image.fromarray(distance).resize(shape[::-1], Image.Resampling.BICUBIC)
-    return np.asarray(resized) * np.float32(output[0] / image[0])
+    return np.asarray(resized) * np.float32(scale)
 
 
 def _coverage(distance: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int64
-from scipy.optimize import linear_sum_assignment
 
 from amodal import mask_arrays
 from amodal.results.result import Result
@@ -34,6 +33,8 @@ class Tracker:
 
     def update(self, result: Result) -> Int64[np.ndarray, " N"]:
         """The number of each object of the next frame; an object seen for the first time gets a new one."""
+        from scipy.optimize import linear_sum_assignment  # late: the first answer does not wait for it
+
         found = [
             _Track(-1, int(label), *_window(mask)) for label, mask in zip(result.labels, result.masks, strict=True)
         ]
