@@ -12,6 +12,7 @@ and `bytes_per_second` (copy; bytes read and bytes written both count). The page
 
 PARTS: tuple[str, ...] = (
     "inference",
+    "video",
     "training",
     "floors",
     "memory",

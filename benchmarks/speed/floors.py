@@ -15,6 +15,7 @@ from amodal.models.boxes import POOLED_SIDE, all_regions
 from amodal.models.losses import attend
 from amodal.models.mask_head import MaskHead
 from amodal.models.methods.vrsp import VRSP
+from amodal.models.quick import quicken
 from amodal.models.refinement import EagerRows, Refinement
 from amodal.models.regions import Regions
 from amodal.models.zoo import MASK_SIDE
@@ -51,6 +52,7 @@ def ceilings(quick: bool) -> dict[str, float]:
 def measure(quick: bool) -> Measured:
     loaded = checkpoint.load(PACKAGED / "demo.safetensors")
     model = loaded.model
+    quicken(model)  # as `amodal.load` does
     return Measured([], growth(model, len(loaded.categories), quick), stages(model, quick), dict(ceilings(quick)))
 
 

@@ -19,6 +19,7 @@ from amodal.instances import Prediction
 from amodal.models.amodal_rcnn import STEP_CPU, AmodalRCNN, Encoded, as_boxed, as_prediction
 from amodal.models.boxes import all_regions
 from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, ModelConfig
+from amodal.models.quick import quicken
 from amodal.models.rescoring import Candidates, SuppressionLimits, suppress_rescored
 from benchmarks.speed.harness import Row, compare
 from benchmarks.speed.rival import torchvision_mask_rcnn
@@ -55,6 +56,7 @@ def measure(demo: AmodalRCNN, rival: MaskRCNN, quick: bool, told_rival: str) -> 
         config = replace(config, backbone=BackboneConfig("resnet18"), mask=MaskConfig(16))
     images = scenes(count, side)
     large, large_rival = with_rival(config)
+    quicken(large)  # as `amodal.load` does
     before = rival.roi_heads.score_thresh
     rows = []
     for least, what in (

@@ -17,6 +17,7 @@ from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import all_regions
 from amodal.models.losses import own_class
 from amodal.models.methods.vrsp import VRSP
+from amodal.models.quick import quicken
 from amodal.models.regions import STRIDES
 from amodal.models.rescoring import Candidates, SuppressionLimits, suppress, suppress_rescored
 from amodal.models.zoo import MASK_SIDE
@@ -35,6 +36,7 @@ def measure(quick: bool) -> Measured:
     model, images = loaded.model, scenes(2 if quick else 12)
     repetitions = 2 if quick else 7
     rival = torchvision_mask_rcnn(model, loaded.config, len(loaded.categories))
+    quicken(model)  # as `amodal.load` does
     facts = {"images": len(images), **looks(model, images, 0.0), "sure": looks(model, images, SURE)}
     facts["detections_of_rival"] = _mean([len(rival([image])[0]["scores"]) for image in images])
 

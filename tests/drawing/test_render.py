@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from amodal.annotations import Category
 from amodal.drawing.colours import colour, ink_on
-from amodal.drawing.labels import Label, draw_labels
 from amodal.drawing.distances import nearest, smooth_distance
+from amodal.drawing.labels import Label, draw_labels
 from amodal.drawing.render import READABLE, Style
 from amodal.drawing.sheet import Tile, contact_sheet
 from amodal.results.result import Result
@@ -168,6 +169,7 @@ def test_contact_sheet_holds_every_picture_in_its_place():
 @pytest.mark.parametrize("reach", [1, 9, 40])
 def test_distances_are_scipys_as_far_as_they_reach(shape, reach):
     mask = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal(shape), 3) > 0
+    mask[0, 0], mask[-1, -1] = True, False
     inside, outside = (np.minimum(ndimage.distance_transform_edt(part), reach) for part in (mask, ~mask))
     np.testing.assert_allclose(nearest(mask, reach), outside, rtol=1e-6)
     signed = np.where(mask, inside - 0.5, 0.5 - outside)

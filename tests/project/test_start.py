@@ -15,9 +15,9 @@ FIRST_ANSWER = f"""
 import sys
 import numpy as np
 import amodal
-import amodal.commands.predict, amodal.inference.camera, amodal.inference.folder
-amodal.load("demo", "cpu").predict(np.full((64, 64, 3), 90, np.uint8))
-amodal.Result(*np.zeros((3, 1, 4)), (), *np.ones((2, 1, 64, 64), bool))[:0].draw(np.zeros((64, 64, 3), np.uint8))
+import amodal.commands.predict, amodal.inference.folder, amodal.video.camera
+image = np.full((64, 64, 3), 90, np.uint8)
+amodal.load("demo", "cpu").predict(image).draw(image)
 from amodal.completion import checkpoint
 from amodal.inference.model_files import packaged_file
 checkpoint.load(packaged_file("completer"))

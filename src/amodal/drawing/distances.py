@@ -1,5 +1,7 @@
-"""Distances from a mask's edge, exact as far as a line is wide: SciPy's are known to the end, and take three times as
-long, and SciPy itself a tenth of a first answer to import."""
+"""Distances from a mask's edge, exact as far as they are asked for.
+
+SciPy knows them all, which takes twice as long, and to import SciPy takes a tenth of a first answer.
+"""
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt

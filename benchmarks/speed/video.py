@@ -1,0 +1,84 @@
+"""Video: an image through the packaged detector of photographs, and frames from file to file, drawn."""
+
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+import amodal
+from amodal.inference.model_files import PACKAGED
+from amodal.models import checkpoint
+from amodal.pixels import as_pixels
+from benchmarks.speed.harness import Measured, compare
+from benchmarks.speed.rival import torchvision_mask_rcnn
+from benchmarks.speed.small import SURE
+
+TITLE = "Photographs and video"
+RIVAL = "torchvision Mask R-CNN, same weights of backbone, proposals and detector, no drawing"
+SIZE = (640, 480)
+THREADS = 2
+SECONDS_OF_FRAME = 1 / 6
+
+
+def measure(quick: bool) -> Measured:
+    loaded = checkpoint.load(PACKAGED / "photos.safetensors")
+    rival: Any = torchvision_mask_rcnn(loaded.model, loaded.config, len(loaded.categories))
+    rival.roi_heads.score_thresh = SURE
+    predictor = amodal.load("photos", "cpu")
+    images, repetitions = frames(2 if quick else 12), 1 if quick else 7
+    tensors = [torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255 for image in images]
+
+    def theirs() -> None:
+        with torch.inference_mode():
+            for tensor in tensors:
+                rival([tensor])
+
+    one = compare(lambda: [predictor.predict(image) for image in images], theirs, repetitions=repetitions)
+    with tempfile.TemporaryDirectory() as name:
+        source, target = Path(name) / "seen.mp4", Path(name) / "drawn.mp4"
+        write(source, images)
+        torch.set_num_threads(THREADS)
+        film = compare(lambda: draw(predictor, source, target), theirs, repetitions=repetitions)
+        torch.set_num_threads(1)
+    size = "x".join(map(str, SIZE))
+    rows = [
+        one.row(f"An image of {size}, `photos`, what scores at least {SURE}", RIVAL, sense="times as long"),
+        film.row(f"A video of {size}, `photos`, read, drawn, written, {THREADS} threads", RIVAL, sense="times as long"),
+    ]
+    found = [len(predictor.predict(image)) for image in images]
+    return Measured(rows, facts={"frames": len(images), "objects": sum(found) / len(found)})
+
+
+def frames(count: int) -> list[UInt8[np.ndarray, "480 640 3"]]:
+    """The package's sample picture under a camera that moves a little."""
+    picture = Image.fromarray(as_pixels(amodal.sample()))
+    width, height = picture.size
+    boxes = [(place, place, width - 2 * count + place, height - 2 * count + place) for place in range(count)]
+    return [np.asarray(picture.resize(SIZE, Image.Resampling.BILINEAR, box)) for box in boxes]
+
+
+def write(path: Path, images: list[np.ndarray]) -> None:
+    from amodal.video.writer import writing_video
+
+    with writing_video(path, Fraction(25)) as video:
+        for place, image in enumerate(images):
+            video.add(image, place / 25)
+
+
+def draw(predictor: amodal.Predictor, source: Path, target: Path) -> None:
+    from amodal.video.predict import Painter, predict_video
+
+    predict_video(Painter(predictor, SURE, None), source, target)
+
+
+def describe(measured: Measured) -> str:
+    one, film = measured.rows
+    frames, objects = measured.facts["frames"], measured.facts["objects"]
+    alone, drawn = one.details["seconds"] / frames, film.details["seconds"] / frames
+    return f"""An image with {objects:.1f} objects takes {1e3 * alone:.0f} ms on one thread. A frame from file to file,
+drawn, takes {1e3 * drawn:.0f} ms on {THREADS}: {1 / drawn:.1f} frames a second (aim: {1 / SECONDS_OF_FRAME:.0f})."""
