@@ -3,6 +3,8 @@
 SciPy knows them all, which takes twice as long, and to import SciPy takes a tenth of a first answer.
 """
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float32, UInt
 
@@ -56,7 +58,7 @@ def _smoothed(values: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
     padded = np.pad(values, around, mode="symmetric")
     smooth = np.empty_like(values)
     for start, end in _blocks(height, width):
-        down = sum(weight * padded[start + i : end + i] for i, weight in enumerate(weights))
+        down: Any = sum(weight * padded[start + i : end + i] for i, weight in enumerate(weights))
         smooth[start:end] = sum(weight * down[:, i : i + width] for i, weight in enumerate(weights))
     return smooth
 
