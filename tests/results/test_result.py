@@ -1,11 +1,12 @@
 """Results: what hides behind what, conversions to the forms of other tools, and back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from amodal import rle
+from amodal import mask_arrays, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.boxed_masks import BoxedMasks
 from amodal.errors import UserError
@@ -123,6 +124,19 @@ def test_supervision_takes_it():
     assert (detections[1:].mask == PEAR).all()
     assert (detections[1:].data["visible_mask"] == PEAR_SEEN).all()
     assert len(empty().to_supervision()) == 0
+
+
+@pytest.mark.filterwarnings("ignore:OpenCV .* is not installed:UserWarning")
+def test_supervision_takes_either_kind_of_mask():
+    seen = result().to_supervision("visible")[1:]
+    assert (seen.mask == PEAR_SEEN).all()
+    assert (seen.data["amodal_mask"] == PEAR).all()
+    assert seen.xyxy.tolist() == mask_arrays.boxes(PEAR_SEEN[None]).tolist()
+    one_kind = replace(result(), visible_masks=None)
+    assert "visible_mask" not in one_kind.to_supervision().data
+    with pytest.raises(UserError, match="amodal masks only"):
+        one_kind.to_supervision("visible")
+    assert (replace(result(), amodal_masks=None).to_supervision().mask[1] == PEAR_SEEN).all()
 
 
 def test_truth_as_a_result():

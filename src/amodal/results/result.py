@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -178,17 +178,33 @@ class Result:
             for i in range(len(self))
         ]
 
-    def to_supervision(self) -> "supervision.Detections":
-        """`supervision.Detections` with the amodal masks; the visible ones are in `.data["visible_mask"]`."""
+    def to_supervision(self, masks: Literal["amodal", "visible"] = "amodal") -> "supervision.Detections":
+        """`supervision.Detections` with one kind of masks and boxes around them; `.data` has the masks of both kinds.
+
+        Args:
+            masks: Which of the two its annotators and trackers work on. The other one, and the same again, is in
+                `.data["amodal_mask"]` and `.data["visible_mask"]`, as far as the model predicts it.
+
+        Raises:
+            UserError: The model predicts no such masks, or supervision is not installed.
+        """
         try:
             import supervision
         except ImportError as error:
             raise UserError("supervision is not installed", remedy="pip install 'amodal[supervision]'") from error
+        kinds = {"amodal": self.amodal_masks, "visible": self.visible_masks}
+        known = {kind: found for kind, found in kinds.items() if found is not None}
+        chosen = known.get(masks, self.masks if masks == "amodal" else None)
+        if chosen is None:
+            raise UserError(f"this model predicts {next(iter(known))} masks only", remedy="Use one that predicts both")
         data: dict[str, Any] = {"class_name": np.asarray(self.names, dtype=np.str_)}
-        if self.visible_masks is not None:
-            data["visible_mask"] = self.visible_masks
+        data |= {f"{kind}_mask": found for kind, found in known.items()}
         return supervision.Detections(
-            xyxy=self.boxes, mask=self.masks, confidence=self.scores, class_id=self.labels.astype(int), data=data
+            xyxy=self.boxes if masks == "amodal" else mask_arrays.boxes(chosen),
+            mask=chosen,
+            confidence=self.scores,
+            class_id=self.labels.astype(int),
+            data=data,
         )
 
     def draw(
