@@ -89,11 +89,11 @@ def steps_of(quick: bool) -> tuple[list[float], int]:
     assert isinstance(model.branch, VRSP)
     regions: list[int] = []
     hook = model.branch.visible_head.register_forward_hook(lambda _, given, __: regions.append(len(given[0])))
-    once = training.step(model, *training.batch(2 if quick else IMAGES))
+    once = training.step(model, *training.batch(1 if quick else IMAGES))
     with torch.enable_grad():
         once()
         hook.remove()
-        return [timed(once) for _ in range(2 if quick else 5)], regions[0]
+        return [timed(once) for _ in range(1 if quick else 5)], regions[0]
 
 
 def fitting(prior: ShapePrior, quick: bool) -> tuple[list[Row], Curve, dict[str, Any]]:

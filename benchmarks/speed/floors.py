@@ -82,7 +82,7 @@ def stages(model: AmodalRCNN, quick: bool) -> list[Stage]:
             run()
         weights = sum(p.numel() for p in module.parameters()) if module else 0
         num_bytes = FLOAT * (weights + sum(tensor.numel() for tensor in moved))
-        return Stage(name, counter.get_total_flops() + extra, num_bytes, best(run, 2 if quick else 5))
+        return Stage(name, counter.get_total_flops() + extra, num_bytes, best(run, 1 if quick else 5))
 
     def samples(side: int) -> float:
         return 2.0 * number * side**2 * 16 * levels[0].shape[1]
@@ -161,9 +161,9 @@ def growth(model: AmodalRCNN, num_classes: int, quick: bool) -> list[Curve]:
     branch = model.branch
     batch, _ = model.resize(scenes(1))
     features = model.backbone(batch.tensors)
-    counts = [8, 16] if quick else [8, 32, 128, 512]
+    counts, repetitions = ([8, 16], 1) if quick else ([8, 32, 128, 512], 2)
     regions = [some_regions(count, num_classes) for count in counts]
-    by_regions = [best(lambda r=r: branch.predict(features, r), 2) for r in regions]
+    by_regions = [best(lambda r=r: branch.predict(features, r), repetitions) for r in regions]
     classes = [2, 4] if quick else [4, 16, 64, 256]
     pooled = torch.rand(32, 64, 14, 14)
     by_classes, all_classes = [], []

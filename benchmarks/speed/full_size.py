@@ -70,7 +70,7 @@ def measure(demo: AmodalRCNN, rival: MaskRCNN, quick: bool, told_rival: str) -> 
         timing = compare(
             lambda pairs=pairs, least=least: [predict(large, image, known, least) for image, known in pairs],
             lambda pairs=pairs: [rival_predicts(large_rival, image, known) for image, known in pairs],
-            repetitions=2 if quick else 3,
+            repetitions=1 if quick else 3,
         )
         name = f"{what}, {side} pixels, ResNet-50 preset, decisions of the demo's model"
         counts = {"images": count, "detections": float(np.mean(found))}

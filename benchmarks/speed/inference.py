@@ -33,8 +33,8 @@ RIVAL = "torchvision Mask R-CNN, same backbone, proposals and detector weights"
 @torch.inference_mode()
 def measure(quick: bool) -> Measured:
     loaded = checkpoint.load(PACKAGED / "demo.safetensors")
-    model, images = loaded.model, scenes(2 if quick else 12)
-    repetitions = 2 if quick else 7
+    model, images = loaded.model, scenes(1 if quick else 12)
+    repetitions, few = (1, 1) if quick else (7, 3)
     rival = torchvision_mask_rcnn(model, loaded.config, len(loaded.categories))
     quicken(model)  # as `amodal.load` does
     facts = {"images": len(images), **looks(model, images, 0.0), "sure": looks(model, images, SURE)}
@@ -46,12 +46,8 @@ def measure(quick: bool) -> Measured:
     whole = compare(each(lambda i: model([i])), each(lambda i: rival([i])), repetitions=repetitions)
     shown = against_shown(model, loaded.categories, rival, images, repetitions)
     facts["detections_of_rival_shown"] = shown.pop("detections")
-    every = compare(
-        each(lambda i: model([i])), each(lambda i: all_passes(model, i)), repetitions=max(2, repetitions // 2)
-    )
-    bound = compare(
-        each(lambda i: model([i])), each(lambda i: unbounded(model, i)), repetitions=max(2, repetitions // 2)
-    )
+    every = compare(each(lambda i: model([i])), each(lambda i: all_passes(model, i)), repetitions=few)
+    bound = compare(each(lambda i: model([i])), each(lambda i: unbounded(model, i)), repetitions=few)
     differing = sum(not same_detections(model, image) for image in images)
     size = "160 pixels, VRSP of the demo recipe"
     rows = [
@@ -171,15 +167,15 @@ def looks(model: AmodalRCNN, images: list[Tensor], least: float) -> dict[str, An
 
 def curves(model: AmodalRCNN, rival: MaskRCNN, quick: bool) -> list[Curve]:
     """Seconds of an image by its size, with the detector's own size following it."""
-    sides = [96, 160] if quick else [96, 160, 256, 384, 512]
+    sides, repetitions = ([64, 96], 1) if quick else ([96, 160, 256, 384, 512], 3)
     resize, transform = cast(Any, model.resize), cast(Any, rival.transform)
     before = resize.min_size
     ours, theirs = [], []
     for side in sides:
         images = scenes(1 if quick else 3, side)
         resize.min_size = transform.min_size = (side,)
-        ours.append(best(lambda images=images: [model([i]) for i in images]) / len(images))
-        theirs.append(best(lambda images=images: [rival([i]) for i in images]) / len(images))
+        ours.append(best(lambda images=images: [model([i]) for i in images], repetitions) / len(images))
+        theirs.append(best(lambda images=images: [rival([i]) for i in images], repetitions) / len(images))
     resize.min_size = transform.min_size = before
     return [Curve("inference", "pixels of a side", [float(s) for s in sides], ours, theirs, "torchvision Mask R-CNN")]
 

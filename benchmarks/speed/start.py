@@ -28,18 +28,19 @@ def run(command: list[str]) -> str:
 
 
 def measure(quick: bool) -> Measured:
-    repetitions = 1 if quick else 7
+    repetitions, warm_up = (1, 0) if quick else (7, 1)
     help_seconds = [timed(lambda: run(HELP)) for _ in range(repetitions)]
     imports = compare(
         lambda: run([sys.executable, "-c", "import amodal"]),
         lambda: run(TORCH),
         repetitions=max(repetitions // 2, 1),
+        warm_up=warm_up,
     )
     with tempfile.TemporaryDirectory() as folder:
         answer = [sys.executable, "-m", "amodal.cli", "predict", str(sample()), "--model", "demo"]
         answer += ["--device", "cpu", "--overwrite", "--out", folder]
         first, whole = (
-            compare(lambda ours=ours: run(ours), lambda: run(TORCH), repetitions=repetitions)
+            compare(lambda ours=ours: run(ours), lambda: run(TORCH), repetitions=repetitions, warm_up=warm_up)
             for ours in (MODEL, answer)
         )
     rows = [

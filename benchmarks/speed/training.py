@@ -60,10 +60,10 @@ def measure(quick: bool) -> Measured:
     config, num_classes = loaded.config, len(loaded.categories)
     small = loaded.model.train()
     _freeze(small, config)
-    count = 2 if quick else 8
+    count = 1 if quick else 8
     rows = [
         beside(
-            small, config, num_classes, batch(count), (f"demo recipe, {count} images of 160 pixels", 2 if quick else 7)
+            small, config, num_classes, batch(count), (f"demo recipe, {count} images of 160 pixels", 1 if quick else 7)
         )
     ]
     facts = {"profile": summary(step(small, *batch(count)))}
@@ -114,23 +114,24 @@ def summary(run: Step, most: int = 12) -> list[dict[str, Any]]:
 
 def curves(model: AmodalRCNN, quick: bool) -> list[Curve]:
     """Seconds of a step of two images by the size of images, the number of regions, and the number of objects."""
-    count, resize = 2, cast(Any, model.resize)
+    count, repetitions, large = (1, 1, 96) if quick else (2, 2, 256)
+    resize = cast(Any, model.resize)
     sizes = resize.min_size
-    sides = [96, 160] if quick else [96, 160, 256, 384]
+    sides = [64, 96] if quick else [96, 160, 256, 384]
     by_side = []
     for side in sides:
         resize.min_size = (side,)
-        by_side.append(best(step(model, *batch(count, side)), 2))
+        by_side.append(best(step(model, *batch(count, side)), repetitions))
     resize.min_size = sizes
-    regions = [32, 64] if quick else [32, 64, 128, 256]
+    regions = [16, 32] if quick else [32, 64, 128, 256]
     sampler = model.boxes.sampler
     before, by_regions, data = sampler.batch_size_per_image, [], batch(count)
     for number in regions:
         sampler.batch_size_per_image = number
-        by_regions.append(best(step(model, *data), 2))
+        by_regions.append(best(step(model, *data), repetitions))
     sampler.batch_size_per_image = before
     objects = [2, 4] if quick else [2, 4, 8, 16]
-    by_objects = [best(step(model, *batch(count, 256, (number, number))), 2) for number in objects]
+    by_objects = [best(step(model, *batch(count, large, (number, number))), repetitions) for number in objects]
     return [
         Curve("step", "pixels of a side", [float(s) for s in sides], by_side),
         Curve("step", "regions of an image", [float(n) for n in regions], by_regions),
