@@ -41,16 +41,6 @@ class Plan:
     """The truth's boxes and classes, or the detector's own, of those objects that it found."""
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a branch takes: seconds of its training, and floating-point operations for each region (pooling apart)."""
-
-    seconds: float
-    cpu_seconds: float
-    flops_training: float
-    flops_inference: float
-
-
 def train(branch: MaskBranch, kept: KeptRegions, config: TrainConfig, plan: Plan) -> tuple[float, float]:
     """Trains the branch for the steps of `config`, in its seed's order; gives wall seconds and this process's own."""
     branch.train()
