@@ -10,7 +10,7 @@ it. No torch here, so that peaks are those of the work.
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from time import process_time
@@ -117,10 +117,10 @@ TASKS: dict[str, Callable[[Path], object]] = {
 }
 
 
-def main() -> None:
-    task, folder = sys.argv[1], Path(sys.argv[2])
+def main(given: Sequence[str]) -> None:
+    task, folder = given[0], Path(given[1])
     if task == "make":
-        make(folder, int(sys.argv[3]))
+        make(folder, int(given[2]))
         return
     start = process_time()
     TASKS[task](folder)
@@ -128,4 +128,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

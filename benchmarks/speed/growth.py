@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from math import log10
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks import growing
 from benchmarks.growing import ANNOTATIONS, TASKS
 from benchmarks.speed.harness import Curve, Measured, Row
 
@@ -26,8 +29,15 @@ def child(*given: str) -> str:
     return done.stdout
 
 
+def here(*given: str) -> str:
+    """The same in this process."""
+    with redirect_stdout(StringIO()) as said:
+        growing.main(given)
+    return said.getvalue()
+
+
 def measure(quick: bool) -> Measured:
-    sizes = {100: 1, 1000: 1} if quick else SIZES
+    sizes, run = ({100: 1, 1000: 1}, here) if quick else (SIZES, child)
     measured: dict[str, list[Figures]] = {task: [] for task in TASKS}
     megabytes = []
     for size, repetitions in sizes.items():
@@ -37,7 +47,7 @@ def measure(quick: bool) -> Measured:
             runs: dict[str, list[Figures]] = {task: [] for task in TASKS}
             for _ in range(repetitions):
                 for task, figures in runs.items():
-                    figures.append(json.loads(child(task, name)))
+                    figures.append(json.loads(run(task, name)))
         for task, figures in runs.items():
             measured[task].append({key: median(one[key] for one in figures) for key in figures[0]})
             print(f"   {size:,} {task}: {measured[task][-1]}", flush=True)
