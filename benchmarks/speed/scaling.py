@@ -1,6 +1,6 @@
 """Two processes beside one at the same global batch, under torchrun on a CPU.
 
-python -m benchmarks.speed.scaling FOLDER STEPS  # the run itself, alone or below torchrun
+python -m benchmarks.speed.scaling FOLDER STEPS IMAGES  # the run itself, alone or below torchrun
 """
 
 import os
@@ -23,12 +23,12 @@ TITLE = "Processes"
 
 
 def measure(quick: bool) -> Measured:
-    steps, repetitions = (1, 1) if quick else (12, 2)
+    steps, images, repetitions = (1, 2, 1) if quick else (12, 8, 2)
     ours, rivals = [], []
     with tempfile.TemporaryDirectory() as name:
         for repetition in range(repetitions):
-            ours.append(seconds(Path(name) / f"two{repetition}", 2, steps))
-            rivals.append(seconds(Path(name) / f"one{repetition}", 1, steps))
+            ours.append(seconds(Path(name) / f"two{repetition}", 2, (steps, images)))
+            rivals.append(seconds(Path(name) / f"one{repetition}", 1, (steps, images), here=quick))
     cores = len(os.sched_getaffinity(0))
     row = Timing(ours, rivals).row(
         "Training with two processes, demo recipe, 8 images a step", "one process, the same 8 images", cores=cores
@@ -36,26 +36,23 @@ def measure(quick: bool) -> Measured:
     return Measured([row], facts={"cores": cores, "steps": steps})
 
 
-def seconds(folder: Path, processes: int, steps: int) -> float:
-    """What the run's metrics.json says that its steps took, the wait for the first batch included."""
+def seconds(folder: Path, processes: int, size: tuple[int, int], *, here: bool = False) -> float:
+    """What the run's metrics.json says that its steps took, the wait for the first batch included.
+
+    `size` is steps, and images of a step; `here` runs one process in this one.
+    """
     folder.mkdir()
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [
-        sys.executable,
-        *(torchrun if processes > 1 else []),
-        "-m",
-        "benchmarks.speed.scaling",
-        str(folder),
-        str(steps),
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        command, env=environment, check=True, capture_output=True, cwd=Path(__file__).parents[2], timeout=600
-    )
+    if here:
+        main(folder, *size)
+    else:
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        command = [sys.executable, *torchrun, "-m", "benchmarks.speed.scaling", str(folder), *map(str, size)]
+        environment, root = os.environ | {"OMP_NUM_THREADS": "1"}, Path(__file__).parents[2]
+        subprocess.run(command, env=environment, check=True, capture_output=True, cwd=root, timeout=600)
     return float(read_json(folder / "run" / run_folder.METRICS)["seconds"])
 
 
-def main(folder: Path, steps: int) -> None:
+def main(folder: Path, steps: int, images: int) -> None:
     torch.set_num_threads(1)
     prior = folder / f"prior{os.environ.get('RANK', '0')}.safetensors"
     packaged_prior().save(prior)
@@ -64,6 +61,7 @@ def main(folder: Path, steps: int) -> None:
         config,
         data=DataConfig(config.data.train),
         prior=PriorSource(file=str(prior)),
+        batch_size=images,
         validation=ValidationConfig(every=0, at_end=False, pictures=0),
         workers=0,
     )
@@ -78,4 +76,4 @@ def describe(measured: Measured) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

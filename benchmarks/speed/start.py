@@ -11,6 +11,7 @@ TITLE = "Starting"
 HELP = [sys.executable, "-m", "amodal.cli", "--help"]
 MODEL = [sys.executable, "-c", "import amodal; amodal.load('demo', 'cpu')"]
 TORCH = [sys.executable, "-c", "import torch"]
+NOTHING = [sys.executable, "-c", ""]
 LOADED = """
 import sys
 from amodal.cli import main
@@ -28,11 +29,11 @@ def run(command: list[str]) -> str:
 
 
 def measure(quick: bool) -> Measured:
-    repetitions, warm_up = (1, 0) if quick else (7, 1)
+    repetitions, warm_up, rival = (1, 0, NOTHING) if quick else (7, 1, TORCH)
     help_seconds = [timed(lambda: run(HELP)) for _ in range(repetitions)]
     imports = compare(
         lambda: run([sys.executable, "-c", "import amodal"]),
-        lambda: run(TORCH),
+        lambda: run(rival),
         repetitions=max(repetitions // 2, 1),
         warm_up=warm_up,
     )
@@ -40,7 +41,7 @@ def measure(quick: bool) -> Measured:
         answer = [sys.executable, "-m", "amodal.cli", "predict", str(sample()), "--model", "demo"]
         answer += ["--device", "cpu", "--overwrite", "--out", folder]
         first, whole = (
-            compare(lambda ours=ours: run(ours), lambda: run(TORCH), repetitions=repetitions, warm_up=warm_up)
+            compare(lambda ours=ours: run(ours), lambda: run(rival), repetitions=repetitions, warm_up=warm_up)
             for ours in (MODEL, answer)
         )
     rows = [
