@@ -104,14 +104,14 @@ def _layered(things: list[Thing], image_id: int, name: str, labels: dict[str, in
     """The records of one image; each object's visible mask told by those above it, if its shapes do not tell it."""
     masks = [thing.masks() for thing in things]
     heights = [thing.height for thing, found in zip(things, masks, strict=True) if found]
-    visible = iter(visible_from_above([found[0] for found in masks if found], heights))
+    uncovered = iter(visible_from_above([found[0] for found in masks if found], heights))
     levels = sorted(set(heights), reverse=True)
     for thing, found in zip(things, masks, strict=True):
         where = f"{name} {thing.label}"
         if found is None:
             yield drawn_twice.unpaired(where)
             continue
-        amodal, follows = found[0], next(visible)
+        amodal, follows = found[0], next(uncovered)
         visible = follows if found[1] is None else found[1]
         order = levels.index(thing.height) if len(levels) > 1 or len(heights) == 1 else None
         extra = thing.extra or None
