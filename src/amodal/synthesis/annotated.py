@@ -57,10 +57,11 @@ class AnnotatedCutOuts:
             if annotation.image_id in self._images and _may_be_whole(annotation, min_area):
                 self.objects[self._label_of[annotation.category_id] - 1].append(annotation)
         if not self.objects:
+            where = "" if split == "all" else f", in the split {split!r}"
             raise UserError(
-                f"no unoccluded object of {min_area} pixels or more, away from the edge, for split {split!r}",
+                f"no unoccluded object of {min_area} pixels or more, away from the edge{where}",
                 file=source,
-                remedy="Take another file or split",
+                remedy="Take another file" if split == "all" else "Take another file or split",
             )
         self._labels = sorted(self.objects)
         self._all = [a for label in self._labels for a in self.objects[label]] if uniform == "objects" else []
