@@ -222,3 +222,10 @@ def test_masks_that_differ_only_by_rounding_are_fine(tmp_path: Path):
     content["annotations"][0] |= {"segmentation": [[1.2, 1.1, 4.9, 1.3, 4.8, 3.9, 1.1, 3.8]], "area": 9.8}
     content["annotations"][0]["inmodal_seg"] = text_rle(CUP & CUP_SEEN)
     assert not {"area", "box"} & set(checked(content, tmp_path).counts)
+
+
+def test_the_wrong_image_folder_does_not_mend_everything_away(tmp_path: Path):
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(UserError, match=r"none of its images was found.*--images"):
+        data_check(save(d2sa(), tmp_path / "in.json"), images=tmp_path / "elsewhere", fix=tmp_path / "fixed.json")
+    assert not (tmp_path / "fixed.json").exists()

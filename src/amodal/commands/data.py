@@ -29,11 +29,18 @@ def data_check(
         choices: Where a file may be meant in two ways.
         overwrite: Replace the file that is there.
     """
+    from amodal.errors import UserError
     from amodal.formats import check, coco
 
     result = check.check(source, images, choices)
     print("\n".join(result.lines()))
     if fix is not None:
+        if "image_missing" in result.counts and not result.repaired.images:
+            raise UserError(
+                "none of its images was found: nothing would be left",
+                file=source,
+                remedy="Give the folder that their names start from with --images",
+            )
         coco.write(result.repaired, fix)
         print(f"{fix}: {len(result.repaired.annotations):,} annotations, mended")
     if not result.is_clean:
