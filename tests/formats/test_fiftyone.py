@@ -7,16 +7,20 @@ interpreter, its own reader is tried:
 """
 
 import base64
+import copy
 import io
 import json
 import os
+import random
 import subprocess
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.fuzz.mutators import damage
 
 from amodal import rle
 from amodal.annotations import AnnotationSet
@@ -148,6 +152,32 @@ def test_several_fields_are_named(tmp_path: Path):
     save(content, folder / "samples.json")
     with pytest.raises(UserError, match="several fields of objects: animals, people"):
         annotation_files.read(folder)
+
+
+def test_damaged_folders_are_read_or_give_one_line(tmp_path: Path):
+    """Wrong members anywhere, and bytes changed inside masks, which other tests of damage do not reach."""
+    written(tmp_path)
+    path, outcomes = tmp_path / "out" / "samples.json", Counter()
+    whole = json.loads(path.read_text())
+    for seed in range(400):
+        rng, tree = random.Random(seed), copy.deepcopy(whole)
+        if seed % 2:
+            damage(tree, rng)
+        else:
+            mask = tree["samples"][0][rng.choice(["amodal", "visible"])]["detections"][0]["mask"]["$binary"]
+            array = bytearray(zlib.decompress(base64.b64decode(mask["base64"])))
+            array[rng.randrange(len(array))] = rng.randrange(256)
+            mask["base64"] = base64.b64encode(zlib.compress(bytes(array))).decode()
+        save(tree, path)
+        try:
+            found = annotation_files.read(path.parent)
+        except UserError:
+            outcomes["refused"] += 1
+            continue
+        outcomes["read"] += 1
+        assert all(rle.areas([a.amodal])[0] for a in found.annotations)
+        assert all(not rle.areas([rle.subtract(a.visible, a.amodal)])[0] for a in found.annotations)
+    assert min(outcomes["read"], outcomes["refused"]) > 40
 
 
 @pytest.mark.skipif(OTHER is None, reason="FIFTYONE_PYTHON names no interpreter with FiftyOne")

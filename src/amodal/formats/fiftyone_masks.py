@@ -56,8 +56,9 @@ def decode(stated: Any, box: tuple[float, float, float, float], size: tuple[int,
 def _stretched(start: int, length: int, stated: int, side: int) -> tuple[int, np.ndarray]:
     """Where a box begins in one direction of the image, and which of the stated pixels each of its own shows."""
     first, end = max(start, 0), min(start + length, side)
-    places = np.arange(min(first, side), max(end, first))
-    return min(first, side), ((places - start + 0.5) * (stated / max(length, 1))).astype(np.intp)
+    if end <= first:
+        raise ValueError("its box lies outside the image, or has no pixel")
+    return first, ((np.arange(first, end) - start + 0.5) * (stated / length)).astype(np.intp)
 
 
 def _bytes(stated: Any) -> bytes:
@@ -84,7 +85,7 @@ def _array(content: bytes) -> np.ndarray:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, is_transposed, kind = read(file, max_header_size=MOST_HEADER)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+    except Exception as error:  # the description is Python's text, which NumPy parses: its errors are of many kinds
         raise ValueError(f"its mask is no array ({type(error).__name__})") from None
     start = file.tell()
     if len(shape) != 2 or kind.kind not in "buif" or math.prod(shape) * kind.itemsize != len(content) - start:

@@ -30,7 +30,8 @@ def objects(
         for place, raw in enumerate(_of(sample, "visible")):
             name = f"{image['file_name']} visible {place + 1}"
             try:
-                seen[_index(raw)] = _mask(raw, size)
+                index = _index(raw)  # also sees to it that this is an object
+                seen[index] = _mask(raw, size)
             except RejectedRecord as refused:
                 yield Problem(refused.kind, name, refused.detail), ""
     for place, raw in enumerate(_of(sample, field)):
