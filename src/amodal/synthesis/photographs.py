@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 
 from amodal import rle
-from amodal.annotations import Annotation, AnnotationSet
+from amodal.annotations import Annotation, AnnotationSet, ImageRecord
 from amodal.categories import key, labels_by_name, listed
 from amodal.errors import UserError
 from amodal.pictures import read_annotated_image
@@ -74,7 +74,8 @@ class Photographs:
         self._objects = annotation_set.by_image
         self._amodal_known = has_amodal_masks(annotation_set.annotations)
         ordered = sorted(annotation_set.images, key=lambda image: image.id)
-        self.images = [image for image in ordered if self._labels_in(image.id)]
+        self._whole: dict[int, Bool[np.ndarray, " N"]] = {}
+        self._show([image for image in ordered if self._labels_in(image.id)])
         if not self.images:
             raise UserError("no photograph shows an object of these categories", file=annotation_set.source)
 
@@ -84,8 +85,21 @@ class Photographs:
     def repeated(self, threshold: float) -> "Photographs":
         """The same, those of rare categories several times (`repeats`)."""
         often, times = copy(self), repeats([self._labels_in(image.id) for image in self.images], threshold)
-        often.images = [image for image, number in zip(self.images, times, strict=True) for _ in range(number)]
+        often._show([image for image, number in zip(self.images, times, strict=True) for _ in range(number)])
         return often
+
+    def _show(self, images: list[ImageRecord]) -> None:
+        """Takes these images, in their order."""
+        self.images = images
+        self.wide = bytes(image.width >= image.height for image in images)  # looked up for every scene
+
+    def _is_whole(self, image_id: int, least: int) -> Bool[np.ndarray, " N"]:
+        """`whole` of an image's objects, found when first asked for."""
+        if image_id not in self._whole:
+            self._whole[image_id] = whole(
+                self._objects[image_id], least, up_to_border=self.up_to_border, amodal_known=self._amodal_known
+            )
+        return self._whole[image_id]
 
     def _labels_in(self, image_id: int) -> set[int]:
         """Labels of the objects that count in an image."""
@@ -104,7 +118,7 @@ class Photographs:
         everything = self._objects[record.id]
         scale = self.side / max(size)
         least = max(round(self.min_area / scale**2), 1)
-        is_whole = whole(everything, least, up_to_border=self.up_to_border, amodal_known=self._amodal_known)
+        is_whole = self._is_whole(record.id, least)
         kept = [i for i, a in enumerate(everything) if a.category_id in self._label_of and not a.is_crowd]
         new_size = (max(round(size[0] * scale), 1), max(round(size[1] * scale), 1))
         image = Image.fromarray(pixels).resize((new_size[1], new_size[0]), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -145,19 +159,19 @@ def photograph_of(photographs: Photographs, seed: int, index: int, group: int = 
     With a `group`, runs of so many scenes show photographs that are all wide or all upright, so that batches of one
     shape need little padding; what fills no group sits out one round.
     """
-    wide = tuple(image.width >= image.height for image in photographs.images)
-    order = _order(seed, 0, wide, group)
+    order = _order(seed, 0, photographs.wide, group)
     epoch, place = divmod(index, len(order))
-    return photographs[int(_order(seed, epoch, wide, group)[place])]
+    return photographs[int(_order(seed, epoch, photographs.wide, group)[place])]
 
 
 @lru_cache(maxsize=4)
-def _order(seed: int, epoch: int, wide: tuple[bool, ...], group: int) -> np.ndarray:
+def _order(seed: int, epoch: int, wide: bytes, group: int) -> np.ndarray:
+    """Places of all photographs, of each of which `wide` says whether (1) it is as wide as high, or not (0)."""
     rng = np.random.default_rng((seed, epoch))
     if group == 1:
         return rng.permutation(len(wide))
     runs = []
     for shape in (True, False):
-        members = rng.permutation(np.flatnonzero(np.array(wide) == shape))
+        members = rng.permutation(np.flatnonzero(np.frombuffer(wide, dtype=np.uint8) == shape))
         runs += [members[i : i + group] for i in range(0, len(members) - group + 1, group)]
     return np.concatenate([runs[i] for i in rng.permutation(len(runs))]) if runs else rng.permutation(len(wide))
