@@ -74,7 +74,7 @@ def main(settings: Settings) -> None:
     pictures = [np.ascontiguousarray(samples[i]["image"].permute(1, 2, 0).numpy()) for i in range(len(samples))]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_files(eager, settings.model, folder)
+        write_files(settings.model, folder)
         expected = Predictor(eager).predict(pictures, score_threshold=settings.score)
         systems = [{"name": "PyTorch", **size(folder / "model.safetensors"), "amodal_ap": ap(eager, samples)}]
         for system, file in EXPORTS.items():
@@ -92,10 +92,11 @@ def main(settings: Settings) -> None:
     print(section(report))
 
 
-def write_files(eager: TorchModel, name: str, folder: Path) -> None:
+def write_files(name: str, folder: Path) -> None:
     """The same weights in three files; the checkpoint in 32 bits, as training leaves it."""
-    checkpoint.save(folder / "model.safetensors", checkpoint.load(model_file(name)))
-    export_onnx(eager.model, eager.categories, folder / EXPORTS["ONNX"])
+    loaded = checkpoint.load(model_file(name))
+    checkpoint.save(folder / "model.safetensors", loaded)
+    export_onnx(loaded.model, loaded.categories, folder / EXPORTS["ONNX"])
     to_int8(folder / EXPORTS["ONNX"], folder / EXPORTS["ONNX, 8 bits"])
 
 
