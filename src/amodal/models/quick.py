@@ -112,4 +112,5 @@ def _is_for_onednn(values: Tensor) -> bool:
     """Whether oneDNN can take it; a gradient or a graph is left to PyTorch's own operators."""
     is_plain = values.device.type == "cpu" and values.dtype == torch.float32 and not values.requires_grad
     is_traced = torch.jit.is_tracing()  # type: ignore[reportPrivateImportUsage]
-    return is_plain and torch.backends.mkldnn.is_available() and not is_traced
+    onednn = torch.backends.mkldnn
+    return is_plain and onednn.is_available() and bool(onednn.enabled) and not is_traced
