@@ -10,16 +10,16 @@ from msgspec import convert
 from amodal.annotations import AnnotationSet, Detection
 from amodal.errors import UserError
 from amodal.evaluation.matching.mask_kinds import AMODAL, VISIBLE
-from amodal.evaluation.matching.pairs import Paired, assign
-from amodal.evaluation.matching.records import Records, collect
-from amodal.evaluation.metrics import occlusion
-from amodal.evaluation.metrics.boundary import mean_boundary_iou
+from amodal.evaluation.matching.pairs import Paired, assign, mean
+from amodal.evaluation.matching.records import Records, collect, image_ids, joined
+from amodal.evaluation.metrics import occlusion, oracles
+from amodal.evaluation.metrics.boundary import boundary_values
 from amodal.evaluation.metrics.calibration import Bins, Calibration, calibrate_scores
-from amodal.evaluation.metrics.class_agnostic import Recall, recall
+from amodal.evaluation.metrics.class_agnostic import Recall, has_stuff, matches, recalled
 from amodal.evaluation.metrics.depth import DepthOrder, depth_order
-from amodal.evaluation.metrics.miou import mean_iou_full, mean_iou_occluded
+from amodal.evaluation.metrics.miou import full_ious, occluded_ious
 from amodal.evaluation.metrics.occlusion import ALL
-from amodal.evaluation.metrics.oracles import Losses, losses
+from amodal.evaluation.metrics.oracles import Losses
 from amodal.results.detections import Detections
 
 CONFUSED_IOU = 0.5
@@ -111,35 +111,90 @@ class _Stated:
     losses: Losses | None = None
 
 
+@dataclass(frozen=True)
+class Observed:
+    """What is left of some images' detections when the masks are gone: all that an analysis is made of.
+
+    Attributes:
+        images: Ids of all images of the part, ascending int64.
+        records: As `Analysis`.
+        ious: What the means of `Shapes` are of, by their names, float64.
+        missed: As `Shapes`.
+        depth: Counts.
+        confusion: Counts.
+        recall: What `class_agnostic.matches` keeps.
+        losses: What `oracles.lost` takes.
+    """
+
+    images: np.ndarray
+    records: dict[str, Records]
+    ious: dict[str, np.ndarray]
+    missed: int
+    depth: DepthOrder
+    confusion: list[list[int]]
+    recall: dict[str, bytes]
+    losses: oracles.Part
+
+
+OCCLUDED = occlusion.column(occlusion.OCCLUSION_RATES[0])
+RECORDS = {"amodal": ALL, f"amodal, {OCCLUDED}": OCCLUDED}
+"""Match records of amodal masks that an analysis keeps, by the name of their column."""
+
+
 def analyse(truth: AnnotationSet, detections: Sequence[Detection], invisible: Bins | None = None) -> Analysis:
     """All of it, with the `invisible` pixels of a model that was at hand.
 
     Raises:
         UserError: Detections without amodal masks, on which most of it rests.
     """
+    return analysed(truth, [observed(truth, detections, with_stuff=has_stuff(truth))], invisible)
+
+
+def observed(truth: AnnotationSet, detections: Sequence[Detection], *, with_stuff: bool) -> Observed:
+    """What `analysed` takes, of a data set or some of its images; `with_stuff` if the whole has any.
+
+    Raises:
+        UserError: As `analyse`.
+    """
     detections = Detections.of(detections)
     if "amodal" not in detections.kinds_of_masks:
         raise UserError("the detections have no amodal masks", remedy="Only AP can be had of them")
     clean = occlusion.clean_filter(truth)
-    occluded = occlusion.column(occlusion.OCCLUSION_RATES[0])
-    names = {"amodal": ALL, f"amodal, {occluded}": occluded}
-    kept = dict(zip(names, collect(truth, detections, AMODAL, clean, list(names.values())), strict=True))
+    kept = dict(zip(RECORDS, collect(truth, detections, AMODAL, clean, list(RECORDS.values())), strict=True))
     if "visible" in detections.kinds_of_masks:
         [kept["visible"]] = collect(truth, detections, VISIBLE, clean, [ALL])
     images = list(assign(truth, detections))
     pairs = [pair for image in images for pair in image.pairs]
-    shapes = Shapes(
-        len(pairs),
+    ious = {"full": full_ious(pairs), "occluded": occluded_ious(pairs), "boundary": boundary_values(pairs)}
+    return Observed(
+        image_ids(truth),
+        kept,
+        {name: np.array(values, dtype=np.float64) for name, values in ious.items()},
         sum(pair.detection is None for pair in pairs),
-        mean_iou_full(pairs),
-        mean_iou_occluded(pairs),
-        mean_boundary_iou(pairs),
+        depth_order([image.pairs for image in images]),
+        confusion(truth, images),
+        matches(truth, detections, with_stuff=with_stuff),
+        oracles.part_of(truth, detections),
     )
-    depth = depth_order([image.pairs for image in images])
-    matrix = confusion(truth, images)
-    found, scores = recall(truth, detections), calibrate_scores(kept["amodal"])
-    calibration = invisible.calibration() if invisible else None
-    return Analysis(shapes, depth, found, scores, matrix, kept, calibration, losses(truth, detections))
+
+
+def analysed(truth: AnnotationSet, parts: Sequence[Observed], invisible: Bins | None = None) -> Analysis:
+    """The analysis of a data set from parts of it, at least one: the same to the bit for any parts in any order."""
+    images = image_ids(truth)
+    names = [name for name in parts[0].records if all(name in part.records for part in parts)]
+    kept = {name: joined([(part.images, part.records[name]) for part in parts], images) for name in names}
+    ious = {name: np.concatenate([part.ious[name] for part in parts]) for name in parts[0].ious}
+    means = (mean(ious[name].tolist()) for name in ("full", "occluded", "boundary"))
+    return Analysis(
+        Shapes(len(ious["full"]), sum(part.missed for part in parts), *means),
+        sum((part.depth for part in parts), DepthOrder(0, 0, 0)),
+        recalled(truth, [part.recall for part in parts]),
+        calibrate_scores(kept["amodal"]),
+        np.sum([part.confusion for part in parts], axis=0).tolist(),
+        kept,
+        invisible.calibration() if invisible else None,
+        oracles.lost(oracles.joined([part.losses for part in parts], images)),
+    )
 
 
 def confusion(truth: AnnotationSet, images: Sequence[Paired]) -> list[list[int]]:

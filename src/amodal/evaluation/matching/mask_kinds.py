@@ -1,7 +1,7 @@
 """What is compared, who counts where, and the images fed batch by batch in the evaluator's form."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,15 @@ class Batch:
         images: In the evaluator's form.
         truths: Annotations in the evaluator's form; an id is its place in the list of annotations plus 1.
         found: Places among the detections, int64 (P,).
-        masks: Of those detections.
+        masks: Of those detections; none where boxes are compared.
+        boxes: Of those detections as xywh, float64 (P, 4); None where masks are compared.
     """
 
     images: Records
     truths: Records
     found: np.ndarray
     masks: list[Rle]
+    boxes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,15 @@ def batches(truth: AnnotationSet, detections: Detections, kind: MaskKind, truth_
     for start in range(0, len(images), IMAGES_PER_BATCH):
         batch = images[start : start + IMAGES_PER_BATCH]
         truths = np.concatenate([next(wanted) for _ in batch])
-        places, masks = masked(np.concatenate([next(found) for _ in batch]), detections, kind)
-        yield Batch(
-            [{"id": image.id, "height": image.height, "width": image.width} for image in batch],
-            _records(truth, truths.tolist(), kind, truth_numbers),
-            places,
-            masks,
-        )
+        places = np.concatenate([next(found) for _ in batch])
+        records = [{"id": image.id, "height": image.height, "width": image.width} for image in batch]
+        own = Batch(records, _records(truth, truths.tolist(), kind, truth_numbers), places, [])
+        if kind.as_boxes:
+            places, found_boxes = boxed(places, detections, kind)
+            yield replace(own, found=places, boxes=found_boxes)
+        else:
+            places, masks = masked(places, detections, kind)
+            yield replace(own, found=places, masks=masks)
 
 
 def masked(places: np.ndarray, detections: Detections, kind: MaskKind) -> tuple[np.ndarray, list[Rle]]:
@@ -99,26 +103,31 @@ def masked(places: np.ndarray, detections: Detections, kind: MaskKind) -> tuple[
     return (places if len(given) == len(masks) else places[[mask is not None for mask in masks]]), given
 
 
-def boxed(detections: Detections, kind: MaskKind) -> tuple[np.ndarray, np.ndarray]:
-    """The places of the detections that have a box, or a mask to take it from, and the boxes as xywh."""
-    found = detections.boxes.copy()
+def boxed(places: np.ndarray, detections: Detections, kind: MaskKind) -> tuple[np.ndarray, np.ndarray]:
+    """Of some detections the places of those that have a box, or a mask to take it from, and the boxes as xywh."""
+    found = detections.boxes[places]
     found[:, 2:] -= found[:, :2]
-    places, masks = masked(np.flatnonzero(np.isnan(found[:, 0])), detections, kind)
-    found[places] = boxes(masks)
-    places = np.flatnonzero(~np.isnan(found[:, 0]))
-    return places, found[places]
+    without = np.flatnonzero(np.isnan(found[:, 0]))
+    of_all = kind.of_found(detections)
+    masks = {place: mask for place in without.tolist() if (mask := of_all[places[place]]) is not None}
+    found[list(masks)] = boxes(list(masks.values()))
+    has_one = ~np.isnan(found[:, 0])
+    return places[has_one], found[has_one]
 
 
 def _records(truth: AnnotationSet, places: list[int], kind: MaskKind, numbers: np.ndarray) -> Records:
     """Annotations as the evaluator takes them; `numbers` is what its ranges are about."""
+    annotations = [truth.annotations[place] for place in places]
+    masks = [kind.of_truth(annotation) for annotation in annotations]
+    compared, name = (boxes(masks).tolist(), "bbox") if kind.as_boxes else (masks, "segmentation")
     return [
         {
             "id": place + 1,
-            "image_id": (annotation := truth.annotations[place]).image_id,
+            "image_id": annotation.image_id,
             "category_id": annotation.category_id,
             "area": number,
             "iscrowd": int(annotation.is_crowd),
-            "segmentation": kind.of_truth(annotation),
+            name: one,
         }
-        for place, number in zip(places, numbers[places].tolist(), strict=True)
+        for place, annotation, number, one in zip(places, annotations, numbers[places].tolist(), compared, strict=True)
     ]

@@ -7,6 +7,7 @@ masks where a system predicts no visible ones). Instances that get none, or one 
 as an empty prediction. Crowds and instances without pixels are left out.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,11 @@ class Paired:
     image_id: int
     pairs: list[Pair]
     spare: list[Detection]
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Of values in any order the same to the bit; None without any."""
+    return math.fsum(values) / len(values) if len(values) else None
 
 
 def assign(

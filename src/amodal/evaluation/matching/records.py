@@ -8,7 +8,7 @@ import base64
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Records:
         image: Of each detection, its place among the sorted image ids, int32 (D,).
         score: float64 (D,).
         matched: Found an instance that counts, at each IoU of .50:.05:.95, bool (10, D).
-        ignored: Found an ignored one, bool (10, D).
+        ignored: Found an ignored one, or does not count itself, bool (10, D).
         wanted: Instances that count, int32 (categories, images).
     """
 
@@ -135,7 +135,9 @@ def collect(
     match_filter: MatchFilter,
     columns: Sequence[str],
 ) -> list[Records]:
-    """Matches every image greedily as COCO does; unmatched detections are false positives whatever their size.
+    """Matches every image greedily as COCO does.
+
+    Unmatched detections are false positives, but for those whose own number is outside the column's range.
 
     Args:
         truth: The annotations.
@@ -146,7 +148,7 @@ def collect(
     """
     found = Detections.of(detections)
     categories = np.array(sorted(c.id for c in truth.categories), dtype=np.int64)
-    images = np.array(sorted(image.id for image in truth.images), dtype=np.int64)
+    images = image_ids(truth)
     category, image = categories.searchsorted(found.category_ids), images.searchsorted(found.image_ids)
     order, rank = ranked(category, image, found.scores)
     place = np.full(len(found), -1)
@@ -164,9 +166,52 @@ def collect(
         wanted = np.zeros((len(categories), len(images)), np.int32)
         np.add.at(wanted, cells, ~ignored)
         matched, unasked = match(near, rank, ignored, crowd)
+        if match_filter.of_detection is not None:
+            own = match_filter.of_detection[order]
+            unasked |= ~matched & ((own < low) | (own > high))
         cell = category[order].astype(np.int32), image[order].astype(np.int32)
         records.append(Records(*cell, found.scores[order], matched, unasked, wanted))
     return records
+
+
+def joined(parts: Sequence[tuple[np.ndarray, Records]], images: np.ndarray) -> Records:
+    """Records of a data set from those of its parts, in any order: what `collect` gives of the whole.
+
+    Args:
+        parts: Ids of a part's images, ascending int64 (I,), and its records; at least one part.
+        images: Ids of all images, ascending.
+    """
+    wanted = np.zeros((len(parts[0][1].wanted), len(images)), np.int32)
+    for ids, records in parts:
+        wanted[:, images.searchsorted(ids)] = records.wanted
+    found = [placed({"": records}, ids, images)[""] for ids, records in parts]
+    return replace(in_order(found), wanted=wanted)
+
+
+def image_ids(truth: AnnotationSet) -> np.ndarray:
+    """All of a data set's, ascending, int64 (I,)."""
+    return np.array(sorted(image.id for image in truth.images), dtype=np.int64)
+
+
+def placed(records: dict[str, Records], own: np.ndarray, images: np.ndarray) -> dict[str, Records]:
+    """Records of a part whose images have the ids `own`, with the images' places among those of the whole."""
+    places = images.searchsorted(own)
+    return {name: replace(one, image=places[one.image].astype(np.int32)) for name, one in records.items()}
+
+
+def in_order(parts: Sequence[Records]) -> Records:
+    """The detections of all parts in COCO's order; their `image` must tell the images of all apart, in order.
+
+    An image lies in one part, whose order among its equals stands. `wanted` is the first part's.
+    """
+    category, image, score = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("category", "image", "score")
+    )
+    order = np.lexsort((image, -score, category))
+    matched, ignored = (
+        np.concatenate([getattr(part, name) for part in parts], axis=1)[:, order] for name in ("matched", "ignored")
+    )
+    return Records(category[order], image[order], score[order], matched, ignored, parts[0].wanted)
 
 
 def ranked(category: np.ndarray, image: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

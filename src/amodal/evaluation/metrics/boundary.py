@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from amodal.evaluation.matching.pairs import Pair
+from amodal.evaluation.matching.pairs import Pair, mean
 from amodal.rle import Frame, Rle, boxes, windows
 
 DILATION_RATIO = 0.02
@@ -18,13 +18,18 @@ def mean_boundary_iou(pairs: Sequence[Pair]) -> float | None:
     None without instances. Source: Cheng et al., "Boundary IoU" (CVPR 2021); the paper puts it into AP, this is the
     plain mean over the pairs of `pairs.assign`.
     """
+    return mean(boundary_values(pairs))
+
+
+def boundary_values(pairs: Sequence[Pair]) -> list[float]:
+    """What `mean_boundary_iou` is the mean of, one an instance, the missed ones last."""
     found = [(pair.truth.amodal, pair.detection.amodal) for pair in pairs if pair.detection and pair.detection.amodal]
     values = [
         value
         for start in range(0, len(found), _PAIRS_AT_ONCE)
         for value in boundary_ious(found[start : start + _PAIRS_AT_ONCE])
     ]
-    return sum(values) / len(pairs) if pairs else None
+    return values + [0.0] * (len(pairs) - len(found))
 
 
 _PAIRS_AT_ONCE = 64

@@ -1,6 +1,7 @@
 """Whether a score, or a pixel's probability, means what it says."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,7 +34,8 @@ class Bins:
 
     Attributes:
         counts: Of each bin, int64 (NUM_BINS,).
-        confidence: Sum of the confidences in each, float64 (NUM_BINS,).
+        confidence: Sum of the confidences in each, exact (`Fraction`), (NUM_BINS,): in whatever order parts are added
+            up, the sums are the same.
         right: How many in each came true, int64 (NUM_BINS,).
     """
 
@@ -53,7 +55,8 @@ class Bins:
         place = np.minimum((confidence * NUM_BINS).astype(np.int64), NUM_BINS - 1)
         right = np.asarray(right, dtype=bool)
         counts, hits = (np.bincount(chosen, minlength=NUM_BINS) for chosen in (place, place[right]))
-        return Bins(counts, np.bincount(place, weights=confidence, minlength=NUM_BINS), hits)
+        sums = [Fraction(own) for own in np.bincount(place, weights=confidence, minlength=NUM_BINS).tolist()]
+        return Bins(counts, np.array(sums, dtype=object), hits)
 
     def __add__(self, other: "Bins") -> "Bins":
         return Bins(self.counts + other.counts, self.confidence + other.confidence, self.right + other.right)
@@ -64,8 +67,9 @@ class Bins:
         Source: Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), equation 3.
         """
         total, filled = int(self.counts.sum()), np.maximum(self.counts, 1)
-        error = float(np.abs(self.confidence - self.right).sum() / total) if total else None
-        confidence, accuracy = self.confidence / filled, self.right / filled
+        sums = self.confidence.astype(np.float64)
+        error = float(np.abs(sums - self.right).sum() / total) if total else None
+        confidence, accuracy = sums / filled, self.right / filled
         return Calibration(error, self.counts.tolist(), confidence.tolist(), accuracy.tolist())
 
 

@@ -7,11 +7,15 @@ import numpy as np
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.evaluation.matching import coco
+from amodal.evaluation.matching.coco import Asked
 from amodal.evaluation.matching.mask_kinds import AMODAL, MatchFilter
 from amodal.evaluation.metrics.occlusion import ALL, visible_ratios
 from amodal.results.detections import Detections
 
 LIMITS = (10, 100, 1000)
+GROUPS = {"occlusion": ("none", "partial", "heavy"), "stuff": ("things", "stuff")}
+"""What instances are grouped by, and the groups' names."""
+ASKED = {name: Asked(AMODAL, (ALL, *groups), LIMITS, class_agnostic=True) for name, groups in GROUPS.items()}
 
 
 @dataclass(frozen=True)
@@ -30,26 +34,42 @@ def recall(truth: AnnotationSet, detections: Sequence[Detection]) -> dict[str, R
     Occlusion rates: none [0, 1e-5], partial (1e-5, 0.25], heavy (0.25, 1]. Instances outside a group are ignored in
     it. Source: Zhu et al., "Semantic Amodal Segmentation" (CVPR 2017), and its amodalAPI.
     """
-    rates = 1 - visible_ratios(truth)
-    levels = np.select([rates <= 1e-5, rates <= 0.25], [0, 1], 2)
-    stuff = np.array([a.is_stuff for a in truth.annotations], dtype=int)
-    columns = Detections.of(detections)
-    found = _recall(truth, columns, levels, ("none", "partial", "heavy"))
-    if stuff.any():
-        return found | _recall(truth, columns, stuff, ("things", "stuff"))
-    return found | {"things": found[ALL], "stuff": Recall(0, None, None, None)}
+    return recalled(truth, [matches(truth, detections, with_stuff=has_stuff(truth))])
 
 
-def _recall(truth: AnnotationSet, detections: Detections, group: np.ndarray, names: Sequence[str]) -> dict[str, Recall]:
-    """Of all instances and of those of each group, an int from 0 for each annotation, by the groups' names."""
-    single = np.array([not a.is_crowd for a in truth.annotations], dtype=bool)
-    ranges = {ALL: (0.0, 9.0)} | {name: (place - 0.5, place + 0.5) for place, name in enumerate(names)}
-    match_filter = MatchFilter(group.astype(float), None, ranges)
-    outcome = coco.run(truth, detections, AMODAL, match_filter, limits=LIMITS, class_agnostic=True)
-    return {
-        name: Recall(
-            int((single & (group >= low) & (group <= high)).sum()),
-            *(outcome.average_recall(name, limit=limit) for limit in LIMITS),
-        )
-        for name, (low, high) in ranges.items()
-    }
+def has_stuff(truth: AnnotationSet) -> bool:
+    """Whether things and stuff are to be told apart."""
+    return any(a.is_stuff for a in truth.annotations)
+
+
+def matches(truth: AnnotationSet, detections: Sequence[Detection], *, with_stuff: bool) -> dict[str, bytes]:
+    """What `recalled` takes, of a data set or some of its images; `with_stuff` if the whole has any."""
+    columns, names = Detections.of(detections), list(GROUPS) if with_stuff else ["occlusion"]
+    return {name: coco.matches(truth, columns, _filter(truth, name), ASKED[name]) for name in names}
+
+
+def recalled(truth: AnnotationSet, parts: Sequence[dict[str, bytes]]) -> dict[str, Recall]:
+    """Recall on a data set from parts of it, at least one: the same to the bit for any parts in any order."""
+    found: dict[str, Recall] = {}
+    for name in parts[0]:
+        outcome = coco.outcome(truth, ASKED[name], [part[name] for part in parts])
+        for column, instances in _counts(truth, _filter(truth, name)).items():
+            found[column] = Recall(instances, *(outcome.average_recall(column, limit=limit) for limit in LIMITS))
+    return found if "stuff" in found else found | {"things": found[ALL], "stuff": Recall(0, None, None, None)}
+
+
+def _filter(truth: AnnotationSet, name: str) -> MatchFilter:
+    """Instances by the place of their group, from 0."""
+    if name == "stuff":
+        group = np.array([a.is_stuff for a in truth.annotations], dtype=float)
+    else:
+        rates = 1 - visible_ratios(truth)
+        group = np.select([rates <= 1e-5, rates <= 0.25], [0.0, 1.0], 2.0)
+    ranges = {ALL: (0.0, 9.0)} | {own: (place - 0.5, place + 0.5) for place, own in enumerate(GROUPS[name])}
+    return MatchFilter(group, None, ranges)
+
+
+def _counts(truth: AnnotationSet, match_filter: MatchFilter) -> dict[str, int]:
+    single, group = np.array([not a.is_crowd for a in truth.annotations], dtype=bool), match_filter.of_truth
+    ranges = match_filter.ranges.items()
+    return {name: int((single & (group >= low) & (group <= high)).sum()) for name, (low, high) in ranges}

@@ -18,6 +18,9 @@ class DepthOrder:
     found: int
     right: int
 
+    def __add__(self, other: "DepthOrder") -> "DepthOrder":
+        return DepthOrder(self.pairs + other.pairs, self.found + other.found, self.right + other.right)
+
     @property
     def accuracy(self) -> float | None:
         """Right orders among the pairs of which both objects were found, in [0, 1]; None without any."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from amodal.evaluation.matching.pairs import Pair
+from amodal.evaluation.matching.pairs import Pair, mean
 from amodal.rle import Rle, areas, intersect, subtract
 
 
@@ -12,8 +12,7 @@ def mean_iou_full(pairs: Sequence[Pair]) -> float | None:
     None without instances. Source: Gao et al., "Coarse-to-Fine Amodal Segmentation with Shape Prior" (ICCV 2023),
     `utils/evaluation.py`. The matching is ours (`pairs`); theirs comes with their detections.
     """
-    ious = [_iou(pair.truth.amodal, mask) if (mask := _predicted(pair)) else 0.0 for pair in pairs]
-    return sum(ious) / len(ious) if ious else None
+    return mean(full_ious(pairs))
 
 
 def mean_iou_occluded(pairs: Sequence[Pair]) -> float | None:
@@ -22,15 +21,23 @@ def mean_iou_occluded(pairs: Sequence[Pair]) -> float | None:
     Summed over instances and divided by the number of those with an invisible part; a fully visible instance adds 0 to
     the sum, whatever is predicted beyond it. None where nothing is hidden. Source: as `mean_iou_full`.
     """
-    total, occluded = 0.0, 0
+    return mean(occluded_ious(pairs))
+
+
+def full_ious(pairs: Sequence[Pair]) -> list[float]:
+    """What `mean_iou_full` is the mean of, one an instance."""
+    return [_iou(pair.truth.amodal, mask) if (mask := _predicted(pair)) else 0.0 for pair in pairs]
+
+
+def occluded_ious(pairs: Sequence[Pair]) -> list[float]:
+    """What `mean_iou_occluded` is the mean of, one an instance with an invisible part."""
+    values: list[float] = []
     for pair in pairs:
         invisible = subtract(pair.truth.amodal, pair.truth.visible)
-        if not areas([invisible])[0]:
-            continue
-        occluded += 1
-        mask = _predicted(pair)
-        total += _iou(invisible, subtract(mask, pair.truth.visible)) if mask else 0.0
-    return total / occluded if occluded else None
+        if areas([invisible])[0]:
+            mask = _predicted(pair)
+            values.append(_iou(invisible, subtract(mask, pair.truth.visible)) if mask else 0.0)
+    return values
 
 
 def _predicted(pair: Pair) -> Rle | None:

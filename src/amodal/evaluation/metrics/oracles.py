@@ -20,14 +20,9 @@ import numpy as np
 
 from amodal import rle
 from amodal.annotations import AnnotationSet, Detection
-from amodal.evaluation.matching.greedy import Candidates, candidates, instances_found
-from amodal.evaluation.matching.mask_kinds import AMODAL
-from amodal.evaluation.matching.records import Records, ranked
-from amodal.evaluation.metrics.bootstrap import Resampling
+from amodal.evaluation.matching.greedy import Candidates
+from amodal.evaluation.metrics.matter import FOUND, NEAR, Matter
 from amodal.results.detections import Detections
-
-FOUND, NEAR = 0.5, 0.1
-"""IoU from which a detection has found an instance, and from which it is near one. TIDE's."""
 
 WORTH = 0.01
 """IoU that a mended part must be worth to be counted."""
@@ -64,63 +59,6 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class _Matter:
-    """Detections and instances without their masks.
-
-    Attributes:
-        category: Of each detection, its place among the categories, int64 (D,); -1 for one that is removed.
-        image: Its place among the images, int64 (D,).
-        score: float64 (D,).
-        near: Pairs of one image that overlap by NEAR, whatever their categories.
-        of_instance: Category of each instance, int64 (G,).
-        in_image: Image of each instance, int64 (G,).
-        crowd: Instances that do not count and may be found more than once, bool (G,).
-        asked: Instances that count, bool (G,).
-        size: How many categories and images there are.
-    """
-
-    category: np.ndarray
-    image: np.ndarray
-    score: np.ndarray
-    near: Candidates
-    of_instance: np.ndarray
-    in_image: np.ndarray
-    crowd: np.ndarray
-    asked: np.ndarray
-    size: tuple[int, int]
-
-    def without(self, detections: np.ndarray) -> "_Matter":
-        """These detections, bool (D,), removed."""
-        return replace(self, category=np.where(detections, -1, self.category))
-
-    def matched(self) -> tuple[np.ndarray, np.ndarray]:
-        """The places of the detections that COCO looks at, in its order, (P,), and the instance of each, (10, P)."""
-        kept = np.flatnonzero(self.category >= 0)
-        order, rank = ranked(self.category[kept], self.image[kept], self.score[kept])
-        places, near, position = kept[order], self.near, np.full(len(self.category), -1)
-        position[places] = np.arange(len(places))
-        fits = (self.category[near.detection] == self.of_instance[near.instance]) & (near.overlap >= FOUND)
-        fits &= position[near.detection] >= 0
-        pairs = Candidates(position[near.detection[fits]], near.instance[fits], near.overlap[fits])
-        return places, instances_found(pairs, rank, self.crowd, self.crowd)
-
-    def records(self) -> Records:
-        """Matched as COCO does."""
-        places, instance = self.matched()
-        is_found, of_crowd = instance >= 0, np.append(self.crowd, False)[instance]
-        cell = self.category[places].astype(np.int32), self.image[places].astype(np.int32)
-        wanted = np.zeros(self.size, np.int32)
-        np.add.at(wanted, (self.of_instance[self.asked], self.in_image[self.asked]), 1)
-        return Records(*cell, self.score[places], is_found & ~of_crowd, is_found & of_crowd, wanted)
-
-    def average_precision(self) -> float | None:
-        """AP in [0, 1]; None where no instance counts."""
-        per_category = Resampling(self.records()).average_precisions(np.ones(self.size[1], np.int64))
-        measured = per_category[~np.isnan(per_category)]
-        return float(measured.mean()) if measured.size else None
-
-
-@dataclass(frozen=True)
 class _Errors:
     """What each detection is at IoU 0.5, and which instance it is about.
 
@@ -146,21 +84,56 @@ def losses(truth: AnnotationSet, detections: Sequence[Detection]) -> Losses:
         truth: The annotations.
         detections: All of them, with amodal masks; oracles of the mask's parts need visible ones, too.
     """
+    return lost(part_of(truth, detections))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is left of some images when the masks are gone: all that `lost` takes.
+
+    Attributes:
+        matter: Detections and instances.
+        mended: The IoU of each detection that is right at IoU 0.5, in order, and its instance: as it is, and with one
+            part of the mask mended; empty without visible masks.
+    """
+
+    matter: Matter
+    mended: dict[str, np.ndarray]
+
+
+def part_of(truth: AnnotationSet, detections: Sequence[Detection]) -> Part:
+    """A data set, or some of its images."""
     found = Detections.of(detections)
-    matter = _matter(truth, found)
+    matter = Matter.of(truth, found)
+    if "visible" not in found.kinds_of_masks:
+        return Part(matter, {})
+    errors = _errors(matter)
+    right = _right(errors)
+    return Part(matter, _mended_overlaps(truth, found, right, errors.about[right]))
+
+
+def joined(parts: Sequence[Part], images: np.ndarray) -> Part:
+    """A data set from parts of it, at least one, as `Matter.joined`."""
+    names = parts[0].mended if all(part.mended for part in parts) else ()
+    mended = {name: np.concatenate([part.mended[name] for part in parts]) for name in names}
+    return Part(Matter.joined([part.matter for part in parts], images), mended)
+
+
+def lost(part: Part) -> Losses:
+    """As `losses`; the same to the bit for any parts that were joined in any order."""
+    matter, overlaps = part.matter, part.mended
     errors = _errors(matter)
     ap = matter.average_precision()
     counts = {kind: int(errors.of(kind).sum()) for kind in KINDS[:5]} | {"missed": int(errors.missed.sum())}
-    corrected: dict[Kind, _Matter] = {
+    corrected: dict[Kind, Matter] = {
         "class": _recategorised(matter, errors),
         "box": _moved(matter, errors),
         "missed": _unasked(matter, errors),
     }
     for kind in ("class and box", "duplicate", "background"):
         corrected[kind] = matter.without(errors.of(kind))
-    if "visible" in found.kinds_of_masks:
-        right = np.flatnonzero((errors.kind < 0) & (errors.about >= 0))
-        overlaps = _mended_overlaps(truth, found, right, errors.about[right])
+    if overlaps:
+        right = _right(errors)
         for kind in ("visible part", "invisible part"):
             corrected[kind] = _with_overlaps(matter, right, errors.about[right], overlaps[kind])
             counts[kind] = int((overlaps[kind] > overlaps["as it is"] + WORTH).sum())
@@ -169,24 +142,7 @@ def losses(truth: AnnotationSet, detections: Sequence[Detection]) -> Losses:
     return Losses(ap, counts, dict(gains))
 
 
-def _matter(truth: AnnotationSet, found: Detections) -> _Matter:
-    categories = np.array(sorted(c.id for c in truth.categories), dtype=np.int64)
-    images = np.array(sorted(image.id for image in truth.images), dtype=np.int64)
-    crowd = np.array([a.is_crowd for a in truth.annotations], dtype=bool)
-    return _Matter(
-        categories.searchsorted(found.category_ids),
-        images.searchsorted(found.image_ids),
-        found.scores,
-        candidates(truth, found, AMODAL, least=NEAR, across_categories=True),
-        categories.searchsorted(np.array([a.category_id for a in truth.annotations], dtype=np.int64)),
-        images.searchsorted(np.array([a.image_id for a in truth.annotations], dtype=np.int64)),
-        crowd,
-        ~crowd,
-        (len(categories), len(images)),
-    )
-
-
-def _errors(matter: _Matter) -> _Errors:
+def _errors(matter: Matter) -> _Errors:
     places, instances = matter.matched()
     taken, kind = np.full(len(matter.category), -1), np.full(len(matter.category), -1)
     taken[places] = instances[0]
@@ -210,7 +166,12 @@ def _errors(matter: _Matter) -> _Errors:
     return _Errors(kind, about, missed)
 
 
-def _best(matter: _Matter, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _right(errors: _Errors) -> np.ndarray:
+    """The places of the detections that found an instance at IoU 0.5."""
+    return np.flatnonzero((errors.kind < 0) & (errors.about >= 0))
+
+
+def _best(matter: Matter, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each detection's greatest overlap in some of the pairs, bool (P,), and with which instance; no crowds."""
     chosen = np.flatnonzero(pairs & ~matter.crowd[matter.near.instance])
     chosen = chosen[np.argsort(matter.near.overlap[chosen], kind="stable")]  # the greatest is written last
@@ -220,7 +181,7 @@ def _best(matter: _Matter, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return overlap, instance
 
 
-def _surest(matter: _Matter, errors: _Errors, kind: Kind) -> np.ndarray:
+def _surest(matter: Matter, errors: _Errors, kind: Kind) -> np.ndarray:
     """Of the detections of a kind the surest about each instance that none has found, bool (D,)."""
     found = errors.about[(errors.kind < 0) & (errors.about >= 0)]
     places = np.flatnonzero(errors.of(kind) & ~np.isin(errors.about, found))
@@ -230,21 +191,21 @@ def _surest(matter: _Matter, errors: _Errors, kind: Kind) -> np.ndarray:
     return first
 
 
-def _recategorised(matter: _Matter, errors: _Errors) -> _Matter:
+def _recategorised(matter: Matter, errors: _Errors) -> Matter:
     kept = _surest(matter, errors, "class")
     right = matter.category.copy()
     right[kept] = matter.of_instance[errors.about[kept]]
     return replace(matter, category=right).without(errors.of("class") & ~kept)
 
 
-def _moved(matter: _Matter, errors: _Errors) -> _Matter:
+def _moved(matter: Matter, errors: _Errors) -> Matter:
     kept = _surest(matter, errors, "box")
     places = np.flatnonzero(kept)
     moved = _with_overlaps(matter, places, errors.about[places], np.ones(len(places)))
     return moved.without(errors.of("box") & ~kept)
 
 
-def _unasked(matter: _Matter, errors: _Errors) -> _Matter:
+def _unasked(matter: Matter, errors: _Errors) -> Matter:
     """Without the instances that are missed: a corrected detection of each would need a score."""
     near = matter.near
     kept = ~errors.missed[near.instance]
@@ -252,7 +213,7 @@ def _unasked(matter: _Matter, errors: _Errors) -> _Matter:
     return replace(matter, near=near, asked=matter.asked & ~errors.missed)
 
 
-def _with_overlaps(matter: _Matter, places: np.ndarray, instances: np.ndarray, overlaps: np.ndarray) -> _Matter:
+def _with_overlaps(matter: Matter, places: np.ndarray, instances: np.ndarray, overlaps: np.ndarray) -> Matter:
     """With other overlaps of these pairs of detections and instances."""
     near, span = matter.near, len(matter.of_instance)
     asked = places * span + instances
