@@ -1,7 +1,8 @@
 """`amodal evaluate`: a model, or anybody's detections, scored on a data set."""
 
 import sys
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,10 +12,11 @@ from amodal.commands.declared import COUNT, FROM_ZERO, READS, STANDARD_OUTPUT, W
 from amodal.commands.json_output import json_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from amodal.annotations import AnnotationSet
     from amodal.evaluation.metrics.calibration import Bins
+    from amodal.evaluation.report import Report
     from amodal.results.detections import Detections
 
 
@@ -95,41 +97,55 @@ def evaluate(
 def _evaluate(
     sources: tuple[str, ...], scored: Scored, running: Running, written: Written, write_json: "Callable[[Any], None]"
 ) -> None:
-    from rich.console import Console
 
     from amodal.formats import annotation_files, problems
     from amodal.inference.scoring import report_of, without_stuff
     from amodal.results import result_files
-    from amodal.scale.shards import ShardFolder
 
     truth = annotation_files.read(sources[-1], scored.images)
     for line in problems.said(truth.repairs, sources[-1]):
         print(line, file=sys.stderr)
     truth = without_stuff(truth, keep=scored.keep_stuff)
-    shards = Path(f"{'evaluation' if written.out in (None, STANDARD_OUTPUT) else written.out}.shards")
+    masks = f"{scored.segmentation} masks of the file" if scored.predictions else running.masks
+    about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": masks}
     if scored.predictions:
-        detections, invisible = result_files.read(scored.predictions, truth, segmentation=scored.segmentation), None
+        detections = result_files.read(scored.predictions, truth, segmentation=scored.segmentation)
         _warn_of_scores(detections, scored.predictions)
+        report = report_of(truth, detections, None, about)
     elif running.ray is not None:
-        detections, invisible = _predicted_in_shards(sources[0], truth, scored, running, shards)
+        with _scored_in_shards(sources[0], truth, scored, running, written) as (report, in_shards):
+            _write(replace(report, about=about), truth, in_shards, written, write_json)
+        return
     else:
         found = _predicted(sources[0], truth, scored, running)
         if found is None:  # not the lead of several processes
             return
         detections, invisible = found
-    masks = f"{scored.segmentation} masks of the file" if scored.predictions else running.masks
-    about = {"data": str(sources[-1]), "scored": str(scored.predictions or sources[0]), "masks": masks}
-    report = report_of(truth, detections, invisible, about)
+        report = report_of(truth, detections, invisible, about)
+    _write(report, truth, lambda: detections, written, write_json)
+
+
+def _write(
+    report: "Report",
+    truth: "AnnotationSet",
+    detections: "Callable[[], Detections]",
+    written: Written,
+    write_json: "Callable[[Any], None]",
+) -> None:
+    """Writes all that is asked for; `detections` is called if it is more than the numbers."""
+    from rich.console import Console
+
     Console().print(report.table())
     write_json(report.to_json())
-    if written.html:
+    found = detections() if written.html or written.detections else None
+    if written.html and found is not None:
         from amodal.evaluation.report_page import html
 
-        html.write(report, truth, detections, written.html)
-    if written.detections:
-        result_files.write(detections, written.detections)
-    if running.ray is not None:
-        ShardFolder(shards).remove()
+        html.write(report, truth, found, written.html)
+    if written.detections and found is not None:
+        from amodal.results import result_files
+
+        result_files.write(found, written.detections)
 
 
 def _warn_of_scores(detections: "Detections", file: Path) -> None:
@@ -156,16 +172,21 @@ def _predicted(
         return found if processes.is_lead() else None
 
 
-def _predicted_in_shards(
-    model: str, truth: "AnnotationSet", scored: Scored, running: Running, shards: Path
-) -> "tuple[Detections, Bins | None]":
-    """The same, found on a cluster; `shards` keeps what is done."""
+@contextmanager
+def _scored_in_shards(
+    model: str, truth: "AnnotationSet", scored: Scored, running: Running, written: Written
+) -> "Iterator[tuple[Report, Callable[[], Detections]]]":
+    """The report of a model that runs on a cluster, and what reads its detections; the shards are let go at the end."""
     from amodal.evaluation.evaluator import LoaderSettings
-    from amodal.inference.scoring import Asked
-    from amodal.scale.scoring import Scoring, detect
+    from amodal.inference.scoring import Asked, Whole, report_of_parts
+    from amodal.scale.scoring import Scoring, detect, detections_in
     from amodal.scale.shards import ShardFolder
     from amodal.scale.work import Cluster
 
-    asked = Asked(running.masks, scored.keep_stuff, LoaderSettings(running.batch_size))
+    shards = ShardFolder(Path(f"{'evaluation' if written.out in (None, STANDARD_OUTPUT) else written.out}.shards"))
+    task = Scoring(model, Asked(running.masks, scored.keep_stuff, LoaderSettings(running.batch_size)))
     cluster = Cluster(running.ray or "local", None if running.device == "auto" else running.device)
-    return detect(Scoring(model, asked), truth, ShardFolder(shards), cluster=cluster)
+    whole = Whole.of(truth)
+    parts = detect(task, truth, whole, shards, cluster=cluster)
+    yield report_of_parts(truth, parts, whole), lambda: detections_in(shards)
+    shards.remove()

@@ -112,7 +112,7 @@ def predict(
     images: list[ImageRecord] = []
     annotations: list[Annotation] = []
     detections: dict[Masks, list[Detection]] = {}
-    invisible: list[tuple[int, Masks, Bins]] = []
+    invisible: list[tuple[Masks, Bins]] = []
     for sample, answer in _answers(model, samples, loading or LoaderSettings()):
         image = _image_record(sample)
         objects = truth.by_image.get(image.id, []) if truth else _annotations(sample, samples.categories)
@@ -122,7 +122,7 @@ def predict(
         for kind, (found, probabilities) in _by_masks(answer, image, known or samples.categories).items():
             detections.setdefault(kind, []).extend(found)
             if with_invisible and probabilities is not None:
-                invisible.append((image.id, kind, invisible_pixels(found, probabilities, objects)))
+                invisible.append((kind, invisible_pixels(found, probabilities, objects)))
     parts = processes.gather((images, annotations, detections, invisible))
     if truth is None:
         found_images = sorted((i for part in parts for i in part[0]), key=lambda image: image.id)
@@ -136,10 +136,10 @@ def predict(
     return Predicted(truth, merged, _summed([one for part in parts for one in part[3]]))
 
 
-def _summed(invisible: list[tuple[int, Masks, Bins]]) -> dict[Masks, Bins]:
-    """The sums over images, in order of their ids: the same to the bit for any number of processes."""
+def _summed(invisible: list[tuple[Masks, Bins]]) -> dict[Masks, Bins]:
+    """The sums over images, exact and so the same for any number of processes."""
     total: dict[Masks, Bins] = {}
-    for _, kind, bins in sorted(invisible, key=lambda one: one[0]):
+    for kind, bins in invisible:
         total[kind] = total[kind] + bins if kind in total else bins
     return total
 

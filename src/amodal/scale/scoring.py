@@ -1,16 +1,16 @@
-"""A model's detections in a data set, in shards, for the report that one process would give."""
+"""A model scored on a data set, in shards: each holds a part's detections, and what is left of them for the report.
 
-from collections.abc import Callable
+The report is made of what is left, without masks, so that the command's memory does not grow with those.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from amodal.annotations import AnnotationSet, Detection
 from amodal.data.dataset import AnnotatedImages
-from amodal.evaluation.metrics.calibration import Bins
 from amodal.inference.predictor import load
-from amodal.inference.scoring import Asked, detections_of
+from amodal.inference.scoring import Asked, PartOfReport, Whole, detections_of, part_of_report
 from amodal.results.detections import Detections
 from amodal.scale.packed import packed, unpacked
 from amodal.scale.parts import everywhere, identity, of_images
@@ -20,15 +20,13 @@ from amodal.scale.work import Cluster, run
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Sums = tuple[list[int], list[float], list[int]]
-"""Of `Bins`."""
-Answer = tuple[list[Detection], Sums | None]
-"""Of a part."""
+DETECTIONS = "detections"
+"""The column beside the answers."""
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """The task, as `amodal.inference.scoring.detections_of`: a part is the truth of its images.
+    """The task, as `amodal.inference.scoring.detections_of`: a part is the truth of its images, and of the whole.
 
     Attributes:
         model: As `amodal.load` takes it.
@@ -39,37 +37,43 @@ class Scoring:
     asked: Asked
     uses_gpu: bool = True
 
-    def open(self, device: str | None) -> "Callable[[AnnotationSet], pa.Table]":
+    def open(self, device: str | None) -> "Callable[[tuple[AnnotationSet, Whole]], pa.Table]":
         """As `Task`."""
         predictor = load(self.model, device)
 
-        def work(part: AnnotationSet) -> "pa.Table":
+        def work(given: tuple[AnnotationSet, Whole]) -> "pa.Table":
+            part, whole = given
             detections, bins = detections_of(predictor, part, self.asked, name=self.model)
-            sums = None if bins is None else (bins.counts.tolist(), bins.confidence.tolist(), bins.right.tolist())
-            return packed([(list(detections), sums)])
+            table = packed([part_of_report(part, detections, bins, whole)])
+            return table.append_column(DETECTIONS, packed([list(detections)]).column(0))
 
         return work
 
 
 def detect(
-    task: Scoring, truth: AnnotationSet, shards: ShardFolder, *, cluster: Cluster
-) -> tuple[Detections, Bins | None]:
-    """The same as `detections_of` gives, whatever the cluster.
+    task: Scoring, truth: AnnotationSet, whole: Whole, shards: ShardFolder, *, cluster: Cluster
+) -> list[PartOfReport]:
+    """What `report_of_parts` makes the report of, whatever the cluster.
 
     Raises:
-        UserError: As there, or the cluster failed.
+        UserError: As `detections_of`, or the cluster failed.
     """
     used = AnnotatedImages(truth, keep_stuff=task.asked.keep_stuff).images
-    parts = of_images(replace(truth, images=used), task.asked.loading.batch_size)
+    parts = [
+        (part, whole.of_part(part)) for part in of_images(replace(truth, images=used), task.asked.loading.batch_size)
+    ]
     about = About(len(parts), {"task": repr(task)} | identity(truth, task.model))
     own = replace(task, model=everywhere(task.model))
     run(own, parts, shards, about, cluster=cluster, existing=shards.existing_of(about))
-    found: list[Detection] = []
-    total: Bins | None = None
-    for table in shards.tables():
-        for detections, sums in unpacked(table, Answer):
-            found += detections
-            if sums is not None:
-                bins = Bins(*(np.asarray(values) for values in sums))
-                total = bins if total is None else total + bins
-    return Detections.of(sorted(found, key=lambda one: one.image_id)), total
+    return [one for table in shards.tables(["answer"]) for one in unpacked(table, PartOfReport)]
+
+
+def detections_in(shards: ShardFolder) -> Detections:
+    """All detections that the shards of `detect` hold, in order of image ids; all in memory."""
+
+    def found() -> Iterator[Detection]:
+        for table in shards.tables([DETECTIONS]):
+            for part in unpacked(table, list[Detection]):
+                yield from part
+
+    return Detections.of(sorted(found(), key=lambda one: one.image_id))
