@@ -3,9 +3,10 @@
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import ModuleType
+from contextlib import contextmanager, nullcontext
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from amodal.errors import UserError
@@ -16,6 +17,10 @@ LOCAL = "local"
 REMEDY = "Give --ray local, or start a cluster with `ray start --head` of the same versions of Ray and Python"
 PATIENCE = 10.0
 """Seconds for a cluster to answer at all."""
+PATIENT = "AMODAL_RAY_PATIENCE"
+"""Set in the environment: seconds that a cluster of this machine may take to start."""
+RAYS_PATIENCE, START_PATIENCE = 30.0, 180.0
+"""Those that Ray gives it, and that it is given here by default."""
 STORE = 2**28
 """Bytes of such a cluster's memory for what processes hand on: no pictures are, only what to do."""
 
@@ -54,15 +59,41 @@ def connected(address: str, cpus: int | None = None) -> Iterator[ModuleType]:
 
 
 def _join(ray: ModuleType, address: str, options: dict[str, Any]) -> None:
-    """Joins a cluster. One that is started here has three chances: Ray gives its parts 30 s, too few on a busy one."""
-    for left in reversed(range(3 if address == LOCAL else 1)):
-        try:
-            ray.init(address=address, **options)
-            return
-        except Exception:
-            ray.shutdown()
-            if not left:
-                raise
+    """Joins a cluster. One that is started here has a second chance."""
+    with _patient() if address == LOCAL else nullcontext():
+        for left in reversed(range(2 if address == LOCAL else 1)):
+            try:
+                ray.init(address=address, **options)
+                return
+            except Exception:
+                ray.shutdown()
+                if not left:
+                    raise
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """Gives Ray's own processes as long to start as `PATIENT` says.
+
+    Ray waits for 30 s, too few on a busy machine, and has no setting for it: while it starts, its clock goes slower.
+    """
+    from ray._private import node
+
+    try:
+        seconds = max(float(os.environ.get(PATIENT, "")), RAYS_PATIENCE)
+    except ValueError:
+        seconds = START_PATIENCE
+    clock = getattr(node, "time", None)
+    if clock is not time:  # another Ray, which tells the time in another way
+        yield
+        return
+    slower = SimpleNamespace(**vars(time))
+    slower.monotonic = lambda: time.monotonic() * RAYS_PATIENCE / seconds
+    setattr(node, "time", slower)  # noqa: B010 - it is not ours to set
+    try:
+        yield
+    finally:
+        setattr(node, "time", clock)  # noqa: B010
 
 
 def _require_answer(address: str) -> None:
