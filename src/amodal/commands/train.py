@@ -42,6 +42,7 @@ def train(
     from amodal.training import loop, recipes
 
     config = changed(recipes.recipe(recipe, data.data, own_data(data)), changes)
+    config = replace(config, data=cached(config.data, data.cache))
     if loop.train(config, out, resume=resume, device_name=device):  # empty in all but the lead process
         print("\n".join(after_training(out, config)))
 
@@ -58,6 +59,20 @@ def own_data(own: DataSet) -> Any:
     images = str(own.images) if own.images else None
     train, val = (tuple(str(path) for path in paths) for paths in (own.train, own.val))
     return DataConfig(FileSource(train, images), FileSource(val, images) if val else None)
+
+
+def cached(data: Any, cache: Path | None) -> Any:
+    """The DataConfig with the folder in which annotations are kept. Raises UserError where there are none."""
+    from amodal.data.config import FileSource
+    from amodal.errors import UserError
+
+    if cache is None:
+        return data
+    if not isinstance(data.train, FileSource):
+        raise UserError("--cache is for annotated images", remedy="Leave it out: what this recipe reads is composed")
+    place = str(cache.absolute())
+    val = replace(data.val, cache=place) if isinstance(data.val, FileSource) else data.val
+    return replace(data, train=replace(data.train, cache=place), val=val)
 
 
 def changed(config: Any, changes: Changes) -> Any:

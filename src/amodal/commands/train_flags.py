@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, Within
+from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN, Within
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,9 @@ class DataSet:
     """Annotations of your own to validate on, with the same categories."""
     images: Annotated[Path | None, READS] = None
     """Image folder of both, if it is not found near the annotations."""
+    cache: Annotated[Path | None, WRITES_IN] = None
+    """A folder on this machine's own disk. The annotations are kept there in a file that all processes of the machine
+    map into memory, in place of a copy in each: for millions of objects."""
 
 
 @dataclass(frozen=True)

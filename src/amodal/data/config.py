@@ -17,6 +17,9 @@ class FileSource:
     """Whether images without objects take part: a detector learns from them what is background."""
     keep_stuff: bool = False
     """Whether regions marked as stuff (COCOA) count as objects."""
+    cache: str | None = None
+    """A folder on the machine's own disk: annotations are kept there in a file that all processes of the machine map
+    into memory, in place of a copy in each. For millions of objects."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What a model is trained and validated on: samples, each an image and its target."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, TypedDict
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
+from amodal.data.mapped import MappedAnnotations
 from amodal.errors import UserError
 from amodal.instances import Target
 from amodal.pictures import read_annotated_image
@@ -70,28 +72,68 @@ class AnnotatedImages:
     def __getitem__(self, index: int) -> Sample:
         """The sample of `images[index]`. Raises UserError where its file is missing, damaged or of another size."""
         record = self.images[index]
-        pixels = read_annotated_image(self.folder / record.file_name, (record.height, record.width))
-        image = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
-        return {"image": image, "target": self._target(record), "image_id": record.id}
-
-    def _target(self, record: ImageRecord) -> Target:
-        objects = [a for a in self._objects.get(record.id, []) if rle.areas([a.amodal])[0]]
-        size = (record.height, record.width)
-        corners = rle.boxes([a.amodal for a in objects])  # xywh
-        corners[:, 2:] += corners[:, :2]
-        target: Target = {
-            "boxes": torch.from_numpy(corners.astype(np.float32)),
-            "labels": torch.tensor([self._label_of[a.category_id] for a in objects], dtype=torch.int64),
-            "amodal_masks": torch.from_numpy(rle.decode([a.amodal for a in objects], size)),
-            "visible_masks": torch.from_numpy(rle.decode([a.visible for a in objects], size)),
-        }
-        order = _depth_order(objects)
-        if order is not None:
-            target["depth_order"] = order
-        return target
+        return sample_of(self.folder, record, self._objects.get(record.id, []), self._label_of)
 
 
-def _depth_order(objects: list[Annotation]) -> Tensor | None:
+class MappedImages:
+    """The same of annotations that all processes of a machine share.
+
+    Args:
+        annotations: With their image folder known.
+
+    Raises:
+        UserError: As `AnnotatedImages`.
+    """
+
+    def __init__(self, annotations: MappedAnnotations) -> None:
+        source = annotations.source
+        if annotations.image_folder is None:
+            raise UserError("the image folder is not known", file=source, remedy="Name it with `images`")
+        self.annotation_set, self.folder = annotations, annotations.image_folder
+        self.categories = annotations.categories
+        if not len(annotations) or not self.categories:
+            missing = "images" if self.categories else "categories"
+            raise UserError(f"the data set has no {missing}", file=source, remedy="Give one that lists some")
+
+    def __len__(self) -> int:
+        return len(self.annotation_set)
+
+    def __getitem__(self, index: int) -> Sample:
+        """As `AnnotatedImages`."""
+        return sample_of(self.folder, *self.annotation_set[index], self.annotation_set.label_of)
+
+
+def sample_of(folder: Path, record: ImageRecord, found: Sequence[Annotation], label_of: dict[int, int]) -> Sample:
+    """An image, read, and its objects.
+
+    Args:
+        folder: Of the images.
+        record: The image.
+        found: Its objects; those whose amodal mask is empty are left out.
+        label_of: Label of each category id.
+
+    Raises:
+        UserError: The image's file is missing, damaged or of another size.
+    """
+    pixels = read_annotated_image(folder / record.file_name, (record.height, record.width))
+    image = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+    objects = [a for a in found if rle.areas([a.amodal])[0]]
+    size = (record.height, record.width)
+    corners = rle.boxes([a.amodal for a in objects])  # xywh
+    corners[:, 2:] += corners[:, :2]
+    target: Target = {
+        "boxes": torch.from_numpy(corners.astype(np.float32)),
+        "labels": torch.tensor([label_of[a.category_id] for a in objects], dtype=torch.int64),
+        "amodal_masks": torch.from_numpy(rle.decode([a.amodal for a in objects], size)),
+        "visible_masks": torch.from_numpy(rle.decode([a.visible for a in objects], size)),
+    }
+    order = _depth_order(objects)
+    if order is not None:
+        target["depth_order"] = order
+    return {"image": image, "target": target, "image_id": record.id}
+
+
+def _depth_order(objects: Sequence[Annotation]) -> Tensor | None:
     """Each object's place from the front, int64 (N,), if every object's is known."""
     places = [a.depth_order for a in objects]
     return torch.tensor(places, dtype=torch.int64) if all(place is not None for place in places) else None

@@ -1,12 +1,13 @@
 """A data set opened from its settings."""
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 
 from amodal.annotations import AnnotationSet
 from amodal.data.config import FileSource, PhotographSource, SceneSource, Source
-from amodal.data.dataset import AnnotatedImages
+from amodal.data.dataset import AnnotatedImages, MappedImages
+from amodal.data.mapped import shared
 from amodal.data.merging import merge
 from amodal.data.synthetic import ComposedScenes
 from amodal.errors import UserError
@@ -19,7 +20,7 @@ from amodal.synthesis.cutouts import CutOutSource
 from amodal.synthesis.photographs import Photographs
 from amodal.synthesis.scene_files import SceneSeries
 
-Samples = AnnotatedImages | ComposedScenes
+Samples = AnnotatedImages | MappedImages | ComposedScenes
 
 
 def open_source(source: Source) -> Samples:
@@ -38,8 +39,22 @@ def open_source(source: Source) -> Samples:
         backgrounds = open_backgrounds(source.backgrounds, source.split)
         series = SceneSeries(cutouts, backgrounds, source.scenes, source.seed, _ids(cutouts.categories))
         return ComposedScenes(series, cutouts.categories, count=source.count)
-    annotation_set = read_all(source)
-    return AnnotatedImages(annotation_set, keep_empty=source.keep_empty, keep_stuff=source.keep_stuff)
+    kept = {"keep_empty": source.keep_empty, "keep_stuff": source.keep_stuff}
+    if source.cache is not None:
+        return MappedImages(shared(partial(read_all, source), _identity(source), Path(source.cache), **kept))
+    return AnnotatedImages(read_all(source), **kept)
+
+
+def _identity(source: FileSource) -> tuple[object, ...]:
+    """What annotations follow from: their files, by size and time."""
+    files = [path for name in source.annotations for path in _files(Path(name))]
+    told = [(str(path.absolute()), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files]
+    return (*told, source.images and str(Path(source.images).absolute()))
+
+
+def _files(path: Path) -> list[Path]:
+    """A file, or those in a folder of annotations."""
+    return [path] if not path.is_dir() else sorted(one for one in path.rglob("*") if one.is_file())
 
 
 def _ids(names: Sequence[str]) -> tuple[int, ...]:

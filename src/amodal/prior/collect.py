@@ -1,7 +1,7 @@
 """The amodal masks of a data set, as the shape prior sees them: each cropped to its box."""
 
-from collections.abc import Iterator
-from typing import Protocol, TypedDict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from amodal import masks, rle
-from amodal.annotations import Annotation, AnnotationSet
+from amodal.annotations import Annotation
 from amodal.instances import Target, select
 from amodal.prior.autoencoder import MASK_SIDE
 
@@ -32,8 +32,23 @@ class Samples(Protocol):
     def __getitem__(self, index: int, /) -> HasTarget: ...
 
 
+@runtime_checkable
+class Annotated(Protocol):
+    """What is used of annotations: an `AnnotationSet`, or one that is mapped from a file."""
+
+    @property
+    def annotations(self) -> Iterable[Annotation]:
+        """All of them."""
+        ...
+
+    @property
+    def label_of(self) -> Mapping[int, int]:
+        """Label of each category id, from 1."""
+        ...
+
+
 def collect_masks(
-    source: AnnotationSet | Samples, *, skip_cut: bool = False
+    source: Annotated | Samples, *, skip_cut: bool = False
 ) -> tuple[Bool[Tensor, "M 28 28"], Int64[Tensor, " M"]]:
     """The amodal mask of every object, cropped to its box at 28 x 28, and its label, from 1.
 
@@ -41,7 +56,7 @@ def collect_masks(
         source: Annotations, whose images are not needed (crowds and stuff are left out); or any data set of samples.
         skip_cut: Leave out objects that reach the image's border: they may be cut there.
     """
-    found = _of_annotations(source) if isinstance(source, AnnotationSet) else _of_samples(source)
+    found = _of_annotations(source) if isinstance(source, Annotated) else _of_samples(source)
     crops, labels = [], []
     for crop, label, is_cut in found:
         keep = crop.flatten(1).any(1) & ~(is_cut & skip_cut)
@@ -69,7 +84,7 @@ def _of_samples(samples: Samples) -> Found:
         )
 
 
-def _of_annotations(annotation_set: AnnotationSet) -> Found:
+def _of_annotations(annotation_set: Annotated) -> Found:
     label_of = annotation_set.label_of
     for annotation in tqdm(annotation_set.annotations, "masks", unit="object", disable=None):
         if not (annotation.is_crowd or annotation.is_stuff) and rle.areas([annotation.amodal])[0]:

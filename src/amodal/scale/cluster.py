@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -73,27 +73,47 @@ def _join(ray: ModuleType, address: str, options: dict[str, Any]) -> None:
 
 @contextmanager
 def _patient() -> Iterator[None]:
-    """Gives Ray's own processes as long to start as `PATIENT` says.
+    """Gives Ray's own processes as long to start as `PATIENT` says, which on a busy machine they need.
 
-    Ray waits for 30 s, too few on a busy machine, and has no setting for it: while it starts, its clock goes slower.
+    Ray has no settings for it. It waits for 30 s in all, by a clock that goes slower here; and for 15 s until its parts
+    have said which ports they took, unless it was told which they are to take.
     """
-    from ray._private import node
+    from ray._private import node, parameter
 
     try:
         seconds = max(float(os.environ.get(PATIENT, "")), RAYS_PATIENCE)
     except ValueError:
         seconds = START_PATIENCE
-    clock = getattr(node, "time", None)
-    if clock is not time:  # another Ray, which tells the time in another way
+    if getattr(node, "time", None) is not time or not hasattr(parameter, "RayParams"):  # another Ray, made otherwise
         yield
         return
-    slower = SimpleNamespace(**vars(time))
+    slower, parameters = SimpleNamespace(**vars(time)), parameter.RayParams
     slower.monotonic = lambda: time.monotonic() * RAYS_PATIENCE / seconds
-    setattr(node, "time", slower)  # noqa: B010 - it is not ours to set
+
+    def with_ports(**own: Any) -> Any:
+        return parameters(**own | {name: port for name, port in _ports().items() if own.get(name) is None})
+
+    with _patched(node, "time", slower), _patched(parameter, "RayParams", with_ports):
+        yield
+
+
+@contextmanager
+def _patched(module: ModuleType, name: str, value: Any) -> Iterator[None]:
+    """Another value for a module's name while the `with` block runs."""
+    before = getattr(module, name)
+    setattr(module, name, value)
     try:
         yield
     finally:
-        setattr(node, "time", clock)  # noqa: B010
+        setattr(module, name, before)
+
+
+def _ports() -> dict[str, int]:
+    """Ports that nobody listens at, for the parts of Ray that would else choose one and say so late."""
+    names = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
+    with ExitStack() as sockets:
+        taken = [sockets.enter_context(socket.create_server(("", 0))) for _ in names]
+        return {name: one.getsockname()[1] for name, one in zip(names, taken, strict=True)}
 
 
 def _require_answer(address: str) -> None:

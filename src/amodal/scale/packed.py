@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import msgpack
 
-from amodal.scale.shards import arrow
+from amodal.arrow_files import arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa

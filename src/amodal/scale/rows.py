@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from amodal.annotations import Detection
+from amodal.arrow_files import arrow
 from amodal.rle import Rle
-from amodal.scale.shards import arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from amodal import outputs, temporaries
+from amodal.arrow_files import arrow
 from amodal.errors import UserError
 from amodal.files import read_json, replacing, write_json
 
@@ -160,16 +160,6 @@ def read_table(path: Path, columns: list[str] | None = None) -> "pa.Table":
     except Exception as error:  # of a damaged file it may raise anything
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"cannot be read as Parquet ({said})", file=path, remedy="Remove it and --resume") from error
-
-
-def arrow(part: str = "") -> ModuleType:
-    """The package `pyarrow`, or a part of it. Raises UserError if it is missing."""
-    import importlib
-
-    try:
-        return importlib.import_module(f"pyarrow.{part}" if part else "pyarrow")
-    except ModuleNotFoundError as error:
-        raise UserError("pyarrow is not installed, which reads Parquet", remedy="pip install 'amodal[ray]'") from error
 
 
 def _require_same(before: About, about: About, folder: Path) -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from amodal.arrow_files import arrow
 from amodal.errors import UserError
 from amodal.pictures import IMAGE_SUFFIXES
-from amodal.scale.shards import arrow
 
 MOST_ROWS = 1000
 """Of a part: some minutes of work, which is what a machine that goes away loses at most."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from amodal import processes
 from amodal.annotations import Category
-from amodal.data.dataset import AnnotatedImages
+from amodal.data.dataset import AnnotatedImages, MappedImages
 from amodal.data.sources import Samples, is_endless, open_source
 from amodal.errors import UserError
 from amodal.models.zoo import needs_prior
@@ -42,7 +42,8 @@ def fit_prior(config: TrainConfig, samples: Samples) -> ShapePrior:
     if is_endless(source):
         samples = open_source(replace(source, count=config.prior.scenes))  # type: ignore[call-arg]
     # Annotations are enough where there are some: no image need be read.
-    masks, labels = collect_masks(samples.annotation_set if isinstance(samples, AnnotatedImages) else samples)
+    of_files = isinstance(samples, AnnotatedImages | MappedImages)
+    masks, labels = collect_masks(samples.annotation_set if of_files else samples)
     prior = fit(masks, labels, len(samples.categories), config.prior.fit, config.seed)
     prior.categories = tuple(samples.categories)
     return prior
