@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -289,6 +291,35 @@ def test_the_command_line_imports_neither_ray_nor_arrow():
 def test_an_address_that_leads_nowhere_is_one_line(address, problem):
     with pytest.raises(UserError, match=problem), cluster.connected(address):
         pass
+
+
+def test_a_cluster_of_another_version_is_one_line(monkeypatch):
+    """What Ray says at length of a cluster that reports another version of itself."""
+    said = "Version mismatch: The cluster was started with:\n    Ray: 1.0\n    Python: 3.9\nThis process was started"
+
+    def init(**_: object) -> None:
+        raise RuntimeError(said)
+
+    ended: list[bool] = []
+    other = SimpleNamespace(init=init, is_initialized=lambda: False, shutdown=lambda: ended.append(True))
+    monkeypatch.setattr(cluster, "_package", lambda: other)
+    with pytest.raises(UserError, match=r"Version mismatch: The cluster was started with: Ray: 1\.0 P") as told:
+        with cluster.connected("auto"):
+            pass
+    assert "\n" not in str(told.value)
+    assert "the same versions of Ray and Python" in str(told.value)
+    assert ended == [True]
+
+
+def test_ray_has_as_long_to_start_as_it_is_told(monkeypatch):
+    node = pytest.importorskip("ray._private.node")
+    monkeypatch.setenv(cluster.PATIENT, "300")
+    before = node.time.monotonic()
+    with cluster._patient():
+        begun = node.time.monotonic()
+        assert begun == pytest.approx(before / 10, rel=0.01)
+        assert node.time.sleep is time.sleep
+    assert node.time is time
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,9 @@ import pytest
 
 from amodal.annotations import Category
 from amodal.cli import main
+from amodal.errors import UserError
 from amodal.models.checkpoint import Checkpoint, save
+from amodal.scale.cluster import connected
 from amodal.scale.packed import unpacked
 from amodal.scale.shards import About, ShardFolder
 from amodal.scale.work import Cluster, run
@@ -118,6 +120,11 @@ def test_a_machine_of_two_is_lost(tmp_path, monkeypatch):
     shards, killed = ShardFolder(tmp_path / "out"), []
     cluster = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 2**27})
     try:
+        with monkeypatch.context() as another, pytest.raises(UserError, match="Version mismatch") as told:
+            another.setattr("ray.__version__", "1.0")
+            with connected(cluster.address):
+                pass
+        assert "\n" not in str(told.value)
         second = cluster.add_node(num_cpus=1, object_store_memory=2**27)
         task = Squares(tmp_path / "notes", seconds=2.0)
 

@@ -7,12 +7,12 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_evaluation_score import random_data
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.evaluation.metrics.calibration import Bins
 from amodal.inference.scoring import PartOfReport, Whole, part_of_report, report_of, report_of_parts
 from amodal.scale.packed import packed, unpacked
+from tests.evaluation.test_score import random_data
 
 Data = tuple[AnnotationSet, list[Detection]]
 
