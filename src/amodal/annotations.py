@@ -5,6 +5,7 @@ computed from the masks, never stored.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +37,11 @@ def categories_from_json(content: Any) -> list[Category]:
         return convert(content, list[Category])
     except ValidationError as error:
         raise UserError(f"its categories are no categories ({error})") from error
+
+
+def labels_of(categories: Iterable[Category]) -> dict[int, int]:
+    """Category id -> model label, from 1 in the order of the ids."""
+    return {c.id: label for label, c in enumerate(sorted(categories, key=lambda c: c.id), start=1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +123,4 @@ class AnnotationSet:
     @cached_property
     def label_of(self) -> dict[int, int]:
         """Category id -> model label, from 1 in the order of the ids."""
-        return {c.id: label for label, c in enumerate(sorted(self.categories, key=lambda c: c.id), start=1)}
+        return labels_of(self.categories)

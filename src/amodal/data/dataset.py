@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from amodal import rle
-from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
+from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord, labels_of
 from amodal.data.mapped import MappedAnnotations
 from amodal.errors import UserError
 from amodal.instances import Target
@@ -91,6 +91,7 @@ class MappedImages:
             raise UserError("the image folder is not known", file=source, remedy="Name it with `images`")
         self.annotation_set, self.folder = annotations, annotations.image_folder
         self.categories = annotations.categories
+        self._label_of = labels_of(self.categories)
         if not len(annotations) or not self.categories:
             missing = "images" if self.categories else "categories"
             raise UserError(f"the data set has no {missing}", file=source, remedy="Give one that lists some")
@@ -100,7 +101,7 @@ class MappedImages:
 
     def __getitem__(self, index: int) -> Sample:
         """As `AnnotatedImages`."""
-        return sample_of(self.folder, *self.annotation_set[index], self.annotation_set.label_of)
+        return sample_of(self.folder, *self.annotation_set[index], self._label_of)
 
 
 def sample_of(folder: Path, record: ImageRecord, found: Sequence[Annotation], label_of: dict[int, int]) -> Sample:

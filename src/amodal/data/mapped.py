@@ -72,11 +72,6 @@ class MappedAnnotations:
         """All of them, in order of the images."""
         return (annotation for place in range(len(self)) for annotation in self[place][1])
 
-    @property
-    def label_of(self) -> dict[int, int]:
-        """As of the annotation set."""
-        return {category.id: label for label, category in enumerate(self.categories, start=1)}
-
     def __reduce__(self) -> tuple[Callable[[Path], "MappedAnnotations"], tuple[Path]]:
         """Another process maps the file for itself."""
         return MappedAnnotations, (self._path,)

@@ -1,6 +1,6 @@
 """The amodal masks of a data set, as the shape prior sees them: each cropped to its box."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Protocol, TypedDict, runtime_checkable
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from amodal import masks, rle
-from amodal.annotations import Annotation
+from amodal.annotations import Annotation, Category, labels_of
 from amodal.instances import Target, select
 from amodal.prior.autoencoder import MASK_SIDE
 
@@ -42,8 +42,8 @@ class Annotated(Protocol):
         ...
 
     @property
-    def label_of(self) -> Mapping[int, int]:
-        """Label of each category id, from 1."""
+    def categories(self) -> list[Category]:
+        """Theirs."""
         ...
 
 
@@ -85,7 +85,7 @@ def _of_samples(samples: Samples) -> Found:
 
 
 def _of_annotations(annotation_set: Annotated) -> Found:
-    label_of = annotation_set.label_of
+    label_of = labels_of(annotation_set.categories)
     for annotation in tqdm(annotation_set.annotations, "masks", unit="object", disable=None):
         if not (annotation.is_crowd or annotation.is_stuff) and rle.areas([annotation.amodal])[0]:
             yield _of_annotation(annotation, label_of[annotation.category_id])

@@ -91,7 +91,7 @@ def _patient() -> Iterator[None]:
     slower.monotonic = lambda: time.monotonic() * RAYS_PATIENCE / seconds
 
     def with_ports(**own: Any) -> Any:
-        return parameters(**own | {name: port for name, port in _ports().items() if own.get(name) is None})
+        return parameters(**own | {name: port for name, port in _ports().items() if not own.get(name)})
 
     with _patched(node, "time", slower), _patched(parameter, "RayParams", with_ports):
         yield
@@ -108,7 +108,7 @@ def _patched(module: ModuleType, name: str, value: Any) -> Iterator[None]:
         setattr(module, name, before)
 
 
-def _ports() -> dict[str, int]:
+def _ports() -> dict[str, Any]:
     """Ports that nobody listens at, for the parts of Ray that would else choose one and say so late."""
     names = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
     with ExitStack() as sockets:
