@@ -5,8 +5,8 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
-from types import ModuleType, SimpleNamespace
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from amodal.errors import UserError
@@ -18,9 +18,9 @@ REMEDY = "Give --ray local, or start a cluster with `ray start --head` of the sa
 PATIENCE = 10.0
 """Seconds for a cluster to answer at all."""
 PATIENT = "AMODAL_RAY_PATIENCE"
-"""Set in the environment: seconds that a cluster of this machine may take to start."""
-RAYS_PATIENCE, START_PATIENCE = 30.0, 180.0
-"""Those that Ray gives it, and that it is given here by default."""
+"""Set in the environment: seconds for which a cluster of this machine that does not start is started again."""
+START_PATIENCE = 180.0
+"""Those by default."""
 STORE = 2**28
 """Bytes of such a cluster's memory for what processes hand on: no pictures are, only what to do."""
 
@@ -59,61 +59,27 @@ def connected(address: str, cpus: int | None = None) -> Iterator[ModuleType]:
 
 
 def _join(ray: ModuleType, address: str, options: dict[str, Any]) -> None:
-    """Joins a cluster. One that is started here has a second chance."""
-    with _patient() if address == LOCAL else nullcontext():
-        for left in reversed(range(2 if address == LOCAL else 1)):
-            try:
-                ray.init(address=address, **options)
-                return
-            except Exception:
-                ray.shutdown()
-                if not left:
-                    raise
+    """Joins a cluster. One that is started here is started again as long as `PATIENT` says.
 
-
-@contextmanager
-def _patient() -> Iterator[None]:
-    """Gives Ray's own processes as long to start as `PATIENT` says, which on a busy machine they need.
-
-    Ray has no settings for it. It waits for 30 s in all, by a clock that goes slower here; and for 15 s until its parts
-    have said which ports they took, unless it was told which they are to take.
+    On a busy machine that may be needed: a node of Ray's ends where its helpers take more than 15 s to start, and is
+    waited for for 30 s; neither can be set.
     """
-    from ray._private import node, parameter
+    end = time.monotonic() + (_patience() if address == LOCAL else 0)
+    while True:
+        try:
+            ray.init(address=address, **options)
+            return
+        except Exception:
+            ray.shutdown()
+            if time.monotonic() >= end:
+                raise
 
+
+def _patience() -> float:
     try:
-        seconds = max(float(os.environ.get(PATIENT, "")), RAYS_PATIENCE)
-    except ValueError:
-        seconds = START_PATIENCE
-    if getattr(node, "time", None) is not time or not hasattr(parameter, "RayParams"):  # another Ray, made otherwise
-        yield
-        return
-    slower, parameters = SimpleNamespace(**vars(time)), parameter.RayParams
-    slower.monotonic = lambda: time.monotonic() * RAYS_PATIENCE / seconds
-
-    def with_ports(**own: Any) -> Any:
-        return parameters(**own | {name: port for name, port in _ports().items() if not own.get(name)})
-
-    with _patched(node, "time", slower), _patched(parameter, "RayParams", with_ports):
-        yield
-
-
-@contextmanager
-def _patched(module: ModuleType, name: str, value: Any) -> Iterator[None]:
-    """Another value for a module's name while the `with` block runs."""
-    before = getattr(module, name)
-    setattr(module, name, value)
-    try:
-        yield
-    finally:
-        setattr(module, name, before)
-
-
-def _ports() -> dict[str, Any]:
-    """Ports that nobody listens at, for the parts of Ray that would else choose one and say so late."""
-    names = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
-    with ExitStack() as sockets:
-        taken = [sockets.enter_context(socket.create_server(("", 0))) for _ in names]
-        return {name: one.getsockname()[1] for name, one in zip(names, taken, strict=True)}
+        return float(os.environ[PATIENT])
+    except (KeyError, ValueError):
+        return START_PATIENCE
 
 
 def _require_answer(address: str) -> None:
