@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
+from amodal.arrow_files import arrow
 from amodal.data.mapped import MappedAnnotations, write
 from amodal.rle import Rle
 
@@ -67,6 +68,7 @@ def in_processes(path: Path, number: int) -> list[int]:
 
 def look(path: Path, barrier: Barrier, answers: Any) -> None:
     """Looks at the images as a worker does, keeping none; tells how much memory that takes."""
+    arrow("ipc")  # the program is not what is counted
     before = own_bytes()
     annotations = MappedAnnotations(path)
     for place in range(0, len(annotations), EVERY):
