@@ -48,8 +48,8 @@ def made(count: int) -> AnnotationSet:
     annotations = []
     for number in range(count * OBJECTS):
         text = f"{number:09d}" * 6
-        masks = (Rle(size=[480, 640], counts=(text + end).encode()) for end in ("0", "1"))
-        annotations.append(Annotation(number, number // OBJECTS, 1 + number % 80, *masks))
+        amodal, visible = (Rle(size=[480, 640], counts=(text + end).encode()) for end in ("0", "1"))
+        annotations.append(Annotation(number, number // OBJECTS, 1 + number % 80, amodal, visible))
     return AnnotationSet(images, annotations, [Category(n, str(n)) for n in range(1, 81)])
 
 

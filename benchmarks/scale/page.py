@@ -41,7 +41,8 @@ def _reach(measured: dict[str, Any]) -> list[str]:
     return [
         f"Measured: `predict` with the packaged detector takes {picture['cpu']:.2f} s of a core for a photograph of "
         f"{picture['width']} x {picture['height']} pixels, without a GPU and with drawing, which a cluster leaves out. "
-        f"The command holds at least {sizes['bytes_a_picture']:.0f} bytes for each picture of a list of {sizes['pictures']:,}. "
+        f"The command holds at least {sizes['bytes_a_picture']:.0f} bytes for each picture of a list of "
+        f"{sizes['pictures']:,}. "
         f"For a report it holds {sizes['bytes_a_record']:.0f} bytes a detection, in place of "
         f"{sizes['bytes_a_detection']:.0f} with its masks.",
         f"On paper, for `predict` on ten machines of 64 cores ({CORES} in all) at ${PRICE:.2f} for a core's hour, a "
