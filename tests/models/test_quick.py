@@ -1,6 +1,8 @@
 """A model made ready to answer answers as before."""
 
 import copy
+from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ import amodal
 from amodal.inference.eager import TorchModel
 from amodal.inference.model_files import PACKAGED
 from amodal.models import checkpoint
+from amodal.models.config import Method
 from amodal.models.quick import QuickConvolution, QuickLinear, quicken
+from amodal.pixels import as_pixels
 from tests.small_models import scene, small_model, with_method
 
 
@@ -42,6 +46,16 @@ def test_a_quickened_model_answers_as_before(method):
     assert not any(isinstance(part, nn.Conv2d | FrozenBatchNorm2d) for part in quick.backbone.modules())
 
 
+@pytest.mark.parametrize("method", get_args(Method))
+def test_a_quickened_model_of_any_method_may_find_nothing(method):
+    config = with_method(method)
+    model = small_model(replace(config, detector=replace(config.detector, score_threshold=1.0))).eval()
+    quicken(model)
+    with torch.inference_mode():
+        (found,) = model.detect([scene()[0]])
+    assert len(found) == 0
+
+
 @pytest.mark.parametrize("name", ["demo", "photos"])
 def test_the_packaged_models_are_quickened_and_answer_as_their_checkpoints(name):
     quick, plain = TorchModel.load(PACKAGED / f"{name}.safetensors"), checkpoint.load(PACKAGED / f"{name}.safetensors")
@@ -49,7 +63,7 @@ def test_the_packaged_models_are_quickened_and_answer_as_their_checkpoints(name)
     assert QuickConvolution in kinds
     assert QuickLinear in kinds
     assert not any(isinstance(part, nn.Conv2d) for part in quick.model.backbone.modules())
-    image = amodal.pixels.as_pixels(amodal.sample())
+    image = as_pixels(amodal.sample())
     (found,), (expected,) = (
         model.detect([image], score_threshold=0.2) for model in (quick, TorchModel(plain.model, plain.categories))
     )

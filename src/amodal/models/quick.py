@@ -55,6 +55,7 @@ class QuickConvolution(nn.Module):
         if weight.device.type == "cpu":
             weight = weight.contiguous(memory_format=torch.channels_last)
         self.weight, self.bias = _kept(weight), None if bias is None else _kept(bias)
+        self.in_channels, self.out_channels = given.in_channels, given.out_channels
         self.around = given.around if isinstance(given, lite0.Convolution) else None
         assert not isinstance(given.padding, str)  # no network here pads by a word
         self.settings = given.padding, given.stride, given.dilation, given.groups
@@ -75,6 +76,7 @@ class QuickLinear(nn.Module):
     def __init__(self, given: nn.Linear) -> None:
         super().__init__()
         self.weight, self.bias = _kept(given.weight), None if given.bias is None else _kept(given.bias)
+        self.in_features, self.out_features = given.in_features, given.out_features
 
     def forward(self, rows: Float[Tensor, "R C"]) -> Float[Tensor, "R D"]:
         """As the linear layer."""
