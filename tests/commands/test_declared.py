@@ -122,7 +122,8 @@ def test_an_output_that_is_an_input_or_there_or_impossible_is_refused(name: str,
     """By itself, behind a link, and as a hard link; with --overwrite, too."""
     command = ALL[name]
     mark = next(m for leaf in parameters(command) if leaf.flag == flag for m in leaf.marks if isinstance(m, Writes))
-    given, hard, soft, other = (tmp_path / f"{kind}.onnx" for kind in ("given", "hard", "soft", "other"))
+    ending = (*mark.endings, ".onnx")[0]
+    given, hard, soft, other = (tmp_path / f"{kind}{ending}" for kind in ("given", "hard", "soft", "other"))
     given.write_text("precious")
     other.write_text("another")
     os.link(given, hard)
@@ -133,14 +134,14 @@ def test_an_output_that_is_an_input_or_there_or_impossible_is_refused(name: str,
             with pytest.raises(UserError, match=problem):
                 call(name, {flag: out, "--overwrite": overwrite}, given)
     if mark.kind != "folder":
-        with pytest.raises(UserError, match=r"other\.onnx: is there already.*--overwrite"):
+        with pytest.raises(UserError, match=r"other\.\w+: is there already.*--overwrite"):
             call(name, {flag: other}, given)
         with pytest.raises(AssertionError, match="began"):
             call(name, {flag: other, "--overwrite": True}, given)
-    with pytest.raises(UserError, match=r"other\.onnx: is a file, not a folder"):
+    with pytest.raises(UserError, match=r"other\.\w+: is a file, not a folder"):
         call(name, {flag: other / "deeper"}, given)
     with pytest.raises(AssertionError, match="began"):
-        call(name, {flag: tmp_path / "new"}, given)
+        call(name, {flag: tmp_path / "".join(("new", *mark.endings[:1]))}, given)
     assert (given.read_text(), other.read_text()) == ("precious", "another")
 
 
@@ -228,3 +229,19 @@ def test_one_file_for_two_outputs_is_refused(tmp_path: Path, capsys):
     with pytest.raises(SystemExit):
         main(f"evaluate a b --out {tmp_path}/r.json --html {tmp_path}/r.json".split())
     assert "is named for two outputs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["data show {truth} {out}", "evaluate photos {truth} --html {out}"])
+def test_a_page_has_the_name_of_one(words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Whatever opens a file goes by its ending: a page called shelf.jpg is one that nothing shows."""
+    truth, out = write_json_file(tmp_path / "truth.json"), tmp_path / "shelf.jpg"
+    with pytest.raises(SystemExit) as stopped:
+        main(words.format(truth=truth, out=out).split())
+    assert stopped.value.code == 2
+    assert "ends in .html. Call it shelf.html" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def write_json_file(path: Path) -> Path:
+    write_json(path, {})
+    return path

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from amodal.commands.declared import COUNT, READS, WRITES, WRITES_IN
+from amodal.commands.declared import COUNT, READS, WRITES, WRITES_IN, WRITES_PAGE
 from amodal.formats.choices import AS_STATED, Choices
 
 
@@ -49,7 +49,7 @@ def data_check(
 
 def data_show(
     source: Annotated[Path, tyro.conf.Positional, READS],
-    out: Annotated[Path, tyro.conf.Positional, WRITES] = Path("data.html"),
+    out: Annotated[Path, tyro.conf.Positional, WRITES_PAGE] = Path("data.html"),
     *,
     images: Annotated[Path | None, READS] = None,
     count: Annotated[int, COUNT] = 24,

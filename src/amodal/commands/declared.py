@@ -29,10 +29,18 @@ class Writes:
     Attributes:
         kind: What it names.
         shows: Whether `-` stands for standard output in place of a file.
+        endings: Of which the file's name must have one, where other programs go by it; () for any.
     """
 
     kind: Literal["file", "folder", "either"] = "file"
     shows: bool = False
+    endings: tuple[str, ...] = ()
+
+    def check_name(self, path: Path) -> None:
+        """Raises UserError for a name that tells other programs of another kind of file."""
+        if self.endings and path.suffix.lower() not in self.endings:
+            remedy = f"Call it {path.with_suffix(self.endings[0]).name}"
+            raise UserError(f"is no name of a page, which ends in {self.endings[0]}", file=path, remedy=remedy)
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class Within:
 
 
 READS, WRITES, WRITES_IN, WRITES_EITHER = Reads(), Writes(), Writes("folder"), Writes("either")
-WRITES_OR_SHOWS = Writes(shows=True)
+WRITES_OR_SHOWS, WRITES_PAGE = Writes(shows=True), Writes(endings=(".html", ".htm"))
 STANDARD_OUTPUT = Path("-")
 """In place of a file, where a command writes or shows."""
 SHARE, COUNT, FROM_ZERO = Within(0, 1), Within(1), Within(0)
@@ -133,15 +141,18 @@ def _check_numbers(found: list[Leaf]) -> None:
 
 def _claim(found: list[Leaf]) -> None:
     """Claims the files that the command line names, and looks whether folders can be ones."""
-    files = []
+    named: list[tuple[Writes, Path]] = []
     for leaf in found:
         mark = next((mark for mark in leaf.marks if isinstance(mark, Writes)), Writes())
         for path in leaf.paths(Writes):
             if mark.kind == "folder" or (mark.kind == "either" and not path.is_file()):
                 require_folder(path)
             elif not (mark.shows and path == STANDARD_OUTPUT):
-                files.append(path)
+                named.append((mark, path))
+    files = [path for _, path in named]
     twice = next((path for path in files if files.count(path) > 1), None)
     if twice is not None:
         raise UserError("is named for two outputs", file=twice, remedy="Give each its own file")
     claim(files)
+    for mark, path in named:
+        mark.check_name(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, STANDARD_OUTPUT, WRITES, WRITES_OR_SHOWS
+from amodal.commands.declared import COUNT, FROM_ZERO, READS, STANDARD_OUTPUT, WRITES, WRITES_OR_SHOWS, WRITES_PAGE
 from amodal.commands.json_output import json_to
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Written:
 
     out: Annotated[Path | None, WRITES_OR_SHOWS, tyro.conf.arg(aliases=("--json",))] = None
     """The report as JSON: fractions, not percent. `-` writes it to standard output, and nothing else there."""
-    html: Annotated[Path | None, WRITES] = None
+    html: Annotated[Path | None, WRITES_PAGE] = None
     """The report as one web page: tables, charts and the worst failures."""
     detections: Annotated[Path | None, WRITES] = None
     """The model's detections as COCO results."""
