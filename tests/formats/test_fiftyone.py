@@ -137,6 +137,7 @@ def test_a_visible_mask_is_paired_by_its_index(tmp_path: Path):
         ({"bounding_box": [0, 0, "1", 1]}, "not four shares"),
         ({"bounding_box": [0, 0, float("inf"), 1]}, "not four shares"),
         ({"label": None}, "no 'label'"),
+        ({"label": ""}, "no 'label'"),
     ],
 )
 def test_damage_is_one_line(change: dict[str, Any], message: str, tmp_path: Path):

@@ -52,7 +52,7 @@ def _index(raw: Any) -> Any:
 
 
 def _record(name: str, raw: Any, image_id: int, size: tuple[int, int], seen: dict[Any, rle.Rle] | None) -> Record:
-    if not isinstance(raw, dict) or not isinstance(raw.get("label"), str):
+    if not isinstance(raw, dict) or not isinstance(raw.get("label"), str) or not raw["label"]:
         raise RejectedRecord("bad_record", "no 'label'")
     index, score = (
         value if isinstance(value, int | float) else None for value in map(raw.get, ("index", "confidence"))
