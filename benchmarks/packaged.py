@@ -84,7 +84,7 @@ def card(rows: list[dict[str, Any]]) -> str:
     hull = of["convex hull", "photographs"]
     return f"""# photos
 
-What `amodal.load("photos")` loads, and `amodal predict` uses: VRSP on EfficientNet-Lite0 at 256 pixels,
+What `amodal.load("photos")` loads, and `amodal predict` uses: VRSP on EfficientNet-Lite0 at 320 pixels,
 {size("photos")} MB.
 
 * **Trained on** some 3,300 photographs (VOC 2012, COCO, Clothing Co-Parsing, Penn-Fudan, Weizmann horses) with cut-outs
