@@ -43,6 +43,53 @@ def predicted(*flags: str) -> None:
     main(["predict", "model.safetensors", "scenes/images", "--score", "0.01", *flags])
 
 
+def numbers(shards: ShardFolder) -> list[int]:
+    return [row for table in shards.tables() for row in unpacked(table, int)]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_a_machine_of_two_is_lost(tmp_path, monkeypatch):
+    """Two raylets on this machine; the one that the command does not belong to is killed, and all its processes.
+
+    It stands before those that have a cluster of their own, which would be taken for this one.
+    """
+    utils, ray = pytest.importorskip("ray.cluster_utils"), pytest.importorskip("ray")
+    assert not ray.is_initialized()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
+    (tmp_path / "notes").mkdir()
+    shards, killed = ShardFolder(tmp_path / "out"), []
+    cluster = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 2**27})
+    try:
+        with monkeypatch.context() as another, pytest.raises(UserError, match="Version mismatch") as told:
+            another.setattr("ray.__version__", "1.0")
+            with connected(cluster.address):
+                pass
+        assert "\n" not in str(told.value)
+        second = cluster.add_node(num_cpus=1, object_store_memory=2**27)
+        task = Squares(tmp_path / "notes", seconds=2.0)
+
+        def kill() -> None:
+            wait_until(lambda: len({path.name.split("-")[1] for path in (tmp_path / "notes").iterdir()}) >= 2)
+            cluster.remove_node(second, allow_graceful=False)
+            killed.append(len(shards.missing(len(PARTS))))
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        where = Cluster(cluster.address)
+        run(task, PARTS, shards, About(len(PARTS), {}), cluster=where, existing="resume")
+        killer.join()
+        assert 0 < killed[0] < len(PARTS)
+        assert numbers(shards) == [n**2 for n in range(60)]
+    finally:
+        cluster.shutdown()
+
+
 @pytest.mark.usefixtures("local", "world")
 def test_predictions_are_those_of_one_process():
     with pytest.raises(SystemExit):  # the damaged picture
@@ -83,17 +130,6 @@ run(task, PARTS, ShardFolder(Path("out")), About(len(PARTS), {}), cluster=Cluste
 """
 
 
-def numbers(shards: ShardFolder) -> list[int]:
-    return [row for table in shards.tables() for row in unpacked(table, int)]
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def test_a_command_that_is_killed_goes_on(tmp_path):
     (tmp_path / "notes").mkdir()
     path = os.pathsep.join([str(ROOT), *sys.path])
@@ -110,35 +146,3 @@ def test_a_command_that_is_killed_goes_on(tmp_path):
     assert numbers(shards) == [n**2 for n in range(60)]
     assert all(path.stat().st_mtime_ns == when for path, when in before.items())
     assert len(list(shards.folder.iterdir())) == len(PARTS) + 1
-
-
-def test_a_machine_of_two_is_lost(tmp_path, monkeypatch):
-    """Two raylets on this machine; the one that the command does not belong to is killed, and all its processes."""
-    utils = pytest.importorskip("ray.cluster_utils")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
-    (tmp_path / "notes").mkdir()
-    shards, killed = ShardFolder(tmp_path / "out"), []
-    cluster = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 2**27})
-    try:
-        with monkeypatch.context() as another, pytest.raises(UserError, match="Version mismatch") as told:
-            another.setattr("ray.__version__", "1.0")
-            with connected(cluster.address):
-                pass
-        assert "\n" not in str(told.value)
-        second = cluster.add_node(num_cpus=1, object_store_memory=2**27)
-        task = Squares(tmp_path / "notes", seconds=2.0)
-
-        def kill() -> None:
-            wait_until(lambda: len({path.name.split("-")[1] for path in (tmp_path / "notes").iterdir()}) >= 2)
-            cluster.remove_node(second, allow_graceful=False)
-            killed.append(len(shards.missing(len(PARTS))))
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        where = Cluster(cluster.address)
-        run(task, PARTS, shards, About(len(PARTS), {}), cluster=where, existing="resume")
-        killer.join()
-        assert 0 < killed[0] < len(PARTS)
-        assert numbers(shards) == [n**2 for n in range(60)]
-    finally:
-        cluster.shutdown()
