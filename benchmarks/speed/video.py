@@ -105,5 +105,4 @@ def describe(measured: Measured) -> str:
 drawn, takes {1e3 * drawn:.0f} ms on {THREADS}: {1 / drawn:.1f} frames a second (aim: {1 / SECONDS_OF_FRAME:.0f}).
 
 The exported model takes {1e3 * exported.details["seconds"] / frames:.0f} ms on one thread; its detections are
-{"those of" if exported.details["same_detections"] else "NOT those of"} PyTorch. OpenVINO, which reads the same file,
-takes as long as ONNX Runtime and cannot leave out the score: it is no extra of this package."""
+{"those of" if exported.details["same_detections"] else "NOT those of"} PyTorch."""
