@@ -8,7 +8,7 @@ import re
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -143,7 +143,9 @@ def test_a_look_that_takes_too_long_is_ended_and_the_next_one_answered():
         assert len(predictor.predict(coloured((0, 0, 0)))) == 2
         with pytest.raises(UserError, match="longer than 1 s and was stopped"):
             predictor.predict(coloured((255, 0, 0)))
-        second = children()
+        until = monotonic() + 30  # the new process is started beside the answer
+        while len(second := children()) != len(first) and monotonic() < until:
+            sleep(0.01)
         assert len(second) == len(first)
         assert second != first  # the process that did not end is gone, another one stands in its place
         with pytest.raises(UserError, match="The model broke on this picture"):
