@@ -4,6 +4,7 @@ Processes may be forked or spawned, by Python's version and the system: what can
 """
 
 import pickle
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader, Dataset
 
 from amodal.cli import main
 from amodal.data.config import AugmentConfig, DataConfig, FileSource, SceneSource
 from amodal.data.loading import BatchPlan, StepBatches, batches
 from amodal.data.sources import open_source
+from amodal.data.workers import settle
 from amodal.evaluation.evaluator import LoaderSettings, predict
 from amodal.formats import annotation_files
 from amodal.synthesis.backgrounds import open_backgrounds
@@ -170,3 +173,24 @@ def test_every_kind_of_backgrounds_and_cut_outs_can_be_sent(place: Path):
         source = open_cutouts(where)
         expected = source.sample(rng(0)).pixels
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(source)).sample(rng(0)).pixels, expected)
+
+
+class Failures(Dataset[int]):
+    """In a worker, what its threads' errors are told by is called with an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> int:
+        sys.excepthook(type(self.error), self.error, None)
+        return index
+
+
+def test_a_worker_does_not_tell_that_the_training_left_while_it_took_a_batch(capfd: pytest.CaptureFixture[str]) -> None:
+    for error, is_told in ((ConnectionResetError("gone"), False), (EOFError(), False), (ValueError("odd"), True)):
+        items = DataLoader(Failures(error), batch_size=None, num_workers=1, worker_init_fn=settle)
+        assert [int(item) for item in items] == [0]
+        assert (type(error).__name__ in capfd.readouterr().err) == is_told

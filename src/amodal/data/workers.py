@@ -4,9 +4,11 @@ import multiprocessing
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
+from types import TracebackType
 
 import torch
 
@@ -24,6 +26,7 @@ def settle(_worker: int = 0) -> None:
     decides what becomes of it, and needs its workers until then: they obey no SIGTERM but its own.
     """
     torch.set_num_threads(1)
+    sys.excepthook = _told_but_for_lost_connections
     if not hasattr(signal, "sigtimedwait"):  # it tells who sent a signal; macOS and Windows have no such thing
         return
     signal.set_wakeup_fd(-1)  # the parent's own
@@ -31,6 +34,14 @@ def settle(_worker: int = 0) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     Thread(target=_obey_the_parent, daemon=True).start()
+
+
+def _told_but_for_lost_connections(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """An error of one of a worker's threads, told unless the process that trains has ended while it took a batch."""
+    if not isinstance(error, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _obey_the_parent() -> None:
