@@ -27,7 +27,7 @@ from amodal.completion.crops import convex_hull
 from amodal.files import write_json
 from amodal.inference.careful import Care, believed
 from amodal.paper.about import about
-from amodal.training import recipes
+from amodal.training import composed
 from benchmarks import complete
 from benchmarks.complete import Method, Objects, Tally, completed, interval, overlaps
 
@@ -91,7 +91,7 @@ def main(settings: Settings) -> None:
         for (method, annotated, rule), one in counts.items():
             rows.append({"set": name, "method": method, "annotated": annotated, "rule": rule, **one.row()})
             print({key: value for key, value in rows[-1].items() if not key.endswith("interval")})
-    origin = about("python -m benchmarks.careful", threads=1, scenes=settings.scenes, seed=recipes.VALIDATION_SEED)
+    origin = about("python -m benchmarks.careful", threads=1, scenes=settings.scenes, seed=composed.VALIDATION_SEED)
     write_json(settings.out, {"about": origin, "rows": rows}, indent=1)
 
 

@@ -54,12 +54,14 @@ def measure(quick: bool) -> Measured:
         source, target = Path(name) / "seen.mp4", Path(name) / "drawn.mp4"
         write(source, images)
         torch.set_num_threads(THREADS)
-        film = compare(lambda: draw(predictor, source, target), theirs, repetitions=repetitions)
+        video = compare(lambda: draw(predictor, source, target), theirs, repetitions=repetitions)
         torch.set_num_threads(1)
     size = "x".join(map(str, SIZE))
     rows = [
         one.row(f"An image of {size}, `photos`, what scores at least {SURE}", RIVAL, sense="times as long"),
-        film.row(f"A video of {size}, `photos`, read, drawn, written, {THREADS} threads", RIVAL, sense="times as long"),
+        video.row(
+            f"A video of {size}, `photos`, read, drawn, written, {THREADS} threads", RIVAL, sense="times as long"
+        ),
     ]
     found, same = [predictor.predict(image) for image in images], [other.predict(image) for image in images]
     is_same = all(map(alike, found, same))
@@ -98,9 +100,9 @@ def draw(predictor: amodal.Predictor, source: Path, target: Path) -> None:
 
 
 def describe(measured: Measured) -> str:
-    one, film, exported = measured.rows
+    one, video, exported = measured.rows
     frames, objects = measured.facts["frames"], measured.facts["objects"]
-    alone, drawn = one.details["seconds"] / frames, film.details["seconds"] / frames
+    alone, drawn = one.details["seconds"] / frames, video.details["seconds"] / frames
     return f"""An image with {objects:.1f} objects takes {1e3 * alone:.0f} ms on one thread. A frame from file to file,
 drawn, takes {1e3 * drawn:.0f} ms on {THREADS}: {1 / drawn:.1f} frames a second (aim: {1 / SECONDS_OF_FRAME:.0f}).
 

@@ -97,7 +97,6 @@ def evaluate(
 def _evaluate(
     sources: tuple[str, ...], scored: Scored, running: Running, written: Written, write_json: "Callable[[Any], None]"
 ) -> None:
-
     from amodal.formats import annotation_files, problems
     from amodal.inference.scoring import report_of, without_stuff
     from amodal.results import result_files
@@ -137,12 +136,14 @@ def _write(
 
     Console().print(report.table())
     write_json(report.to_json())
-    found = detections() if written.html or written.detections else None
-    if written.html and found is not None:
+    if not (written.html or written.detections):
+        return
+    found = detections()
+    if written.html:
         from amodal.evaluation.report_page import html
 
         html.write(report, truth, found, written.html)
-    if written.detections and found is not None:
+    if written.detections:
         from amodal.results import result_files
 
         result_files.write(found, written.detections)

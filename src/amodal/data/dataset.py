@@ -11,7 +11,7 @@ from torch import Tensor
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord, labels_of
-from amodal.data.mapped import MappedAnnotations
+from amodal.data.mapped import MappedAnnotations, single_objects
 from amodal.errors import UserError
 from amodal.instances import Target
 from amodal.pictures import read_annotated_image
@@ -50,21 +50,15 @@ class AnnotatedImages:
     """
 
     def __init__(self, annotation_set: AnnotationSet, *, keep_empty: bool = True, keep_stuff: bool = False) -> None:
-        source = annotation_set.source
-        if annotation_set.image_folder is None:
-            raise UserError("the image folder is not known", file=source, remedy="Name it with `images`")
         self.annotation_set = annotation_set
-        self.folder = Path(annotation_set.image_folder)
         self.categories = sorted(annotation_set.categories, key=lambda category: category.id)
         self._label_of = annotation_set.label_of
         self._objects = {
-            image_id: [a for a in found if not a.is_crowd and (keep_stuff or not a.is_stuff)]
+            image_id: single_objects(found, keep_stuff=keep_stuff)
             for image_id, found in annotation_set.by_image.items()
         }
         self.images = [image for image in annotation_set.images if keep_empty or self._objects.get(image.id)]
-        if not self.images or not self.categories:
-            missing = "images" if self.categories else "categories"
-            raise UserError(f"the data set has no {missing}", file=source, remedy="Give one that lists some")
+        self.folder = _require_content(annotation_set, len(self.images))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -86,15 +80,9 @@ class MappedImages:
     """
 
     def __init__(self, annotations: MappedAnnotations) -> None:
-        source = annotations.source
-        if annotations.image_folder is None:
-            raise UserError("the image folder is not known", file=source, remedy="Name it with `images`")
-        self.annotation_set, self.folder = annotations, annotations.image_folder
-        self.categories = annotations.categories
+        self.annotation_set, self.categories = annotations, annotations.categories
         self._label_of = labels_of(self.categories)
-        if not len(annotations) or not self.categories:
-            missing = "images" if self.categories else "categories"
-            raise UserError(f"the data set has no {missing}", file=source, remedy="Give one that lists some")
+        self.folder = _require_content(annotations, len(annotations))
 
     def __len__(self) -> int:
         return len(self.annotation_set)
@@ -102,6 +90,17 @@ class MappedImages:
     def __getitem__(self, index: int) -> Sample:
         """As `AnnotatedImages`."""
         return sample_of(self.folder, *self.annotation_set[index], self._label_of)
+
+
+def _require_content(annotations: AnnotationSet | MappedAnnotations, num_images: int) -> Path:
+    """The image folder of a data set that can be sampled. Raises UserError for any other."""
+    source = annotations.source
+    if annotations.image_folder is None:
+        raise UserError("the image folder is not known", file=source, remedy="Name it with `images`")
+    if not num_images or not annotations.categories:
+        missing = "images" if annotations.categories else "categories"
+        raise UserError(f"the data set has no {missing}", file=source, remedy="Give one that lists some")
+    return Path(annotations.image_folder)
 
 
 def sample_of(folder: Path, record: ImageRecord, found: Sequence[Annotation], label_of: dict[int, int]) -> Sample:

@@ -63,8 +63,8 @@ class MappedAnnotations:
         objects: list[Annotation] = []
         for number, category, amodal, visible, order, is_stuff in zip(*(row[name] for name in names), strict=True):
             whole = Rle(size=size, counts=amodal)
-            seen = whole if visible is None else Rle(size=size, counts=visible)
-            objects.append(Annotation(number, image.id, category, whole, seen, is_stuff=is_stuff, depth_order=order))
+            part = whole if visible is None else Rle(size=size, counts=visible)
+            objects.append(Annotation(number, image.id, category, whole, part, is_stuff=is_stuff, depth_order=order))
         return image, objects
 
     @property
@@ -75,6 +75,11 @@ class MappedAnnotations:
     def __reduce__(self) -> tuple[Callable[[Path], "MappedAnnotations"], tuple[Path]]:
         """Another process maps the file for itself."""
         return MappedAnnotations, (self._path,)
+
+
+def single_objects(found: Sequence[Annotation], *, keep_stuff: bool) -> list[Annotation]:
+    """Those of an image that samples are made of: no crowds, and no regions of stuff unless they are kept."""
+    return [a for a in found if not a.is_crowd and (keep_stuff or not a.is_stuff)]
 
 
 def write(annotation_set: AnnotationSet, path: Path, *, keep_empty: bool, keep_stuff: bool) -> None:
@@ -97,8 +102,7 @@ def write(annotation_set: AnnotationSet, path: Path, *, keep_empty: bool, keep_s
     rows: list[dict[str, Any]] = []
     with replacing(path) as temporary, arrow("ipc").new_file(str(temporary), schema) as file:
         for image in annotation_set.images:
-            found = annotation_set.by_image.get(image.id, [])
-            objects = [a for a in found if not a.is_crowd and (keep_stuff or not a.is_stuff)]
+            objects = single_objects(annotation_set.by_image.get(image.id, []), keep_stuff=keep_stuff)
             if objects or keep_empty:
                 rows.append(_row(image, objects))
             if len(rows) == ROWS:

@@ -51,8 +51,8 @@ def _detections(
     objects: list[Annotation], image: ImageRecord, labels: dict[int, str], field: Literal["amodal", "visible"]
 ) -> dict[str, Any]:
     masks: list[rle.Rle] = [getattr(one, field) for one in objects]
-    whole, seen = (rle.areas([getattr(one, name) for one in objects]) for name in ("amodal", "visible"))
-    rates = occlusion_rates(whole, seen).tolist()
+    whole, visible = (rle.areas([getattr(one, name) for one in objects]) for name in ("amodal", "visible"))
+    rates = occlusion_rates(whole, visible).tolist()
     found = [
         _detection(one, mask, image, labels[one.category_id]) | {"occlusion_rate": rate}
         for one, mask, rate, area in zip(objects, masks, rates, rle.areas(masks).tolist(), strict=True)

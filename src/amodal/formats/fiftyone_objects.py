@@ -24,23 +24,23 @@ def objects(
     sample: dict[str, Any], field: str, image: dict[str, Any], size: tuple[int, int]
 ) -> Iterator[tuple[Record | Problem, str]]:
     """The objects of a sample with their labels; ids are given later."""
-    seen: dict[Any, rle.Rle] | None = None
+    visible_of: dict[Any, rle.Rle] | None = None
     if field == "amodal" and is_list(sample.get("visible")):
-        seen = {}
+        visible_of = {}
         for place, raw in enumerate(_of(sample, "visible")):
             name = f"{image['file_name']} visible {place + 1}"
             try:
                 index = _index(raw)  # also sees to it that this is an object
-                seen[index] = _mask(raw, size)
+                visible_of[index] = _mask(raw, size)
             except RejectedRecord as refused:
                 yield Problem(refused.kind, name, refused.detail), ""
     for place, raw in enumerate(_of(sample, field)):
         name = f"{image['file_name']} {field} {place + 1}"
         try:
-            yield _record(name, raw, image["id"], size, seen), str(raw["label"])
+            yield _record(name, raw, image["id"], size, visible_of), str(raw["label"])
         except RejectedRecord as refused:
             yield Problem(refused.kind, name, refused.detail), ""
-    for index in seen or {}:
+    for index in visible_of or {}:
         yield Problem("unpaired", f"{image['file_name']} index {index}", "its field 'amodal' has no such index"), ""
 
 
@@ -51,14 +51,14 @@ def _index(raw: Any) -> Any:
     return index
 
 
-def _record(name: str, raw: Any, image_id: int, size: tuple[int, int], seen: dict[Any, rle.Rle] | None) -> Record:
+def _record(name: str, raw: Any, image_id: int, size: tuple[int, int], visible_of: dict[Any, rle.Rle] | None) -> Record:
     if not isinstance(raw, dict) or not isinstance(raw.get("label"), str) or not raw["label"]:
         raise RejectedRecord("bad_record", "no 'label'")
     index, score = (
         value if isinstance(value, int | float) else None for value in map(raw.get, ("index", "confidence"))
     )
     extra: Extra | None = None if score is None else {"score": score}
-    visible = None if seen is None else seen.pop(index, rle.from_runs([size[0] * size[1]], size))
+    visible = None if visible_of is None else visible_of.pop(index, rle.from_runs([size[0] * size[1]], size))
     crowd, stuff, order = (raw.get(key) for key in ("iscrowd", "is_stuff", "depth_order"))
     amodal: Any = _mask(raw, size) if raw.get("mask") is not None else [_box_in_pixels(raw, size)]
     return Record(

@@ -118,9 +118,10 @@ def report_of_parts(
         about: As `report_of`.
     """
     scores = scored(truth, [part.matched for part in parts], stated_ratios=whole.stated_ratios)
-    seen = [part.observed for part in parts if part.observed is not None]
+    looked_at = [part.observed for part in parts if part.observed is not None]
     bins = [part.invisible for part in parts if part.invisible is not None]
-    analysis = analysed(truth, seen, sum(bins[1:], bins[0]) if bins else None) if len(seen) == len(parts) else None
+    invisible = sum(bins[1:], bins[0]) if bins else None
+    analysis = analysed(truth, looked_at, invisible) if len(looked_at) == len(parts) else None
     return replace(scores, analysis=analysis, about=about or {})
 
 

@@ -17,14 +17,15 @@ def weight_groups(model: nn.Module, weight_decay: float, body_share: float = 1.0
         body_share: Learning rate of the backbone's pretrained body as a share of the others'; `share` of its groups.
     """
     named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    is_body = [body_share < 1 and name.startswith(BODIES) for name, _ in named]
-    groups = []
-    for body, share in ((False, 1.0), (True, body_share))[: 1 + any(is_body)]:
-        weights = [weight for (_, weight), inside in zip(named, is_body, strict=True) if inside == body]
-        decayed = [weight for weight in weights if weight.ndim > 1]
-        vectors = [weight for weight in weights if weight.ndim <= 1]
-        groups += [
-            {"params": decayed, "weight_decay": weight_decay, "share": share},
-            {"params": vectors, "weight_decay": 0.0, "share": share},
-        ]
-    return groups
+    body = [weight for name, weight in named if body_share < 1 and name.startswith(BODIES)]
+    rest = [weight for name, weight in named if not (body_share < 1 and name.startswith(BODIES))]
+    return [
+        {
+            "params": [weight for weight in weights if (weight.ndim > 1) == is_decayed],
+            "weight_decay": weight_decay if is_decayed else 0.0,
+            "share": share,
+        }
+        for weights, share in ((rest, 1.0), (body, body_share))
+        if weights
+        for is_decayed in (True, False)
+    ]
