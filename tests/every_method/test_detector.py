@@ -42,8 +42,8 @@ LOSSES = {
     | {"matching_amodal", "matching_visible", "guided_amodal", "guided_visible"},
 }
 LOSSES["vrsp_reference"] = LOSSES["vrsp"]
-OVERLAPS = {f"{stage}_{kind}_overlap" for stage in ("coarse", "refined") for kind in ("amodal", "visible")}
-LOSSES["vrsp_r"] = LOSSES["vrsp"] | OVERLAPS
+OVERLAPS = {f"{stage}_{kind}_overlap" for stage in ("coarse", "refined", "joint") for kind in ("amodal", "visible")}
+LOSSES["vrsp_r"] = LOSSES["vrsp"] | {"joint_amodal", "joint_visible"} | OVERLAPS
 DETECTOR_LOSSES = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"}
 
 

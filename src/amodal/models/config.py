@@ -116,6 +116,8 @@ class VRSPRConfig:
     """How much wider and higher than its box a region is, as a share: 0.2 is a tenth on every side."""
     overlap_weight: float = 0.25
     """Weight of the masks' overlap (Dice) beside the cells' cross-entropy; 0 leaves it out."""
+    joint_width: int = 48
+    """Channels of the convolutions that correct both refined masks together; 0 leaves them out."""
 
 
 @dataclass(frozen=True)

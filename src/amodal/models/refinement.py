@@ -37,6 +37,10 @@ class Refined(Protocol):
         """The shapes nearest to coarse amodal masks."""
         ...
 
+    def final_masks(self, features: Tensor, amodal: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """What is given as masks, of region features and refined masks."""
+        ...
+
     def reclassification_factor(self, features: Tensor, visible: Tensor, labels: Tensor) -> Float[Tensor, " R"]:
         """The score's factor from the class of the visible region."""
         ...
@@ -119,12 +123,15 @@ class Refinement:
         """The refined masks, and the coarse ones if they are wanted."""
 
         def found(name: str) -> Tensor:
-            return self.masks[name](which).sigmoid()
+            return self.masks[name](which)
 
-        refined = RegionMasks(found("refined_amodal"), found("refined_visible"))
+        amodal, visible = found("refined_amodal"), found("refined_visible")
+        amodal, visible = self.branch.final_masks(self.features(which), amodal, visible)
+        refined = RegionMasks(amodal.sigmoid(), visible.sigmoid())
         if not coarse:
             return refined
-        return replace(refined, coarse_amodal=found("coarse_amodal"), coarse_visible=found("coarse_visible"))
+        first, first_visible = found("coarse_amodal").sigmoid(), found("coarse_visible").sigmoid()
+        return replace(refined, coarse_amodal=first, coarse_visible=first_visible)
 
     def _shapes(self, which: Indices) -> Tensor | None:
         return self.branch.known_shapes(self.masks["coarse_amodal"](which), self.labels[which])

@@ -45,9 +45,10 @@ BENCH_SWITCHES: dict[str, dict[str, bool | str]] = {
 """VRSP's further models of the bench of mask branches: without the pass that the true masks guide, and with feature
 matching in other ways."""
 
-REFINED_SWITCHES: dict[str, dict[str, float]] = {
+REFINED_SWITCHES: dict[str, dict[str, float | int]] = {
     "vrsp_r_not_grown": {"growth": 0.0},
     "vrsp_r_no_overlap": {"overlap_weight": 0.0},
+    "vrsp_r_not_joint": {"joint_width": 0},
 }
 """VRSP-R without one of its parts."""
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amodal.models.branch import RegionMasks, moved
+from amodal.models.joint_masks import JointMasks
 from amodal.models.methods.vrsp_r import fitted, overlap_loss, tight
 from amodal.models.regions import BatchTruth, Regions
 from tests.small_models import scene, small_model, with_method
@@ -81,9 +82,33 @@ def test_overlap_is_lost_in_full_only_where_there_is_none():
     assert float(loss.detach()) == 0
 
 
-def test_without_growth_and_overlap_it_learns_as_vrsp_does_and_its_scores_are_the_detector_s():
+def test_masks_corrected_together_begin_as_they_are_and_each_learns_of_the_other():
+    joint = JointMasks(4, 8)
+    features, amodal, visible = torch.rand(3, 4, 14, 14), torch.randn(3, 28, 28), torch.randn(3, 28, 28)
+    before = joint(features, amodal, visible)
+    assert torch.equal(before[0], amodal) and torch.equal(before[1], visible)
+    torch.nn.init.normal_(joint.predictor.weight)
+    corrected = joint(features, amodal, visible)
+    other = joint(features, amodal, -visible)
+    assert not torch.allclose(corrected[0], amodal) and not torch.allclose(corrected[0], other[0])
+    assert [part.shape for part in joint(features[:0], amodal[:0], visible[:0])] == [(0, 28, 28)] * 2
+
+
+def test_detections_have_the_masks_that_were_corrected_together():
+    model = small_model(with_method("vrsp_r")).eval()
+    image, _ = scene()
+    (before,) = model.detect([image])
+    with torch.no_grad():
+        model.branch.joint.predictor.bias[1] = -1000  # nothing is visible
+    (after,) = model.detect([image])
+    assert before.visible is not None and after.visible is not None and len(after.scores)
+    assert before.visible.any() and not (after.visible > 0.5).any()
+    torch.testing.assert_close(torch.from_numpy(after.amodal), torch.from_numpy(before.amodal))
+
+
+def test_without_its_own_parts_it_learns_as_vrsp_does_and_its_scores_are_the_detector_s():
     config = with_method("vrsp_r")
-    plain = replace(config, vrsp_r=replace(config.vrsp_r, growth=0.0, overlap_weight=0.0))
+    plain = replace(config, vrsp_r=replace(config.vrsp_r, growth=0.0, overlap_weight=0.0, joint_width=0))
     ours, theirs = small_model(plain).train(), small_model(with_method("vrsp")).train()
     theirs.load_state_dict(ours.state_dict())
     image, target = scene()
@@ -124,6 +149,7 @@ def test_every_part_gets_a_gradient_from_the_grown_region_alone():
     assert all(weight.grad is not None for weight in model.branch.parameters() if weight.requires_grad)
     wider = Regions(regions.grown(0.2).boxes, regions.labels, regions.images, regions.owners)
     plain = small_model(with_method("vrsp")).train()
-    plain.load_state_dict(model.state_dict())
+    own = {name: weight for name, weight in model.state_dict().items() if not name.startswith("branch.joint.")}
+    plain.load_state_dict(own)
     expected = plain.branch.losses(features, wider, BatchTruth([target], torch.ones(1, 2)))
     torch.testing.assert_close(losses["loss_refined_amodal"], expected["loss_refined_amodal"])

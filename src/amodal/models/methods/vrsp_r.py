@@ -6,6 +6,7 @@ and a mask that knows better cannot say so. Here (measured in `docs/results`)
 * a region is its box, grown, in training and at inference;
 * the detection's box becomes the one around its amodal mask, and what then coincides is suppressed;
 * masks are learned by their overlap too, beside the cells' cross-entropy;
+* the refined masks are corrected together, at their own resolution;
 * scores are the detector's own: masks are made of what is left after suppression alone, which takes half the time.
 """
 
@@ -18,7 +19,8 @@ from torch.nn import functional as F
 
 from amodal.models.branch import LazyMasks, RegionMasks, moved
 from amodal.models.config import VRSPConfig, VRSPRConfig
-from amodal.models.losses import own_class
+from amodal.models.joint_masks import JointMasks
+from amodal.models.losses import mask_loss, own_class
 from amodal.models.mask_head import MaskHead
 from amodal.models.methods.vrsp import VRSP
 from amodal.models.reclassification import Reclassifier
@@ -26,8 +28,8 @@ from amodal.models.regions import BatchTruth, RegionPooler, Regions, RegionTruth
 from amodal.models.vrsp_losses import Passes
 from amodal.prior.shape_prior import ShapePrior
 
-MASKS = tuple((f"{stage}_{kind}", kind) for stage in ("coarse", "refined") for kind in ("amodal", "visible"))
-"""VRSP's passes, and which true mask each learns."""
+PASSES = ("coarse_amodal", "coarse_visible", "refined_amodal", "refined_visible")
+"""VRSP's passes, each named after the true mask that it learns."""
 
 
 class VRSPR(VRSP):
@@ -50,6 +52,8 @@ class VRSPR(VRSP):
         plain = replace(config[0], prior_rescoring=False, reclassification_rescoring=False)
         super().__init__(pool, heads, reclassifier, prior, plain)
         self.own = config[1]
+        width = self.own.joint_width
+        self.joint = JointMasks(heads[0].in_channels, width) if width else None
 
     def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
         """VRSP's, over the grown regions, and the masks' overlap."""
@@ -70,6 +74,10 @@ class VRSPR(VRSP):
 
         return replace(lazy, masks=masks)
 
+    def final_masks(self, features: Tensor, amodal: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """The refined masks, corrected together."""
+        return (amodal, visible) if self.joint is None else self.joint(features, amodal, visible)
+
     def complete(self, features: dict[str, Tensor], regions: Regions, visible: Bool[Tensor, "R 28 28"]) -> RegionMasks:
         """As VRSP's; the masks lie over the given boxes."""
         grown = regions.grown(self.own.growth)
@@ -81,13 +89,18 @@ class VRSPR(VRSP):
     def further_losses(
         self, features: Tensor, labels: Tensor, passes: Passes, truth: RegionTruth, small_truth: RegionTruth | None
     ) -> dict[str, Tensor]:
-        """VRSP's, and for each pass how little its masks overlap with the true ones."""
+        """VRSP's, those of the masks corrected together, and how little all of them overlap with the true ones."""
         losses = super().further_losses(features, labels, passes, truth, small_truth)
+        found = {name: own_class(getattr(passes, name).logits, labels) for name in PASSES}
+        if self.joint is not None:
+            amodal, visible = self.joint(features, found["refined_amodal"], found["refined_visible"])
+            found |= {"joint_amodal": amodal, "joint_visible": visible}
+            losses["loss_joint_amodal"] = mask_loss(amodal, truth.amodal, truth.exact)
+            losses["loss_joint_visible"] = mask_loss(visible, truth.visible)
         if self.own.overlap_weight:
-            for name, kind in MASKS:
-                logits = own_class(getattr(passes, name).logits, labels)
-                counts = truth.exact if kind == "amodal" else None
-                loss = overlap_loss(logits, getattr(truth, kind), counts)
+            for name, logits in found.items():
+                kind = name.split("_")[1]
+                loss = overlap_loss(logits, getattr(truth, kind), truth.exact if kind == "amodal" else None)
                 losses[f"loss_{name}_overlap"] = self.own.overlap_weight * loss
         return losses
 
