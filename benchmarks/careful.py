@@ -47,6 +47,8 @@ class Settings:
     """Annotations of validation photographs."""
     cocoa: Path | None = None
     """A folder of COCOA's annotations."""
+    methods: tuple[str, ...] = ()
+    """Names of the methods that are measured; other rows stay, as in `benchmarks.complete`. None given: all."""
     scenes: int = 400
     """Composed photographs."""
     out: Path = Path(__file__).parent / "results" / "careful.json"
@@ -80,7 +82,7 @@ class Counts:
 
 def main(settings: Settings) -> None:
     torch.set_num_threads(1)
-    methods = open_methods()
+    methods = complete.chosen(open_methods(), settings.methods)
     sets = complete.open_sets(complete.Settings(settings.photographs, settings.cocoa, scenes=settings.scenes))
     rows = []
     for name, (count, most, images) in sets.items():
@@ -92,7 +94,7 @@ def main(settings: Settings) -> None:
             rows.append({"set": name, "method": method, "annotated": annotated, "rule": rule, **one.row()})
             print({key: value for key, value in rows[-1].items() if not key.endswith("interval")})
     origin = about("python -m benchmarks.careful", threads=1, scenes=settings.scenes, seed=composed.VALIDATION_SEED)
-    write_json(settings.out, {"about": origin, "rows": rows}, indent=1)
+    write_json(settings.out, {"about": origin, "rows": [*rows, *complete.left(settings.out, rows)]}, indent=1)
 
 
 def open_methods() -> dict[str, Method]:

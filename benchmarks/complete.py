@@ -9,6 +9,9 @@ objects (another world: the completer never saw them). Writes `results/complete.
 * `miou_occluded`: the same of their invisible parts alone;
 * `unoccluded_kept`: share of whole objects whose mask keeps an IoU of 0.98 or more;
 * `ms_per_object` on one thread, reading apart; 95 % intervals by bootstrap over images.
+
+Scenes are the same whenever they are composed: what is not measured anew (other methods than `--methods`, a set
+that is not given) keeps its rows, each with the date and commit that it was measured at.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +29,7 @@ import amodal
 from amodal.completion.crops import convex_hull
 from amodal.data.config import FileSource, PhotographSource
 from amodal.data.sources import open_source
-from amodal.files import write_json
+from amodal.files import read_json, write_json
 from amodal.formats import annotation_files
 from amodal.inference.predictor import Predictor
 from amodal.paper.about import about
@@ -53,6 +56,8 @@ class Settings:
     """The completer: a file, or the name of the one in the package."""
     one_class: str | None = None
     """A VRSP checkpoint of one class, trained on the same photographs; left out without."""
+    methods: tuple[str, ...] = ()
+    """Names of the methods that are measured. None given: all."""
     scenes: int = 400
     """Composed photographs; a quarter as many scenes of ETH-80."""
     out: Path = Path(__file__).parent / "results" / "complete.json"
@@ -123,7 +128,7 @@ def interval(parts: list[np.ndarray]) -> list[float]:
 
 def main(settings: Settings) -> None:
     torch.set_num_threads(1)
-    methods = open_methods(settings)
+    methods = chosen(open_methods(settings), settings.methods)
     rows = []
     for name, (count, most, images) in open_sets(settings).items():
         tallies = {method: Tally() for method in methods}
@@ -138,7 +143,27 @@ def main(settings: Settings) -> None:
         for row in rows[-len(methods) :]:
             print({key: value for key, value in row.items() if not key.endswith("interval")})
     origin = about("python -m benchmarks.complete", threads=1, scenes=settings.scenes, seed=composed.VALIDATION_SEED)
-    write_json(settings.out, {"about": origin, "rows": rows}, indent=1)
+    write_json(settings.out, {"about": origin, "rows": [*rows, *left(settings.out, rows)]}, indent=1)
+
+
+def chosen(methods: dict[str, Method], names: tuple[str, ...]) -> dict[str, Method]:
+    """Those of these names; all where none is given."""
+    return {name: methods[name] for name in names} if names else methods
+
+
+def left(out: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of an earlier result that are not measured anew, each with when it was measured."""
+    if not out.is_file():
+        return []
+    before = read_json(out)
+    when = {key: before["about"][key] for key in ("date", "commit")}
+    anew = {_named(row) for row in rows}
+    return [{**row, "measured": row.get("measured", when)} for row in before["rows"] if _named(row) not in anew]
+
+
+def _named(row: dict[str, Any]) -> frozenset[tuple[str, str]]:
+    """What a row is of: its set, its method, and what else is told in words."""
+    return frozenset((key, value) for key, value in row.items() if isinstance(value, str))
 
 
 def open_methods(settings: Settings) -> dict[str, Method]:

@@ -50,6 +50,19 @@ def read(path: str | Path, kind: str, remedy: str) -> tuple[dict[str, Tensor], d
     return tensors, about
 
 
+def in_16_bits(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, those of 32 bits as 16, which halves a file.
+
+    A tensor with numbers beyond what 16 bits hold (65,504) stays as it is: they would become infinite, and a norm that
+    divides by them would silently say nothing.
+    """
+    most = torch.finfo(torch.float16).max
+    return {
+        name: value.half() if value.dtype == torch.float32 and bool((value.abs() <= most).all()) else value
+        for name, value in tensors.items()
+    }
+
+
 class _Undrawn(TorchFunctionMode):
     """Draws no random numbers: on the meta device they are none, and PyTorch would load its compiler for them."""
 

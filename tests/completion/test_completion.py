@@ -220,10 +220,26 @@ def test_small_growth_is_dropped():
     visible[:, 30:80, 30:80] = 1
     probabilities = visible.copy()
     probabilities[0, 80, 30:70] = 1  # 40 of 2,500 cells
-    _, is_kept = gated(probabilities, np.array([0.9], np.float32), visible)
-    assert is_kept.tolist() == [False]
+    sure = np.array([0.9], np.float32)
+    assert gated(probabilities, sure, sure, visible)[1].tolist() == [False]
     probabilities[0, 81, 30:70] = 1
-    assert gated(probabilities, np.array([0.9], np.float32), visible)[1].tolist() == [True]
+    assert gated(probabilities, sure, sure, visible)[1].tolist() == [True]
+
+
+def test_a_sharp_guess_asks_for_less_certainty_than_a_vague_one():
+    visible = np.zeros((1, SIDE, SIDE), np.float32)
+    visible[:, 30:80, 30:80] = 1
+    probabilities = visible.copy()
+    probabilities[0, 80:100, 30:80] = 0.8
+
+    def is_completed(occluded: float, quality: float) -> bool:
+        masks, (completed,) = gated(probabilities, np.float32([occluded]), np.float32([quality]), visible)
+        np.testing.assert_array_equal(masks, probabilities if completed else np.zeros_like(probabilities))
+        return bool(completed)
+
+    answers = {(0.79, 0.5): False, (0.81, 0.5): True, (0.7, 0.7): True, (0.9, 0.3): False, (0.3, 0.95): True}
+    assert {key: is_completed(*key) for key in answers} == answers
+    assert is_completed(1.0, 0.01) and not is_completed(1.0, 0.0) and not is_completed(0.0, 1.0)
 
 
 def test_each_object_sees_where_the_others_are():

@@ -19,10 +19,9 @@ REMEDY = "Give a file that `amodal train completer` wrote"
 
 def save(path: str | Path, model: CompletionNetwork, details: dict[str, Any], *, half: bool = False) -> None:
     """Writes the model whole or not at all; `half` keeps its numbers in 16 bits, which halves the file."""
-    weights = {
-        name: (value.half() if half and value.is_floating_point() else value).contiguous()
-        for name, value in model.state_dict().items()
-    }
+    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    if half:
+        weights = tensor_files.in_16_bits(weights)
     about = json.dumps({"config": to_json(model.config), "details": details})
     with replacing(path) as temporary:
         save_file(weights, temporary, metadata={"kind": KIND, "about": about})

@@ -50,7 +50,7 @@ def save(path: str | Path, checkpoint: Checkpoint, *, half: bool = False) -> Non
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.model.state_dict().items()}
     if half:
-        tensors = {name: value.half() if value.dtype == torch.float32 else value for name, value in tensors.items()}
+        tensors = tensor_files.in_16_bits(tensors)
     with replacing(path) as temporary:
         save_file(tensors, temporary, {"kind": KIND, "about": json.dumps(about)})
 
