@@ -8,7 +8,7 @@ objects (another world: the completer never saw them). Writes `results/complete.
 * `miou_full`: mean IoU of amodal masks, of objects of which 5 to 70 % (COCOA: 5 % or more) is invisible;
 * `miou_occluded`: the same of their invisible parts alone;
 * `unoccluded_kept`: share of whole objects whose mask keeps an IoU of 0.98 or more;
-* `ms_per_object` on one thread, reading apart; 95 % intervals by bootstrap over images.
+* `ms_per_object` of processor time on one thread, reading apart; 95 % intervals by bootstrap over images.
 
 Scenes are the same whenever they are composed: what is not measured anew (other methods than `--methods`, a set
 that is not given) keeps its rows, each with the date and commit that it was measured at.
@@ -17,7 +17,7 @@ that is not given) keeps its rows, each with the date and commit that it was mea
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -134,9 +134,9 @@ def main(settings: Settings) -> None:
         tallies = {method: Tally() for method in methods}
         for objects in tqdm(images, name, total=count, unit="image", disable=None):
             for method, complete in methods.items():
-                began = perf_counter()
+                began = process_time()
                 found = complete(objects)
-                tallies[method].seconds += perf_counter() - began
+                tallies[method].seconds += process_time() - began
                 tallies[method].objects += len(objects.visible)
                 tallies[method].add(objects, found, most)
         rows += [{"method": method, "set": name, **tally.row()} for method, tally in tallies.items()]

@@ -35,6 +35,12 @@ def test_they_tell_nothing_of_the_machine_that_they_were_trained_on(name: str):
     assert "/" not in json.dumps(about)
 
 
+@pytest.mark.parametrize("name", ["demo", "photos", "completer"])
+def test_all_their_numbers_are_finite(name: str):
+    with safe_open(PACKAGED / f"{name}.safetensors", "np") as file:
+        assert [key for key in file.keys() if not np.isfinite(file.get_tensor(key)).all()] == []  # noqa: SIM118
+
+
 def test_the_first_impression_is_right():
     """What README's first lines and the page's first example show: one cat, and that it goes on behind the cup."""
     model, sample, cat, astronaut = amodal.load("photos", "cpu"), *pictures()
