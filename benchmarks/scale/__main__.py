@@ -1,6 +1,6 @@
 """What a cluster costs: `--ray local` beside the plain command, with more and more rows, and with a worker killed.
 
-    python -m benchmarks.scale rows        # amodal predict --ray on 1,000 and 10,000 pictures
+    python -m benchmarks.scale rows        # amodal predict --ray on 1,000, 10,000 and 30,000 pictures
     python -m benchmarks.scale overhead    # amodal evaluate with --ray and without
     python -m benchmarks.scale recovery    # a worker is killed by SIGKILL in the middle
     python -m benchmarks.scale sizes       # bytes a picture and a detection in the command's memory
@@ -12,7 +12,8 @@ Each part is added to benchmarks/results/scale.json. Pictures are tiny (32 x 32)
 random weights, so that what is measured is the machinery and not the model. `cpu` is the processors' time, in seconds,
 of the command and all that it starts; that is what is compared, since a wall clock says nothing on a busy machine. A
 cluster costs a part that is the same for any number of rows (its own processes, and the model in each worker) and a
-part for each row: both come of two sizes. A part runs for some minutes; `--small` is for a look at whether it runs.
+part for each row: both come of two sizes. A part runs for some minutes; `--small` is for a look at whether it runs, and
+writes nothing.
 """
 
 import os
@@ -42,9 +43,10 @@ def main(part: str, *, small: bool) -> None:
         measured = PARTS[part](Path(name), small=small)
     details = {"cores": os.cpu_count(), "load_average": load, "small": small}
     measured["about"] = about(f"python -m benchmarks.scale {part}", **details)
-    known = read_json(RESULTS) if RESULTS.exists() else {}
-    write_json(RESULTS, {**known, part: measured}, indent=1)
     print(measured)
+    if not small:
+        known = read_json(RESULTS) if RESULTS.exists() else {}
+        write_json(RESULTS, {**known, part: measured}, indent=1)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def written(page: str, results: Path = RESULTS) -> str:
 
 def figures(measured: dict[str, Any]) -> str:
     """What was measured, and what it comes to for more."""
-    return "\n\n".join([*_reach(measured), *_annotations(measured)])
+    return "\n\n".join([*_reach(measured), *_on_ray(measured), *_annotations(measured)])
 
 
 def _reach(measured: dict[str, Any]) -> list[str]:
@@ -46,12 +46,43 @@ def _reach(measured: dict[str, Any]) -> list[str]:
         f"For a report it holds {sizes['bytes_a_record']:.0f} bytes a detection, in place of "
         f"{sizes['bytes_a_detection']:.0f} with its masks.",
         f"On paper, for `predict` on ten machines of 64 cores ({CORES} in all) at ${PRICE:.2f} for a core's hour, a "
-        "price that is assumed. What Ray itself takes is not in it: that could not be measured on the machine at hand.",
+        "price that is assumed. What Ray itself takes is not in it"
+        + ("." if "rows" in measured else ": that could not be measured on the machine at hand."),
         "\n".join(rows),
         "What breaks first is the command's memory, since it knows the name of every picture of a folder or list: for "
         "more than some ten million give Parquet files or archives, of which it knows the rows or the names alone. The "
-        "next is the folder, in which a shard is a file, and `amodal join`, which makes one file of all.",
+        "next is the folder, in which a shard is a file, and `amodal join`, which makes one file of all. `evaluate` "
+        f"reaches less far: a report of ten million detections takes {sizes['bytes_a_record'] / 100:.1f} GB, since "
+        "average precision sorts all detections of a category by score, and the report keeps what `amodal "
+        "compare` resamples.",
     ]
+
+
+def _on_ray(measured: dict[str, Any]) -> list[str]:
+    """What a cluster of one machine costs, as far as it was measured."""
+    said = []
+    if rows := measured.get("rows"):
+        counts, first, last = [one["rows"] for one in rows["sizes"]], rows["sizes"][0], rows["sizes"][-1]
+        said.append(
+            "`predict --ray local` on tiny pictures with a small model, two cores: between "
+            f"{counts[0]:,} and {counts[1]:,} rows one takes {rows['cpu_a_row'][0] * 1000:.1f} ms of a core, between "
+            f"{counts[-2]:,} and {counts[-1]:,} {rows['cpu_a_row'][-1] * 1000:.1f} ms; the command's memory "
+            f"at its peak grows from {first['command_peak'] / 1e6:.0f} to {last['command_peak'] / 1e6:.0f} MB, "
+            f"a worker's from {first['worker_peak'] / 1e6:.0f} to {last['worker_peak'] / 1e6:.0f} MB."
+        )
+    if cost := measured.get("overhead"):
+        said.append(
+            f"`evaluate --ray local` takes {cost['ratio_a_row']:.2f} times the processors' time of the plain command "
+            f"for a picture, and {cost['fixed_cpu']['ray'] - cost['fixed_cpu']['plain']:.0f} s of it more to start."
+        )
+    if one := measured.get("recovery"):
+        same = "the same rows" if one["equal_rows"] else "other rows"
+        said.append(
+            f"A worker killed in the middle of {one['undisturbed']['rows']:,} pictures costs "
+            f"{one['further_cpu']:.0f} s of the processors' time, {one['wall_ratio']:.2f} times the time "
+            f"by the clock, and gives {same}."
+        )
+    return said
 
 
 def _annotations(measured: dict[str, Any]) -> list[str]:

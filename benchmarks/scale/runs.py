@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +39,24 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def rows(folder: Path, *, small: bool) -> dict[str, Any]:
-    """Processors' time a row, and memory, as rows grow tenfold."""
+    """Processors' time a row, and memory, as rows grow thirtyfold: each size's further rows beside those before it."""
     write_model(folder)
-    sizes = (50, 200) if small else (1_000, 10_000)
+    sizes = (20, 60, 120) if small else (1_000, 10_000, 30_000)
     found = []
     for count in sizes:
         write_table(folder / f"{count}.parquet", count)
         found.append(run(folder, predict(count, f"shards{count}")))
-    first, last = (as_json(count, used) for count, used in zip(sizes, found, strict=True))
-    between = sizes[1] - sizes[0]
+    steps = list(zip(pairwise(sizes), pairwise(found), strict=True))
+    a_row = [(more.cpu - few.cpu) / (high - low) for (low, high), (few, more) in steps]
+    rate = [(high - low) / (more.wall - few.wall) for (low, high), (few, more) in steps]
     return {
-        "sizes": [first, last],
-        "cpu_a_row": (found[1].cpu - found[0].cpu) / between,
-        "workers_cpu_a_row": (found[1].workers_cpu - found[0].workers_cpu) / between,
-        "fixed_cpu": found[0].cpu - sizes[0] * (found[1].cpu - found[0].cpu) / between,
-        "workers_cpu_ratio": (last["workers_cpu_a_row"] / first["workers_cpu_a_row"]),
-        "command_peak_ratio": found[1].command_peak / found[0].command_peak,
-        "worker_peak_ratio": found[1].worker_peak / found[0].worker_peak,
+        "sizes": [as_json(count, used) for count, used in zip(sizes, found, strict=True)],
+        "cpu_a_row": a_row,
+        "rows_a_second": rate,
+        "fixed_cpu": found[0].cpu - sizes[0] * a_row[0],
+        "cpu_a_row_ratio": a_row[-1] / a_row[0],
+        "command_peak_ratio": found[-1].command_peak / found[0].command_peak,
+        "worker_peak_ratio": found[-1].worker_peak / found[0].worker_peak,
     }
 
 
@@ -73,7 +75,13 @@ def overhead(folder: Path, *, small: bool) -> dict[str, Any]:
     a_row = {name: (last.cpu - first.cpu) / (sizes[1] - sizes[0]) for name, (first, last) in cost.items()}
     sized = {name: [as_json(*one) for one in zip(sizes, found, strict=True)] for name, found in cost.items()}
     fixed = {name: found[0].cpu - sizes[0] * a_row[name] for name, found in cost.items()}
-    return {"sizes": sized, "cpu_a_row": a_row, "fixed_cpu": fixed, "ratio_a_row": a_row["ray"] / a_row["plain"]}
+    return {
+        "sizes": sized,
+        "cpu_a_row": a_row,
+        "fixed_cpu": fixed,
+        "ratio_a_row": a_row["ray"] / a_row["plain"],
+        "wall_ratio": cost["ray"][-1].wall / cost["plain"][-1].wall,
+    }
 
 
 def recovery(folder: Path, *, small: bool) -> dict[str, Any]:

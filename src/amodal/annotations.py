@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import ValidationError, convert
 
+from amodal.archives import Stored
 from amodal.errors import UserError
 from amodal.rle import Rle
 
@@ -46,13 +47,22 @@ def labels_of(categories: Iterable[Category]) -> dict[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """An image of a data set: `file_name` is relative to the data set's image folder."""
+    """An image of a data set: `file_name` is relative to the data set's image folder, unless it is `stored` elsewhere.
+
+    Attributes:
+        stored: Where it lies in an archive.
+    """
 
     id: int
     file_name: str
     height: int
     width: int
     extra: Extra | None = field(default=None, hash=False)
+    stored: Stored | None = None
+
+    def place_in(self, folder: Path) -> Path | Stored:
+        """Where its picture is, if the data set's image folder is `folder`."""
+        return self.stored or folder / self.file_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,18 +120,23 @@ def read_text(path: str | Path) -> str:
     """A text file in UTF-8, or in UTF-16 that says so in its first bytes. Raises UserError."""
     path = require_file(path)
     try:
-        content = path.read_bytes()
-        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return content.decode("utf-16" if marked else "utf-8-sig")
+        return decoded(path.read_bytes(), file=path)
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", file=path, remedy="Check who may read it") from error
+
+
+def decoded(content: bytes, *, file: str | Path) -> str:
+    """The text that a file holds, as `read_text`. Raises UserError."""
+    try:
+        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"not a text file in UTF-8 ({error.reason})", file=path, remedy="Save it as UTF-8") from error
+        raise UserError(f"not a text file in UTF-8 ({error.reason})", file=file, remedy="Save it as UTF-8") from error
 
 
-def read_json_text(path: str | Path) -> str:
-    """The text of a JSON file, without halves of characters."""
-    return _with_whole_characters(read_text(path))
+def read_json_text(path: str | Path, content: bytes | None = None) -> str:
+    """The text of a JSON file, or of its content where that has been read, without halves of characters."""
+    return _with_whole_characters(read_text(path) if content is None else decoded(content, file=path))
 
 
 def _with_whole_characters(text: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
+from amodal.archives import Stored
 from amodal.errors import UserError
 from amodal.files import replacing, require_file
 
@@ -48,15 +49,19 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
+Place = str | Path | Stored
+"""Where a picture is: a file, or a file in an archive."""
+
+
 class OtherSize(UserError):
     """A picture that is whole, but not of the size that its annotations are about."""
 
 
-def read_image(path: str | Path | bytes) -> np.ndarray:
+def read_image(path: Place | bytes) -> np.ndarray:
     """A picture as people see it, uint8 (H, W, 3) RGB: upright, of a GIF the first frame, transparency ignored.
 
     Args:
-        path: A file, or the content of one.
+        path: A file, in an archive or not, or the content of one.
 
     Raises:
         UserError: The file is missing, no picture of `FORMATS`, damaged, too large, or of pixels without a known range.
@@ -65,7 +70,7 @@ def read_image(path: str | Path | bytes) -> np.ndarray:
         return to_rgb(_upright(image))
 
 
-def read_annotated_image(path: str | Path, size: tuple[int, int]) -> np.ndarray:
+def read_annotated_image(path: Place, size: tuple[int, int]) -> np.ndarray:
     """A picture in the frame that annotations of `size` (height, width) mean, uint8 (H, W, 3) RGB.
 
     Raises:
@@ -109,14 +114,14 @@ def read_mask(data: bytes) -> np.ndarray:
         return to_rgb(image).max(axis=2) > 0
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
+def image_size(path: Place) -> tuple[int, int]:
     """Height and width of a picture, upright, from its header alone. Raises UserError as `read_image`."""
     with _opened(path) as image:
         height, width = image.height, image.width
         return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
 
 
-def check_image(path: str | Path, size: tuple[int, int]) -> None:
+def check_image(path: Place, size: tuple[int, int]) -> None:
     """Reads a picture to its end, in as little time as tells whether it is whole.
 
     Raises:
@@ -202,12 +207,15 @@ def find_images(paths: list[Path]) -> list[Path]:
 
 
 @contextmanager
-def _opened(source: str | Path | bytes) -> Iterator[Image.Image]:
+def _opened(source: Place | bytes) -> Iterator[Image.Image]:
     """A picture whose header is read; what goes wrong in it, then and later, becomes a UserError."""
-    file = None if isinstance(source, bytes) else require_file(source)
+    file = (
+        None if isinstance(source, bytes) else Path(str(source)) if isinstance(source, Stored) else require_file(source)
+    )
+    content = source.read() if isinstance(source, Stored) else source
     with (
         _told(file),
-        Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image,
+        Image.open(io.BytesIO(content) if isinstance(content, bytes) else content, formats=FORMATS) as image,
     ):
         if image.width * image.height > MOST_PIXELS:
             problem = f"claims {image.width}x{image.height} pixels; at most {MOST_PIXELS:,} are read"
@@ -247,7 +255,7 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if orientation == 1 else image.transpose(_TURNS[orientation])
 
 
-def _is_turned(image: Image.Image, size: tuple[int, int], path: str | Path) -> bool:
+def _is_turned(image: Image.Image, size: tuple[int, int], path: Place) -> bool:
     """Whether annotations of a size (height, width) mean the upright frame. Raises OtherSize where neither fits."""
     height, width = size
     if image.size == (width, height):
@@ -255,7 +263,7 @@ def _is_turned(image: Image.Image, size: tuple[int, int], path: str | Path) -> b
     if image.size == (height, width) and _orientation(image) in _SIDEWAYS:
         return True
     problem = f"is {image.width}x{image.height}, the annotations say {width}x{height}"
-    raise OtherSize(problem, file=path, remedy="Use the images that were annotated")
+    raise OtherSize(problem, file=str(path), remedy="Use the images that were annotated")
 
 
 def _grey(values: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from amodal.archives import content_of
 from amodal.commands.convert import Format, How, convert
 from amodal.errors import UserError
 from amodal.formats import annotation_files
@@ -28,7 +29,7 @@ def test_each_format_is_written_and_read_again(name: str, tmp_path: Path):
     assert len(result.annotations) == 2
     folder = result.image_folder
     assert folder is not None
-    assert (folder / result.images[0].file_name).is_file()
+    assert content_of(result.images[0].place_in(folder)) == (tmp_path / "images" / "a.png").read_bytes()
 
 
 def test_what_reading_mended_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -21,6 +21,7 @@ Format = Literal[
     "fiftyone",
     "yolo-amodal",
     "yolo-visible",
+    "webdataset",
 ]
 
 
@@ -46,12 +47,13 @@ def convert(
     """Converts annotations from one format into another; masks are kept to the pixel.
 
     Reads D2SA, KINS (2019, 2020), COCOA, COCOA-cls, aistron, COCO (panoptic too), SA-1B, labelme, CVAT's XML for
-    images, Label Studio's JSON, FiftyOne, YOLO and Pascal VOC, recognised from the file.
+    images, Label Studio's JSON, FiftyOne, YOLO, Pascal VOC and WebDataset's shards, recognised from the file.
 
     Args:
         source: Annotation file, or a folder of labelme's, SA-1B's, FiftyOne's, YOLO's, Pascal VOC's or COCOA's single
             files.
-        out: File to write (d2sa, coco, kins, cocoa, cvat, label-studio) or folder (labelme, fiftyone, yolo).
+        out: File to write (d2sa, coco, kins, cocoa, cvat, label-studio) or folder (labelme, fiftyone, yolo,
+            webdataset: a picture and its annotations a sample, a thousand a shard).
         to: Format to write. d2sa holds everything; what another has no place for is said with its count. coco is plain
             COCO, with amodal or with visible masks.
         how: How the source is taken.

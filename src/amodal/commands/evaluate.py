@@ -28,8 +28,8 @@ class Scored:
     """COCO results to score in place of a model."""
     segmentation: Literal["amodal", "visible"] = "amodal"
     """Which mask the results' `segmentation` is."""
-    images: Annotated[Path | None, READS] = None
-    """The image folder, if it is not found near the annotations."""
+    images: Annotated[str | None, READS] = None
+    """The image folder, or archives (.tar) that hold the images, if it is not found near the annotations."""
     keep_stuff: bool = False
     """Score regions marked as stuff too."""
 
@@ -80,7 +80,8 @@ def evaluate(
 
     Args:
         sources: MODEL and DATA, or only DATA with --predictions. MODEL is a checkpoint, an exported .onnx model,
-            hf://USER/MODEL, or demo, the model in the package; DATA is annotations of any known format.
+            hf://USER/MODEL, or demo, the model in the package; DATA is annotations of any known format, or
+            WebDataset's shards by path or address.
         scored: What is scored.
         running: How a model is run.
         written: What is written.

@@ -134,7 +134,7 @@ def prior_convert(
 def _read(paths: tuple[Path, ...], *, like: "ShapePrior | None" = None) -> "AnnotationSet":
     """The annotations; UserError where their categories are not those of `like`."""
     from amodal.data.config import FileSource
-    from amodal.data.sources import read_all
+    from amodal.data.reading import read_all
     from amodal.errors import UserError
 
     annotations = read_all(FileSource(tuple(str(path) for path in paths)))

@@ -56,9 +56,7 @@ def own_data(own: DataSet) -> Any:
         if own.val or own.images:
             raise UserError("--val and --images go with --train", remedy="Name the annotations to train on, too")
         return None
-    images = str(own.images) if own.images else None
-    train, val = (tuple(str(path) for path in paths) for paths in (own.train, own.val))
-    return DataConfig(FileSource(train, images), FileSource(val, images) if val else None)
+    return DataConfig(FileSource(own.train, own.images), FileSource(own.val, own.images) if own.val else None)
 
 
 def cached(data: Any, cache: Path | None) -> Any:

@@ -29,6 +29,7 @@ def train_completer(out: Path, data: DataSet, changes: Changes, *, resume: bool,
 
 def settings(data: DataSet, changes: Changes) -> "CompleterTraining":
     """The run that the flags describe."""
+    from amodal.archives import are_archives
     from amodal.completion.config import CompleterTraining
     from amodal.errors import UserError
     from amodal.files import require_file
@@ -38,11 +39,10 @@ def settings(data: DataSet, changes: Changes) -> "CompleterTraining":
     if foreign or data.val or len(data.train) > 1:
         flag = foreign[0].replace("_", "-") if foreign else "val" if data.val else "train"
         raise UserError(f"the completer's training knows no such --{flag}", remedy="Leave it out")
-    path = data.train[0] if data.train else data.data / "instances_train.json"
-    if not path.is_dir():
+    path = data.train[0] if data.train else str(data.data / "instances_train.json")
+    if not are_archives(path) and not Path(path).is_dir():
         require_file(path, remedy="Pass --data, the folder that holds it, or --train, annotations of your own")
-    images = None if data.images is None else str(data.images)
     names: dict[str, Any] = {"iterations": "steps", "checkpoint_every": "save_every"}
     return replace(
-        CompleterTraining(str(path), images), **{names.get(name, name): value for name, value in given.items()}
+        CompleterTraining(path, data.images), **{names.get(name, name): value for name, value in given.items()}
     )

@@ -13,12 +13,13 @@ class DataSet:
 
     data: Annotated[Path, READS] = Path("data")
     """Folder that holds the recipe's data set."""
-    train: Annotated[tuple[Path, ...], READS] = ()
-    """Annotations of your own to train on, in any known format, in place of the recipe's data set."""
-    val: Annotated[tuple[Path, ...], READS] = ()
+    train: Annotated[tuple[str, ...], READS] = ()
+    """Annotations of your own to train on, in any known format, in place of the recipe's data set; or WebDataset's
+    shards, by path or address: 'shard-{000..099}.tar', s3://BUCKET/shards."""
+    val: Annotated[tuple[str, ...], READS] = ()
     """Annotations of your own to validate on, with the same categories."""
-    images: Annotated[Path | None, READS] = None
-    """Image folder of both, if it is not found near the annotations."""
+    images: Annotated[str | None, READS] = None
+    """Image folder of both, if it is not found near the annotations; or archives (.tar) that hold the images."""
     cache: Annotated[Path | None, WRITES_IN] = None
     """A folder on this machine's own disk. The annotations are kept there in a file that all processes of the machine
     map into memory, in place of a copy in each: for millions of objects."""

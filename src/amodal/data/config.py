@@ -10,9 +10,10 @@ class FileSource:
     """Annotated images on disk, in any format that `amodal.read` reads."""
 
     annotations: tuple[str, ...]
-    """Annotation files; several are read as one data set and must list the same categories."""
+    """Annotation files; several are read as one data set and must list the same categories. Or WebDataset's shards, by
+    their paths or addresses: `shard-{000..099}.tar`, `s3://BUCKET/shards`."""
     images: str | None = None
-    """The image folder. None looks for it near the annotations."""
+    """The image folder, or archives (.tar) that hold the images. None looks for it near the annotations."""
     keep_empty: bool = True
     """Whether images without objects take part: a detector learns from them what is background."""
     keep_stuff: bool = False

@@ -115,7 +115,7 @@ def sample_of(folder: Path, record: ImageRecord, found: Sequence[Annotation], la
     Raises:
         UserError: The image's file is missing, damaged or of another size.
     """
-    pixels = read_annotated_image(folder / record.file_name, (record.height, record.width))
+    pixels = read_annotated_image(record.place_in(folder), (record.height, record.width))
     image = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
     objects = [a for a in found if rle.areas([a.amodal])[0]]
     size = (record.height, record.width)

@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from amodal import __version__, temporaries
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord, categories_from_json
+from amodal.archives import Stored
 from amodal.arrow_files import arrow
 from amodal.errors import UserError
 from amodal.files import replacing
@@ -24,6 +25,8 @@ from amodal.rle import Rle
 
 ROWS = 4096
 """Images in a batch of the file."""
+PLACE = {"archive": "string", "member": "string", "offset": "int64", "bytes": "int64"}
+"""Columns of where a picture lies that is in an archive, and what Arrow calls their types; null for others."""
 
 
 class MappedAnnotations:
@@ -58,7 +61,8 @@ class MappedAnnotations:
             raise IndexError(index)
         [row] = self._table.slice(index, 1).to_pylist()
         size = [row["height"], row["width"]]
-        image = ImageRecord(row["id"], row["file_name"], *size)
+        stored = None if row["archive"] is None else Stored(*(row[name] for name in PLACE))
+        image = ImageRecord(row["id"], row["file_name"], *size, stored=stored)
         names = ("ids", "category_ids", "amodal", "visible", "depth_orders", "is_stuff")
         objects: list[Annotation] = []
         for number, category, amodal, visible, order, is_stuff in zip(*(row[name] for name in names), strict=True):
@@ -93,6 +97,7 @@ def write(annotation_set: AnnotationSet, path: Path, *, keep_empty: bool, keep_s
     """
     pa = arrow()
     types = {"id": pa.int64(), "file_name": pa.string(), "height": pa.int32(), "width": pa.int32()}
+    types |= {name: pa.type_for_alias(kind) for name, kind in PLACE.items()}
     lists = {"ids": pa.int64(), "category_ids": pa.int64(), "amodal": pa.binary(), "visible": pa.binary()}
     lists |= {"depth_orders": pa.int64(), "is_stuff": pa.bool_()}
     folder, source = (given and str(given) for given in (annotation_set.image_folder, annotation_set.source))
@@ -128,7 +133,7 @@ def shared(
     Raises:
         UserError: As `read`, or the folder cannot be written.
     """
-    name = hashlib.sha256(repr((__version__, key, keep_empty, keep_stuff)).encode()).hexdigest()[:24]
+    name = hashlib.sha256(repr((__version__, tuple(PLACE), key, keep_empty, keep_stuff)).encode()).hexdigest()[:24]
     path = cache / f"{name}.arrow"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -145,7 +150,8 @@ def _read_and_write(read: Callable[[], AnnotationSet], path: Path, keep_empty: b
 
 
 def _row(image: ImageRecord, objects: Sequence[Annotation]) -> dict[str, Any]:
-    return {
+    place = image.stored and (image.stored.archive, image.stored.name, image.stored.offset, image.stored.size)
+    return dict(zip(PLACE, place or [None] * len(PLACE), strict=True)) | {
         "id": image.id,
         "file_name": image.file_name,
         "height": image.height,

@@ -1,16 +1,14 @@
 """A data set opened from its settings."""
 
 from collections.abc import Sequence
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 
-from amodal.annotations import AnnotationSet
 from amodal.data.config import FileSource, PhotographSource, SceneSource, Source
 from amodal.data.dataset import AnnotatedImages, MappedImages
 from amodal.data.mapped import shared
-from amodal.data.merging import merge
+from amodal.data.reading import identity, read_all
 from amodal.data.synthetic import ComposedScenes
-from amodal.errors import UserError
 from amodal.formats import annotation_files
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import open_backgrounds
@@ -41,20 +39,8 @@ def open_source(source: Source) -> Samples:
         return ComposedScenes(series, cutouts.categories, count=source.count)
     kept = {"keep_empty": source.keep_empty, "keep_stuff": source.keep_stuff}
     if source.cache is not None:
-        return MappedImages(shared(partial(read_all, source), _identity(source), Path(source.cache), **kept))
+        return MappedImages(shared(partial(read_all, source), identity(source), Path(source.cache), **kept))
     return AnnotatedImages(read_all(source), **kept)
-
-
-def _identity(source: FileSource) -> tuple[object, ...]:
-    """What annotations follow from: their files, by size and time."""
-    files = [path for name in source.annotations for path in _files(Path(name))]
-    told = [(str(path.absolute()), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files]
-    return (*told, source.images and str(Path(source.images).absolute()))
-
-
-def _files(path: Path) -> list[Path]:
-    """A file, or those in a folder of annotations."""
-    return [path] if not path.is_dir() else sorted(one for one in path.rglob("*") if one.is_file())
 
 
 def _ids(names: Sequence[str]) -> tuple[int, ...]:
@@ -77,14 +63,3 @@ def is_endless(source: Source) -> bool:
 def num_samples(source: Source, samples: Samples) -> int | None:
     """How many samples there are before they repeat; None for scenes composed without end."""
     return None if is_endless(source) else len(samples)
-
-
-def read_all(source: FileSource) -> AnnotationSet:
-    """All files of a source as one annotation set.
-
-    Raises:
-        UserError: A file cannot be read, or two list different categories or lie over different image folders.
-    """
-    if not source.annotations:
-        raise UserError("no annotation file is named", remedy="Name at least one")
-    return reduce(merge, (annotation_files.read(path, source.images) for path in source.annotations))

@@ -1,22 +1,22 @@
 """Every annotation format of the field: recognised from the file, read into an AnnotationSet."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.errors import UserError
-from amodal.formats import coco, cocoa, cvat, fiftyone, kins, label_studio, labelme, losses, records, yolo
+from amodal.formats import coco, cocoa, cvat, fiftyone, kins, label_studio, labelme, losses, records, webdataset, yolo
 from amodal.formats.category_tree import without_parent
 from amodal.formats.choices import AS_STATED, Choices
 from amodal.formats.contents import Contents
 from amodal.formats.json_stream import gc_paused
 from amodal.formats.problems import KINDS, Problem, Report
-from amodal.formats.recognition import contents, holds_annotations
+from amodal.formats.recognition import contents, holds_annotations, of_archives
 
-__all__ = ["FOLDERS", "WRITERS", "Writer", "assemble", "contents", "holds_annotations", "lost", "read"]
+__all__ = ["FOLDERS", "WRITERS", "Writer", "assemble", "contents", "holds_annotations", "lost", "read", "read_archives"]
 
 
 def read(path: str | Path, images: str | Path | None = None, choices: Choices = AS_STATED) -> AnnotationSet:
@@ -26,14 +26,23 @@ def read(path: str | Path, images: str | Path | None = None, choices: Choices = 
     counts what was mended.
 
     Args:
-        path: An annotation file, or a folder of labelme's or YOLO's files.
-        images: The image folder. Otherwise it is looked for near the file.
+        path: An annotation file, or a folder of labelme's or YOLO's files, or WebDataset's shards by their path or
+            address.
+        images: The image folder, or archives with the images. Otherwise it is looked for near the file.
         choices: How to take what may be meant in two ways.
 
     Raises:
         UserError: The file is missing, of no known format, or holds a record that cannot be used.
     """
-    path = Path(path)
+    return _read(partial(contents, path, images), path, choices)
+
+
+def read_archives(names: Sequence[str | Path]) -> AnnotationSet:
+    """Reads many of WebDataset's shards as one data set. Raises UserError as `read`."""
+    return _read(partial(of_archives, names), names[0], AS_STATED)
+
+
+def _read(stated: Callable[[], Contents], path: str | Path, choices: Choices) -> AnnotationSet:
     repairs: Counter[str] = Counter()
 
     def report(problem: Problem) -> None:
@@ -43,7 +52,7 @@ def read(path: str | Path, images: str | Path | None = None, choices: Choices = 
         repairs[problem.kind] += 1
 
     with gc_paused():
-        annotation_set = assemble(replace(contents(path, images), choices=choices), report)
+        annotation_set = assemble(replace(stated(), choices=choices), report)
     crowds = sum(annotation.is_crowd for annotation in annotation_set.annotations)
     if crowds * 2 > len(annotation_set.annotations):  # of COCO's it is one in a hundred
         repairs["crowd"] = crowds
@@ -103,6 +112,7 @@ WRITERS: dict[str, Writer] = {
     "fiftyone": Writer(fiftyone.write, fiftyone.HOLDS, is_folder=True),
     "yolo-amodal": Writer(partial(yolo.write, mask="amodal"), yolo.HOLDS - {"visible"}, is_folder=True),
     "yolo-visible": Writer(partial(yolo.write, mask="visible"), yolo.HOLDS - _HIDDEN, is_folder=True),
+    "webdataset": Writer(webdataset.write, webdataset.HOLDS, is_folder=True),
 }
 """The formats that can be written. D2SA's holds all there is; each module says what the others leave out."""
 FOLDERS = tuple(name for name, writer in WRITERS.items() if writer.is_folder)

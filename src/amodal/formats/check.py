@@ -155,8 +155,8 @@ def _openable(images: list[ImageRecord], folder: Path | None, report: Report) ->
 def _open(record: ImageRecord, folder: Path) -> Problem | None:
     """The problem with an image's file, read to its end, if there is one."""
     name = f"image {record.id}"
-    path = folder / record.file_name
-    if not is_file(path):
+    path = record.place_in(folder)
+    if isinstance(path, Path) and not is_file(path):
         return Problem("image_missing", name, f"{record.file_name} is not in {folder}")
     try:
         check_image(path, (record.height, record.width))

@@ -124,7 +124,7 @@ PLAIN_HOLDS = HOLDS - {"stuff", "depth_order"}
 
 def write(annotation_set: AnnotationSet, path: Path) -> None:
     """Writes D2SA's format: every mask to the pixel, ids kept. `occl_depth` is the depth order, 0 nearest."""
-    json_stream.write(path, header(annotation_set), _full(annotation_set.annotations))
+    json_stream.write(path, header(annotation_set), full(annotation_set.annotations))
 
 
 def write_plain(annotation_set: AnnotationSet, path: Path, mask: Literal["amodal", "visible"]) -> None:
@@ -168,7 +168,8 @@ def _plain(annotations: list[Annotation], masks: list[rle.Rle]) -> Iterator[dict
             yield with_extra(record, annotation.extra)
 
 
-def _full(annotations: list[Annotation]) -> Iterator[dict[str, Any]]:
+def full(annotations: list[Annotation]) -> Iterator[dict[str, Any]]:
+    """Each annotation as D2SA's record."""
     amodal, visible = [a.amodal for a in annotations], [a.visible for a in annotations]
     areas, visible_areas = rle.areas(amodal), rle.areas(visible)
     rates = mask_arrays.occlusion_rates(areas, visible_areas)

@@ -1,11 +1,12 @@
 """What an annotation file states, before anything of it is checked: the form that every reader brings it into."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from amodal.annotations import Annotation, Extra
+from amodal.archives import Stored
 from amodal.formats.choices import AS_STATED, Choices
 from amodal.formats.problems import Problem
 
@@ -55,6 +56,7 @@ class Contents:
         image_folder: Where the images lie, if found.
         document: The file's members, all of them once the records have been walked.
         choices: What the user chose.
+        stored: Where the picture of each of `images` lies, if they lie in archives.
         at_once: From sizes (H, W) by image id and the known categories' ids to all annotations, in a fraction of the
             time; None where it takes `records` to tell what is wrong, or the format has no such way.
     """
@@ -67,6 +69,7 @@ class Contents:
     image_folder: Path | None = None
     document: dict[str, Any] = field(default_factory=dict)
     choices: Choices = AS_STATED
+    stored: Sequence[Stored | None] = ()
     at_once: AtOnce = lambda _sizes, _categories: None
 
 

@@ -17,6 +17,7 @@ import msgspec
 from amodal.errors import UserError
 from amodal.files import not_json, read_json_text, replacing, require_file
 
+_DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\n\r]*")
 _BETWEEN = {str: re.compile(r"}\s*,\s*(?={)"), bytes: re.compile(rb"}\s*,\s*(?={)")}
 CHARACTERS_AT_ONCE = 1 << 18
@@ -56,9 +57,13 @@ class SmallFile(NamedTuple):
 
 def read_small(path: Path) -> SmallFile:
     """A small file, without its text and without the picture that labelme puts in. Raises UserError."""
-    members = JsonDocument(path).members
-    members.pop("imageData", None)
-    return SmallFile(path, members)
+    return small(JsonDocument(path))
+
+
+def small(document: "JsonDocument") -> SmallFile:
+    """A document as a small file, without the picture that labelme puts in."""
+    document.members.pop("imageData", None)
+    return SmallFile(document.path, document.members)
 
 
 class JsonDocument:
@@ -69,18 +74,18 @@ class JsonDocument:
 
     Args:
         path: A JSON file.
+        content: What is in it, if that has been read.
 
     Raises:
         UserError: The file is missing, or no JSON object. Damage inside `annotations` shows when walking it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = require_file(path)
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
+        self.path = require_file(path) if content is None else path
         self.members: dict[str, Any] = {}
-        self._decoder = json.JSONDecoder()
         self._array: int | None = None
         self._is_whole = True
-        self._text = read_json_text(path)
+        self._text = read_json_text(path, content)
         self._read_members()
 
     @property
@@ -175,7 +180,7 @@ class JsonDocument:
 
     def _decode(self, at: int) -> tuple[Any, int]:
         try:
-            return self._decoder.raw_decode(self._text, at)
+            return _DECODER.raw_decode(self._text, at)
         except json.JSONDecodeError as error:
             raise self._broken(error.pos, error.msg) from None
         except RecursionError:

@@ -63,7 +63,7 @@ def images(contents: Contents, report: Report) -> list[ImageRecord]:
         if image.id in found:
             report(Problem("duplicate_image", name, f"its id is also that of {found[image.id].file_name}"))
             continue
-        found[image.id] = image
+        found[image.id] = replace(image, stored=contents.stored[index]) if contents.stored else image
     return list(found.values())
 
 

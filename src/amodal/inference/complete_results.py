@@ -83,7 +83,7 @@ def complete_results(
         places.setdefault(one.image_id, []).append(place)
     for image in tqdm([image for image in images.images if image.id in places], unit="image"):
         own = places[image.id]
-        pixels = read_annotated_image(images.image_folder / image.file_name, (image.height, image.width))
+        pixels = read_annotated_image(image.place_in(images.image_folder), (image.height, image.width))
         whole = _complete([found[place] for place in own], images.categories, pixels, predictor, occluders)
         for place, one in zip(own, whole, strict=True):
             found[place] = one

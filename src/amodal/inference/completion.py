@@ -57,7 +57,7 @@ def complete_annotations(
 
     completed: list[Annotation] = []
     for image in tqdm(annotation_set.images, unit="image"):
-        pixels = read_annotated_image(annotation_set.image_folder / image.file_name, (image.height, image.width))
+        pixels = read_annotated_image(image.place_in(annotation_set.image_folder), (image.height, image.width))
         completed += _complete(annotation_set.by_image[image.id], image, pixels, prompt)
     return replace(annotation_set, annotations=completed)
 

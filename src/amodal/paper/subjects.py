@@ -12,7 +12,7 @@ from PIL import Image
 
 from amodal import mask_arrays
 from amodal.data.config import FileSource, PhotographSource, SceneSource
-from amodal.data.sources import read_all
+from amodal.data.reading import read_all
 from amodal.errors import UserError
 from amodal.synthesis.annotated import AnnotatedCutOuts
 from amodal.synthesis.backgrounds import Backgrounds, open_backgrounds

@@ -23,7 +23,7 @@ def photograph(image: ImageRecord, folder: Path | None) -> tuple[UInt8[np.ndarra
     if folder is None or not image.file_name:
         return grey, "image folder not found" if folder is None else "no file is named"
     try:
-        return read_annotated_image(folder / image.file_name, (image.height, image.width)), ""
+        return read_annotated_image(image.place_in(folder), (image.height, image.width)), ""
     except UserError as error:
         return grey, error.problem
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from amodal import __version__
+from amodal.addresses import changes
 from amodal.annotations import AnnotationSet
 from amodal.scale.sources import FEWEST_PARTS, MOST_ROWS
 
@@ -30,7 +31,11 @@ def of_images(given: AnnotationSet, batch: int) -> list[AnnotationSet]:
 def identity(given: AnnotationSet, model: str) -> dict[str, Any]:
     """What tells whether shards that are there were made of the same data with the same model."""
     files = [Path(one) for one in (given.source, model) if one is not None]
-    written = [[str(path.absolute()), path.stat().st_mtime_ns] for path in files if path.exists()]
+    written: list[list[str | int]] = [
+        [str(path.absolute()), path.stat().st_mtime_ns] for path in files if path.exists()
+    ]
+    archives = sorted({image.stored.archive for image in given.images if image.stored})
+    written += [[archive, changes(archive)] for archive in archives]
     return {"version": __version__, "files": written, "objects": len(given.annotations)}
 
 

@@ -7,11 +7,11 @@ picture's id follows from its place in the source alone.
 import hashlib
 import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from amodal.addresses import file_system, is_address, reaching, said
 from amodal.arrow_files import arrow
 from amodal.errors import UserError
 from amodal.pictures import IMAGE_SUFFIXES
@@ -84,7 +84,7 @@ class Rows:
             yield number, str(name), UserError("the row has no picture") if data is None else data
 
     def _records(self) -> Iterator[dict[str, Any]]:
-        fs, path = _file_system(self.address)
+        fs, path = file_system(self.address)
         with fs.open(path, "rb") as file:
             parquet = arrow("parquet").ParquetFile(file)
             names = parquet.schema_arrow.names
@@ -108,7 +108,7 @@ class Archive:
     def pictures(self) -> Iterator[Picture]:
         """As `Part`; an archive that is cut off ends with an error in place of a picture."""
         number = self.first_id
-        fs, path = _file_system(self.address)
+        fs, path = file_system(self.address)
         try:
             with fs.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r|*") as archive:
                 for member in archive:
@@ -117,7 +117,7 @@ class Archive:
                         yield number, member.name, content.read()
                         number += 1
         except (OSError, EOFError, tarfile.TarError) as error:
-            yield number, self.address, UserError(f"the archive cannot be read to its end ({_said(error)})")
+            yield number, self.address, UserError(f"the archive cannot be read to its end ({said(error)})")
 
 
 def open_source(addresses: Sequence[str]) -> list[Part]:
@@ -153,8 +153,8 @@ def fingerprint(parts: Sequence[Part]) -> str:
 
 def _listed(address: str) -> list[str]:
     """The files that an address stands for: itself, those of a list, or those in a folder."""
-    with _reaching(address):
-        fs, path = _file_system(address)
+    with reaching(address):
+        fs, path = file_system(address)
         if not fs.exists(path):
             raise UserError("no such file or folder", file=address, remedy=REMEDY)
         if fs.isdir(path):
@@ -175,7 +175,7 @@ def _inside(address: str, names: Sequence[str], folder: str) -> list[str]:
 
 
 def _num_rows(address: str) -> int:
-    fs, path = _file_system(address)
+    fs, path = file_system(address)
     try:
         with fs.open(path, "rb") as file:
             parquet = arrow("parquet").ParquetFile(file)
@@ -183,7 +183,7 @@ def _num_rows(address: str) -> int:
     except UserError:
         raise
     except Exception as error:  # of a damaged file it may raise anything
-        raise UserError(f"cannot be read as Parquet ({_said(error)})", file=address) from error
+        raise UserError(f"cannot be read as Parquet ({said(error)})", file=address) from error
     if not names & {"bytes", "image", "path"}:
         raise UserError(f"has no pictures, only {', '.join(sorted(names))}", file=address, remedy=REMEDY)
     return count
@@ -192,14 +192,14 @@ def _num_rows(address: str) -> int:
 def _content(name: str) -> bytes | UserError:
     """A file's bytes, or why they could not be read."""
     try:
-        fs, path = _file_system(name)
+        fs, path = file_system(name)
         return fs.cat_file(path)
     except FileNotFoundError:
         return UserError("no such file")
     except UserError as error:
         return error
     except Exception as error:  # each file system has its own
-        return UserError(f"cannot be read ({_said(error)})")
+        return UserError(f"cannot be read ({said(error)})")
 
 
 def _beside(address: str, name: str) -> str:
@@ -208,33 +208,4 @@ def _beside(address: str, name: str) -> str:
 
 
 def _below(folder: str, name: str) -> str:
-    return name if not folder or "://" in name or Path(name).is_absolute() else f"{folder}/{name}"
-
-
-def _file_system(address: str) -> tuple[Any, str]:
-    """The file system of an address, and the path in it. Raises UserError where there is none."""
-    try:
-        from fsspec.core import url_to_fs
-    except ModuleNotFoundError as error:
-        raise UserError("fsspec is not installed", remedy="pip install 'amodal[ray]'") from error
-    try:
-        fs, path = url_to_fs(address)
-    except (ImportError, ValueError) as error:
-        raise UserError(f"cannot be reached ({_said(error)})", file=address, remedy="Install what it needs") from error
-    return fs, path
-
-
-@contextmanager
-def _reaching(address: str) -> Iterator[None]:
-    """Turns whatever a file system raises into a UserError with the address."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:  # each has its own
-        problem = f"cannot be reached ({_said(error)})"
-        raise UserError(problem, file=address, remedy="Check the address, and who may read it") from error
-
-
-def _said(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return name if not folder or is_address(name) or Path(name).is_absolute() else f"{folder}/{name}"

@@ -101,7 +101,7 @@ class AnnotatedCutOuts:
     def read(self, annotation: Annotation) -> CutOut:
         """The object cut out of its photograph. Raises UserError where that cannot be read."""
         record = self._images[annotation.image_id]
-        path = self.folder / record.file_name
+        path = record.place_in(self.folder)
         pixels = read_annotated_image(path, (record.height, record.width))
         left, top, width, height = map(int, rle.boxes([annotation.amodal])[0])
         box = np.s_[top - 1 : top + height + 1, left - 1 : left + width + 1]  # one pixel more, for the soft edge
@@ -113,7 +113,9 @@ class AnnotatedCutOuts:
             str(annotation.id),
         )
         if cut_out is None:
-            raise UserError("has no pixel left inside a soft edge", file=path, record=f"annotation {annotation.id}")
+            raise UserError(
+                "has no pixel left inside a soft edge", file=str(path), record=f"annotation {annotation.id}"
+            )
         return cut_out
 
 

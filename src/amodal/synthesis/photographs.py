@@ -114,7 +114,7 @@ class Photographs:
         """A photograph, read from its file. Raises UserError where that is missing, damaged or of another size."""
         record = self.images[index]
         size = (record.height, record.width)
-        pixels = read_annotated_image(self.folder / record.file_name, size)
+        pixels = read_annotated_image(record.place_in(self.folder), size)
         everything = self._objects[record.id]
         scale = self.side / max(size)
         least = max(round(self.min_area / scale**2), 1)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from amodal.archives import are_archives
 from amodal.data.config import DataConfig, FileSource, PhotographSource, SceneSource, Source
 from amodal.errors import UserError, unknown
 from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, ModelConfig, VRSPConfig
@@ -259,7 +260,7 @@ def recipe(name: str, data: Path, own: DataConfig | None = None) -> TrainConfig:
         config = replace(config, data=own)
     for source in (config.data.train, config.data.val):
         for path in paths_of(source):
-            if not Path(path).exists():
+            if not are_archives(path) and not Path(path).exists():
                 if own is not None:
                     raise UserError("is not there", file=path, remedy="Check --train, --val and --images")
                 remedy = "Pass --data, the folder that holds it" if data == Path("data") else "Check --data"

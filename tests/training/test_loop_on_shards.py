@@ -1,0 +1,69 @@
+"""Two gloo processes of two workers learn from shards what they learn from the folder, and so they do after a stop."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from amodal import cli, processes
+from amodal.data.config import AugmentConfig, DataConfig, FileSource
+from amodal.formats import webdataset
+from amodal.training import loop
+from tests.places import ROOT
+from tests.training.test_loop import stop_after, tiny_run
+from tests.training.test_loop_in_two_processes import WEIGHTS, PerImage
+
+SHARDS = FileSource(("shards/shard-{000000..000003}.tar",))
+
+
+def train(folder: str, source: FileSource, *, stop: int | None = None, resume: bool = False) -> None:
+    """Four steps of four images in all: twice round the ten scenes, nearly."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.zoo, "build", lambda *_: PerImage())
+        patch.setattr(
+            loop.checkpoint, "save", lambda path, found: torch.save(found.model.state_dict(), path.parent / WEIGHTS)
+        )
+        if stop is not None:
+            stop_after(patch, stop)
+        data = DataConfig(source, None, AugmentConfig(colour=0.3))
+        config = replace(tiny_run(4), data=data, batch_size=4, workers=2)
+        loop.train(config, Path(folder), resume=resume, device_name="cpu")
+
+
+def main() -> None:
+    """What each of the two processes does."""
+    torch.set_num_threads(1)
+    with processes.joined("cpu"):
+        train("folder", FileSource(("scenes",)))
+        train("shards", SHARDS)
+        with pytest.raises(KeyboardInterrupt):
+            train("stopped", replace(SHARDS, cache="cache"), stop=3)
+        train("stopped", replace(SHARDS, cache="cache"), resume=True)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_from_shards_what_they_learn_from_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    cli.main(["synth", "--out", "scenes", "--count", "10", "--size", "64", "64", "--workers", "1"])
+    monkeypatch.setattr(webdataset, "SAMPLES", 3)
+    cli.main(["convert", "scenes", "shards", "--to", "webdataset"])
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", __name__]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    answer = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=600)
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    folder, *others = (torch.load(Path(name) / WEIGHTS, weights_only=True) for name in ("folder", "shards", "stopped"))
+    assert all(torch.equal(folder[name], other[name]) for other in others for name in folder)
+    first, *others = ((Path(name) / "losses.jsonl").read_text() for name in ("folder", "shards", "stopped"))
+    assert len(first.splitlines()) == 4
+    assert others == [first] * 2
+
+
+if __name__ == "__main__":
+    main()
