@@ -6,7 +6,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from amodal.addresses import listed
+from amodal.addresses import is_address, listed, spelled
 from amodal.archives import are_archives, members
 from amodal.errors import UserError
 
@@ -62,6 +62,19 @@ def test_addresses_are_named_alike(name: str, place: Path) -> None:
     assert all(one.startswith("memory://") for one in found)
     assert are_archives(address)
     assert not are_archives(place / "shards")
+
+
+def test_an_address_survives_a_path() -> None:
+    for name in (
+        "s3://b/x.tar",
+        "memory://a",
+        "file:///tmp/x.tar",
+        "simplecache::s3://b/x-*.tar",
+        "a/b.tar",
+        "C:/a.tar",
+    ):
+        assert spelled(Path(name)) == spelled(name) == name
+        assert is_address(Path(name)) == ("://" in name)
 
 
 @pytest.mark.parametrize("at", ["path", "address"])

@@ -8,18 +8,24 @@ from typing import Any
 
 from amodal.errors import UserError
 
+_ONE_SLASH = re.compile(r"\b([a-z][a-z0-9+.-]+):/(?!/)")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _PATTERN = re.compile(r"[*?\[]")
 
 
 def is_address(name: str | Path) -> bool:
     """Whether this is an address rather than a path."""
-    return "://" in str(name)
+    return "://" in spelled(name)
+
+
+def spelled(name: str | Path) -> str:
+    """The name as text; an address that went through a Path, which leaves one slash of several, as it was."""
+    return _ONE_SLASH.sub(lambda found: f"{found[1]}:{'///' if found[1] == 'file' else '//'}", str(name))
 
 
 def absolute(name: str) -> str:
     """The name as it is understood in any folder."""
-    return name if is_address(name) else str(Path(name).absolute())
+    return spelled(name) if is_address(name) else str(Path(name).absolute())
 
 
 def file_system(address: str) -> tuple[Any, str]:

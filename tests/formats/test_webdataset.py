@@ -15,6 +15,7 @@ from PIL import Image
 from amodal import rle
 from amodal.annotations import AnnotationSet
 from amodal.errors import UserError
+from amodal.evaluation.metrics.occlusion import stated_visible_ratios
 from amodal.formats import annotation_files, webdataset
 from amodal.formats.check import check
 from amodal.pictures import read_annotated_image
@@ -94,6 +95,14 @@ def test_ids_of_a_whole_data_set_stand(tmp_path: Path) -> None:
         assert [(c.id, c.name) for c in found.categories] == [(2, "cup"), (5, "jug")]
         assert masks(found) == CUP_AND_JUG * 2
     assert annotation_files.read_archives([tmp_path / "s" / "b-01.tar", tmp_path / "s"]).images[0].id == 40
+
+
+@pytest.mark.parametrize("place", ["{}/s.tar", "{}/*.tar", "file://{}/s.tar"])
+def test_ratios_that_a_file_states_are_read_again_by_the_set_s_source(place: str, tmp_path: Path) -> None:
+    pack(tmp_path / "s.tar", {"a.json": numbered(20, 200), "a.png": png()})
+    source = annotation_files.read(place.format(tmp_path)).source
+    assert source is not None
+    assert stated_visible_ratios(source) == {200: 0.5, 201: 1.0}
 
 
 def test_a_size_that_is_not_stated_is_the_picture_s(tmp_path: Path) -> None:

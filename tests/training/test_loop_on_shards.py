@@ -17,6 +17,7 @@ from tests.places import ROOT
 from tests.training.test_loop import stop_after, tiny_run
 from tests.training.test_loop_in_two_processes import WEIGHTS, PerImage
 
+RUNS = ("of-folder", "of-shards", "stopped")
 SHARDS = FileSource(("shards/shard-{000000..000003}.tar",))
 
 
@@ -38,18 +39,17 @@ def main() -> None:
     """What each of the two processes does."""
     torch.set_num_threads(1)
     with processes.joined("cpu"):
-        train("folder", FileSource(("scenes",)))
-        train("shards", SHARDS)
+        train("of-folder", FileSource(("scenes",)))
+        train("of-shards", SHARDS)
         with pytest.raises(KeyboardInterrupt):
-            train("stopped", replace(SHARDS, cache="cache"), stop=3)
-        train("stopped", replace(SHARDS, cache="cache"), resume=True)
+            train("stopped", SHARDS, stop=3)
+        train("stopped", SHARDS, resume=True)
 
 
 @pytest.mark.slow
 def test_two_processes_learn_from_shards_what_they_learn_from_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("pyarrow")
     monkeypatch.chdir(tmp_path)
     cli.main(["synth", "--out", "scenes", "--count", "10", "--size", "64", "64", "--workers", "1"])
     monkeypatch.setattr(webdataset, "SAMPLES", 3)
@@ -58,9 +58,9 @@ def test_two_processes_learn_from_shards_what_they_learn_from_the_folder(
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     answer = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=600)
     assert answer.returncode == 0, answer.stderr[-3000:]
-    folder, *others = (torch.load(Path(name) / WEIGHTS, weights_only=True) for name in ("folder", "shards", "stopped"))
+    folder, *others = (torch.load(Path(name) / WEIGHTS, weights_only=True) for name in RUNS)
     assert all(torch.equal(folder[name], other[name]) for other in others for name in folder)
-    first, *others = ((Path(name) / "losses.jsonl").read_text() for name in ("folder", "shards", "stopped"))
+    first, *others = ((Path(name) / "losses.jsonl").read_text() for name in RUNS)
     assert len(first.splitlines()) == 4
     assert others == [first] * 2
 
