@@ -31,11 +31,9 @@ def of_images(given: AnnotationSet, batch: int) -> list[AnnotationSet]:
 def identity(given: AnnotationSet, model: str) -> dict[str, Any]:
     """What tells whether shards that are there were made of the same data with the same model."""
     files = [Path(one) for one in (given.source, model) if one is not None]
-    written: list[list[str | int]] = [
-        [str(path.absolute()), path.stat().st_mtime_ns] for path in files if path.exists()
-    ]
+    written: list[list[Any]] = [[str(path.absolute()), path.stat().st_mtime_ns] for path in files if path.exists()]
     archives = sorted({image.stored.archive for image in given.images if image.stored})
-    written += [[archive, changes(archive)] for archive in archives]
+    written += [[archive, changes(archive)] for archive in archives]  # lists, as JSON gives them back
     return {"version": __version__, "files": written, "objects": len(given.annotations)}
 
 
