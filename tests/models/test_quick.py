@@ -1,6 +1,7 @@
 """A model made ready to answer answers as before."""
 
 import copy
+import pickle
 from dataclasses import replace
 from typing import get_args
 
@@ -8,14 +9,19 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torchvision.ops import FrozenBatchNorm2d
 
 import amodal
 from amodal.inference.eager import TorchModel
 from amodal.inference.model_files import PACKAGED
-from amodal.models import checkpoint
+from amodal.models import checkpoint, quick_layers
 from amodal.models.config import Method
-from amodal.models.quick import QuickConvolution, QuickLinear, quicken
+from amodal.models.mask_head import CHUNK, MaskHead
+from amodal.models.quick import LEAST_CHANNELS, quicken
+from amodal.models.quick_heads import QuickMaskHead, quick_reclassifier
+from amodal.models.quick_layers import QuickConvolution, QuickFlattened, QuickLinear
+from amodal.models.reclassification import Reclassifier
 from amodal.pixels import as_pixels
 from tests.small_models import scene, small_model, with_method
 
@@ -43,7 +49,9 @@ def test_a_quickened_model_answers_as_before(method):
         (found,), (expected,) = quick.detect([image]), model.detect([image])
     assert len(expected) > 0
     assert same_objects(found, expected)
-    assert not any(isinstance(part, nn.Conv2d | FrozenBatchNorm2d) for part in quick.backbone.modules())
+    assert not any(isinstance(part, FrozenBatchNorm2d) for part in quick.backbone.modules())
+    left = [part for part in quick.modules() if isinstance(part, nn.Conv2d)]
+    assert max(max(part.in_channels, part.out_channels) for part in left) < LEAST_CHANNELS
 
 
 @pytest.mark.parametrize("method", get_args(Method))
@@ -78,3 +86,43 @@ def test_quick_layers_leave_gradients_to_torch():
     assert maps.grad is not None
     assert QuickLinear(rows)(table).shape == (0, 256)
     torch.testing.assert_close(QuickLinear(rows)(table.new_ones(3, 256)), rows(table.new_ones(3, 256)))
+
+
+@pytest.mark.parametrize("is_there", [quick_layers.IS_THERE, False])
+@torch.inference_mode()
+def test_quick_layers_are_the_layers_and_what_follows_them(is_there, monkeypatch):
+    monkeypatch.setattr(quick_layers, "IS_THERE", is_there)
+    conv, linear = nn.Conv2d(4, 6, 3, stride=2, padding=1), nn.Linear(4 * 5 * 3, 7)
+    maps = torch.randn(2, 4, 5, 3) * 9
+    for layout in (torch.contiguous_format, torch.channels_last):
+        laid = maps.contiguous(memory_format=layout)
+        torch.testing.assert_close(QuickConvolution(conv, activation="relu6")(laid), F.relu6(conv(maps)))
+        torch.testing.assert_close(QuickConvolution(conv, activation="relu")(laid), F.relu(conv(maps)))
+        torch.testing.assert_close(QuickFlattened(linear, "relu")(laid), F.relu(linear(maps.flatten(1))))
+    rows = maps.flatten(1)
+    torch.testing.assert_close(QuickLinear(linear)(rows), linear(rows))
+
+
+@pytest.mark.parametrize("count", [0, 1, CHUNK + 3])
+@torch.inference_mode()
+def test_quick_heads_are_the_heads(count):
+    torch.manual_seed(0)
+    head, second = MaskHead(8, 6, 2, 5), Reclassifier(8 * 14 * 14, 9, 5)
+    for parameter in head.parameters():
+        parameter.normal_()
+    features, labels = torch.rand(count, 8, 14, 14), torch.randint(1, 6, (count,))
+    quick = QuickMaskHead(head)
+    torch.testing.assert_close(quick.own_class(features, labels), head.own_class(features, labels), rtol=1e-4, atol=0.1)
+    for found, expected in zip(quick(features), head(features), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=0.1)
+    torch.testing.assert_close(quick_reclassifier(second)(features), second(features))
+
+
+@torch.inference_mode()
+def test_quick_layers_are_copied_written_and_filled_with_other_weights():
+    layer, rows = QuickLinear(nn.Linear(12, 5)), torch.rand(3, 12)
+    expected = layer(rows)
+    for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        torch.testing.assert_close(again(rows), expected)
+    layer.load_state_dict({"weight": torch.zeros(5, 12), "bias": torch.ones(5)})
+    torch.testing.assert_close(layer(rows), torch.ones(3, 5))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.ops import roi_align
 
-from amodal.models.align import align
+from amodal.models.align import Places, align
 from amodal.models.losses import own_class
 from amodal.models.mask_head import CHUNK, MaskHead
 from amodal.models.methods.vrsp import GUIDES, VRSP
@@ -32,12 +32,14 @@ def test_align_is_torchvisions(side, samples, count):
     torch.manual_seed(0)
     level, images, found = torch.rand(2, 5, 9, 13), torch.randint(0, 2, (count,)), boxes(count, 12)
     expected = roi_align(level, torch.cat([images[:, None].float(), found], 1), side, 1.0, samples, aligned=True)
-    torch.testing.assert_close(align(level, images, found, side, samples).permute(0, 3, 1, 2), expected)
+    places = Places(torch.zeros_like(images), images, found)
+    torch.testing.assert_close(align([level], [1], places, side, samples).permute(0, 3, 1, 2), expected)
 
 
-def test_pooling_is_the_same_with_and_without_a_gradient():
+@pytest.mark.parametrize("finest", [64, 8])  # levels of more and of fewer numbers than are pooled
+def test_pooling_is_the_same_with_and_without_a_gradient(finest):
     torch.manual_seed(0)
-    features = {str(i): torch.rand(2, 4, 64 >> i, 64 >> i, requires_grad=True) for i in range(4)}
+    features = {str(i): torch.rand(2, 4, finest >> i, (finest + 16) >> i, requires_grad=True) for i in range(4)}
     regions = Regions(boxes(60, 300), torch.ones(60, dtype=torch.int64), torch.randint(0, 2, (60,)))
     pool = RegionPooler(7)
     with torch.no_grad():

@@ -53,6 +53,14 @@ def test_kept_masks_are_those_decoded_anew(prior: ShapePrior, monkeypatch: pytes
     torch.testing.assert_close(kept, anew.expand_as(kept), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("room", [0, shape_prior.CACHE_BYTES])
+def test_averages_are_those_of_the_shapes(prior: ShapePrior, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    monkeypatch.setattr(shape_prior, "CACHE_BYTES", room)
+    query, classes = blobs(7), torch.tensor([0, 0, 2, 0, 1, 2, 0])
+    expected = prior.lookup(query, classes, 3).unflatten(3, (14, 2)).unflatten(2, (14, 2)).mean((3, 5))
+    torch.testing.assert_close(prior.averages(query, classes, 3), expected)
+
+
 def test_logits_of_any_precision_are_embedded_in_single_precision(prior: ShapePrior) -> None:
     query, classes = torch.randn(3, 28, 28).bfloat16(), torch.tensor([0, 0, 2])
     with torch.autocast("cpu", torch.bfloat16):

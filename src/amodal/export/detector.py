@@ -28,7 +28,7 @@ from amodal.models.boxes import BoxStage, all_regions
 from amodal.models.branch import RegionMasks
 from amodal.models.regions import STRIDES, RegionPooler, Regions
 from amodal.models.rescoring import Candidates
-from amodal.prior.shape_prior import ShapePrior
+from amodal.prior.shape_prior import ShapePrior, averaged
 
 if TYPE_CHECKING:
     import onnx
@@ -190,7 +190,7 @@ class TraceablePrior(nn.Module):
         self.register_buffer("directions", -2 * codes.T)
         self.register_buffer("lengths", codes.square().sum(1))
         self.register_buffer("owners", owners)
-        self.register_buffer("averages", nn.functional.avg_pool2d(shapes, 2))
+        self.register_buffer("known", averaged(shapes))
         self.register_buffer("bits", torch.from_numpy(np.packbits(shapes.flatten(1).numpy() > 0.5, axis=1)))
         self.register_buffer("places", 2 ** torch.arange(7, -1, -1, dtype=torch.int32))
         self.fewest = int(prior.codebook.counts.min())
@@ -198,7 +198,7 @@ class TraceablePrior(nn.Module):
     directions: Tensor
     lengths: Tensor
     owners: Tensor
-    averages: Tensor
+    known: Tensor
     bits: Tensor
     places: Tensor
 
@@ -214,17 +214,16 @@ class TraceablePrior(nn.Module):
         indices = indices.clamp(max=most - 1) if k > most else indices
         return indices, (ranked < FAR / 2)[:, :, None, None]
 
-    def lookup(
+    def averages(
         self, query: Float[Tensor, "R 28 28"], classes: Int64[Tensor, " R"], k: int
-    ) -> Float[Tensor, "R {k} 28 28"]:
-        """As `ShapePrior.lookup` but for the averaging, which the mask branch does anyway."""
+    ) -> Float[Tensor, "R {k} 14 14"]:
+        """As `ShapePrior.averages`."""
         embeddings = self.autoencoder.encode(query[:, None])
         indices, is_known = self.nearest(embeddings, classes, k)
-        averages = self.averages[indices][:, :, :, None, :, None]
-        shapes = averages.expand(-1, -1, -1, 2, -1, 2).reshape(-1, k, *query.shape[1:])
+        shapes = self.known[indices]
         if self.fewest >= k:
             return shapes
-        return torch.where(is_known, shapes, self.autoencoder.decode(embeddings))
+        return torch.where(is_known, shapes, averaged(self.autoencoder.decode(embeddings)))
 
     def distance(self, masks: Bool[Tensor, "R 28 28"], classes: Int64[Tensor, " R"]) -> Float[Tensor, " R"]:
         """As `ShapePrior.distance`."""

@@ -57,9 +57,15 @@ class CachedRows:
         self.compute, self.number = compute, number
         self.values: Tensor | None = None
         self.is_known: Tensor | None = None
+        self.last: tuple[Indices, Tensor] | None = None
 
     def __call__(self, which: Indices) -> Tensor:
-        """The rows at these indices."""
+        """The rows at these indices. The same are asked for several times in a row, and are then not gathered anew."""
+        if self.last is None or self.last[0] is not which:
+            self.last = which, self._rows(which)
+        return self.last[1]
+
+    def _rows(self, which: Indices) -> Tensor:
         if self.values is None or self.is_known is None:
             found = self.compute(which)
             self.is_known = torch.zeros(self.number, dtype=torch.bool, device=which.device)

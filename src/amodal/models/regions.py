@@ -11,7 +11,7 @@ from torchvision.ops.poolers import LevelMapper
 
 from amodal import masks
 from amodal.instances import Target
-from amodal.models.align import align
+from amodal.models.align import Places, align
 
 STRIDES = (4, 8, 16, 32)
 
@@ -64,26 +64,18 @@ class RegionPooler(nn.Module):
         """Features of every region, in the order of the regions."""
         levels = [features[str(i)] for i in range(len(STRIDES))]
         assigned = self.level_of([regions.boxes])
-        chosen = [torch.where(assigned == index)[0] for index in range(len(STRIDES))]
         if levels[0].device.type == "cpu" and not (torch.is_grad_enabled() and levels[0].requires_grad):
-            return self._without_gradient(levels, regions, chosen)
+            places = Places(assigned, regions.images, regions.boxes)
+            cells = align([level.float() for level in levels], STRIDES, places, self.side, self.sampling_ratio)
+            return cells.permute(0, 3, 1, 2)
         boxes = torch.cat([regions.images[:, None].to(regions.boxes), regions.boxes], 1)
         # Under autocast the pyramid is bfloat16 while boxes stay float32, where pixels near 1000 keep their fractions.
         pooled = levels[0].new_zeros((len(regions), levels[0].shape[1], self.side, self.side), dtype=torch.float32)
-        for level, stride, which in zip(levels, STRIDES, chosen, strict=True):
+        for index, (level, stride) in enumerate(zip(levels, STRIDES, strict=True)):
+            which = torch.where(assigned == index)[0]
             crops = roi_align(level.float(), boxes[which], self.side, 1 / stride, self.sampling_ratio, aligned=True)
             pooled = pooled.index_copy(0, which, crops)
         return pooled
-
-    def _without_gradient(self, levels: list[Tensor], regions: Regions, chosen: list[Tensor]) -> Tensor:
-        """The same on a CPU, in channels-last memory."""
-        pooled = levels[0].new_empty((len(regions), self.side, self.side, levels[0].shape[1]), dtype=torch.float32)
-        for level, stride, which in zip(levels, STRIDES, chosen, strict=True):
-            if not len(which):
-                continue
-            boxes = regions.boxes[which] / stride
-            pooled[which] = align(level.float(), regions.images[which], boxes, self.side, self.sampling_ratio)
-        return pooled.permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)

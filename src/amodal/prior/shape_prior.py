@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from amodal import tensor_files
 from amodal.annotations import Category, categories_from_json
@@ -22,10 +23,35 @@ from amodal.prior.codebook import CodeBook
 
 KIND = "amodal shape prior"
 MAKE_ONE = "Make one with `amodal prior fit`"
-CACHE_BYTES = 256 * 2**20
-"""Code books whose decoded masks fit in this keep them: up to 85,598 shapes, so COCO's 80 x 1024 too."""
+CACHE_BYTES = 320 * 2**20
+"""Code books whose decoded masks and averages fit in this keep them: up to 85,598 shapes, so COCO's 80 x 1024 too."""
 CHUNK = 1024
 """Masks decoded at a time, so that the decoder's maps stay small."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The shapes of a code book, each from when it is first found.
+
+    Attributes:
+        masks: As probabilities.
+        averages: The same over 2 x 2 cells each.
+        is_known: Which of them are decoded.
+    """
+
+    masks: Float[Tensor, "K*V 28 28"]
+    averages: Float[Tensor, "K*V 14 14"]
+    is_known: Bool[Tensor, " K*V"]
+
+    @classmethod
+    def empty(cls, number: int, device: torch.device) -> Self:
+        """Of so many codes, none decoded."""
+        masks, averages = (torch.empty(number, side, side, device=device) for side in (MASK_SIDE, MASK_SIDE // 2))
+        return cls(masks, averages, torch.zeros(number, dtype=torch.bool, device=device))
+
+    def keep(self, which: Int64[Tensor, " M"], masks: Float[Tensor, "M 28 28"]) -> None:
+        """These are their masks."""
+        self.masks[which], self.averages[which], self.is_known[which] = masks, averaged(masks), True
 
 
 class ShapePrior(nn.Module):
@@ -53,7 +79,7 @@ class ShapePrior(nn.Module):
         self.codebook = codebook
         self.categories = tuple(categories)
         self.details = dict(details or {})
-        self._table: tuple[Float[Tensor, "K*V 28 28"], Bool[Tensor, " K*V"]] | None = None
+        self._decoded: Decoded | None = None
         self._fewest: int | None = None
         self.register_load_state_dict_post_hook(_forget)
 
@@ -89,15 +115,13 @@ class ShapePrior(nn.Module):
             classes: From 0: label - 1.
             k: How many shapes.
         """
-        with _exact(query.device):
-            embeddings = self.autoencoder.encode(query[:, None].float())
-            indices, distances = self.codebook.nearest(embeddings, classes, k)
-            shapes = self._decode_codes(classes, indices)
-            missing = distances.isinf()[:, :, None, None]
-            if k > self._sure_shapes(query.device) and missing.any():
-                own = self.autoencoder.decode(embeddings)
-                shapes = torch.where(missing, own, shapes)
-        return shapes
+        return self._look_up(query, classes, k, as_averages=False)
+
+    def averages(
+        self, query: Float[Tensor, "R 28 28"], classes: Int64[Tensor, " R"], k: int
+    ) -> Float[Tensor, "R {k} 14 14"]:
+        """As `lookup`, averaged over 2 x 2 cells: a quarter of the numbers to gather, and none to average."""
+        return self._look_up(query, classes, k, as_averages=True)
 
     def distance(self, masks: Tensor, classes: Int64[Tensor, " R"]) -> Float[Tensor, " R"]:
         """How far each mask is from the nearest shape of its class: the share of pixels where they differ.
@@ -124,26 +148,37 @@ class ShapePrior(nn.Module):
         with _exact(indices.device):
             return self._decode_codes(classes, indices[:, None])[:, 0]
 
+    def _look_up(self, query: Tensor, classes: Tensor, k: int, *, as_averages: bool) -> Float[Tensor, "R {k} _ _"]:
+        with _exact(query.device):
+            embeddings = self.autoencoder.encode(query[:, None].float())
+            indices, distances = self.codebook.nearest(embeddings, classes, k)
+            shapes = self._decode_codes(classes, indices, as_averages=as_averages)
+            missing = distances.isinf()[:, :, None, None]
+            if k > self._sure_shapes(query.device) and missing.any():
+                own = self.autoencoder.decode(embeddings)
+                shapes = torch.where(missing, averaged(own) if as_averages else own, shapes)
+        return shapes
+
     def _decode_codes(
-        self, classes: Int64[Tensor, " R"], indices: Int64[Tensor, "R {k}"]
-    ) -> Float[Tensor, "R {k} 28 28"]:
+        self, classes: Int64[Tensor, " R"], indices: Int64[Tensor, "R {k}"], *, as_averages: bool = False
+    ) -> Float[Tensor, "R {k} _ _"]:
         """The masks of these codes. Each code is decoded once and kept, as nothing in the prior changes."""
         codes = self.codebook.codes.flatten(0, 1)
         places = classes[:, None] * self.codebook.codes.shape[1] + indices
-        if len(codes) * 4 * MASK_SIDE**2 > CACHE_BYTES:
-            return self._decode(codes[places.flatten()]).unflatten(0, places.shape)
-        if self._table is None or self._table[0].device != codes.device:
-            empty = codes.new_empty(len(codes), MASK_SIDE, MASK_SIDE)
-            self._table = empty, torch.zeros(len(codes), dtype=torch.bool, device=codes.device)
-            if codes.device.type == "cuda":  # all at once: to ask for the new ones, the CPU would wait for the GPU
-                return self._table[0].copy_(self._decode(codes))[places]
-        decoded, is_decoded = self._table
         asked = places.flatten()
-        new = asked[~is_decoded.index_select(0, asked)].unique() if codes.device.type != "cuda" else asked[:0]
-        if len(new):
-            decoded[new] = self._decode(codes[new])
-            is_decoded[new] = True
-        return decoded.flatten(1).index_select(0, asked).view(*places.shape, MASK_SIDE, MASK_SIDE)
+        if len(codes) * 5 * MASK_SIDE**2 > CACHE_BYTES:
+            found = self._decode(codes[asked])
+            return (averaged(found) if as_averages else found).unflatten(0, places.shape)
+        if self._decoded is None or self._decoded.masks.device != codes.device:
+            self._decoded = Decoded.empty(len(codes), codes.device)
+            if codes.device.type == "cuda":  # all at once: to ask for the new ones, the CPU would wait for the GPU
+                self._decoded.keep(torch.arange(len(codes), device=codes.device), self._decode(codes))
+        if codes.device.type != "cuda":
+            new = asked[~self._decoded.is_known.index_select(0, asked)].unique()
+            if len(new):
+                self._decoded.keep(new, self._decode(codes[new]))
+        known = self._decoded.averages if as_averages else self._decoded.masks
+        return known.flatten(1).index_select(0, asked).view(*places.shape, *known.shape[1:])
 
     def _sure_shapes(self, device: torch.device) -> int:
         """A number of shapes that every class is known to have; on a CPU it costs nothing to look, so 0 will do."""
@@ -185,6 +220,11 @@ class ShapePrior(nn.Module):
             raise UserError(error.problem, file=path, remedy=error.remedy or MAKE_ONE) from error
 
 
+def averaged(masks: Float[Tensor, "N 28 28"]) -> Float[Tensor, "N 14 14"]:
+    """Masks over 2 x 2 cells each."""
+    return F.avg_pool2d(masks, 2)
+
+
 @contextmanager
 def _exact(device: torch.device) -> Iterator[None]:
     """No gradients, and single precision in a mixed-precision step too: bfloat16 would confuse near shapes.
@@ -197,4 +237,4 @@ def _exact(device: torch.device) -> Iterator[None]:
 
 def _forget(prior: ShapePrior, _incompatible: object) -> None:
     """Drops the decoded masks after other weights were loaded."""
-    prior._table = prior._fewest = None
+    prior._decoded = prior._fewest = None

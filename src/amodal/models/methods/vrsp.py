@@ -162,7 +162,7 @@ class VRSP(MaskBranch):
         if self.fuse is None or self.prior is None:
             return None
         query = self.semantics.look_up(coarse.detach())
-        return F.avg_pool2d(self.prior.lookup(query, labels - 1, self.config.num_shapes), 2)
+        return self.prior.averages(query, labels - 1, self.config.num_shapes)
 
     def fused(self, features: Tensor, attention: Tensor, shapes: Tensor | None) -> Float[Tensor, "R C 14 14"]:
         """The amodal head's input: attended features, with the known shapes convolved in."""
