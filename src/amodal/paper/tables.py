@@ -53,6 +53,7 @@ def _row(row: Row, config: TrainConfig, runs: Path, seed: int) -> TableRow | Non
         "amodal_ap_occluded": amodal.report.ap_occluded(mode="vrsp") if both else None,
         "amodal_ap_occluded_clean": amodal.report.ap_occluded(),
         **_scores("visible", visible.report.visible),
+        "box_ap": amodal.report.box.ap,
     }
     evaluations = [evaluation for evaluation in by_name.values() if evaluation is not None]
     return {
@@ -123,7 +124,7 @@ def _write_csv(path: Path, table: TableName, found: Sequence[TableRow], data_set
                 {"method": method, "seed": "spread", **{k: round(v[1] or 0, 2) for k, v in scores.items() if v}}
             )
     lines += [{"method": method, "seed": "paper", **numbers} for method, numbers in published(table, data_set).items()]
-    names = ["method", "seed", *COLUMNS, "steps", "training_seconds", "evaluation_seconds", "images", "device"]
+    names = ["method", "seed", *COLUMNS, "box_ap", "steps", "training_seconds", "evaluation_seconds", "images", "device"]
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, names, restval="NA")
         writer.writeheader()
