@@ -124,7 +124,17 @@ def _write_csv(path: Path, table: TableName, found: Sequence[TableRow], data_set
                 {"method": method, "seed": "spread", **{k: round(v[1] or 0, 2) for k, v in scores.items() if v}}
             )
     lines += [{"method": method, "seed": "paper", **numbers} for method, numbers in published(table, data_set).items()]
-    names = ["method", "seed", *COLUMNS, "box_ap", "steps", "training_seconds", "evaluation_seconds", "images", "device"]
+    names = [
+        "method",
+        "seed",
+        *COLUMNS,
+        "box_ap",
+        "steps",
+        "training_seconds",
+        "evaluation_seconds",
+        "images",
+        "device",
+    ]
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, names, restval="NA")
         writer.writeheader()
