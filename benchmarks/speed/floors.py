@@ -80,7 +80,10 @@ def stages(model: AmodalRCNN, quick: bool) -> list[Stage]:
 
     def stage(name: str, run: Callable[[], Any], module: nn.Module | None, *moved: Tensor, extra: float = 0.0) -> Stage:
         # The counter knows PyTorch's own operators, and not oneDNN's with weights that are laid out for it.
-        with patch.object(quick_layers, "IS_THERE", new=False), FlopCounterMode(display=False) as counter:
+        with (
+            patch.object(quick_layers, "onednn_answers", return_value=False),
+            FlopCounterMode(display=False) as counter,
+        ):
             run()
         weights = sum(p.numel() for p in module.parameters()) if module else 0
         num_bytes = FLOAT * (weights + sum(tensor.numel() for tensor in moved))

@@ -88,10 +88,24 @@ def test_quick_layers_leave_gradients_to_torch():
     torch.testing.assert_close(QuickLinear(rows)(table.new_ones(3, 256)), rows(table.new_ones(3, 256)))
 
 
-@pytest.mark.parametrize("is_there", [quick_layers.IS_THERE, False])
+@pytest.mark.parametrize("name", ["_linear_pointwise", "_reorder_convolution_weight"])
+@pytest.mark.parametrize("error", [None, TypeError("another signature")])
+def test_operators_of_another_pytorch_are_not_used(name, error, monkeypatch):
+    ask = quick_layers.onednn_answers.__wrapped__
+
+    def other(*_):
+        if error is not None:
+            raise error
+        return torch.zeros(2, 4)
+
+    monkeypatch.setattr(torch.ops.mkldnn, name, other, raising=False)
+    assert not ask()
+
+
+@pytest.mark.parametrize("is_there", [quick_layers.onednn_answers(), False])
 @torch.inference_mode()
 def test_quick_layers_are_the_layers_and_what_follows_them(is_there, monkeypatch):
-    monkeypatch.setattr(quick_layers, "IS_THERE", is_there)
+    monkeypatch.setattr(quick_layers, "onednn_answers", lambda: is_there)
     conv, linear = nn.Conv2d(4, 6, 3, stride=2, padding=1), nn.Linear(4 * 5 * 3, 7)
     maps = torch.randn(2, 4, 5, 3) * 9
     for layout in (torch.contiguous_format, torch.channels_last):

@@ -4,6 +4,7 @@ Here weights lie as oneDNN's code wants them, and stay so. PyTorch's own layers 
 takes longer than the product itself where there are many weights and few rows: five times as long for 16 regions.
 """
 
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -143,21 +144,34 @@ class QuickFlattened(nn.Module):
         return product.by_onednn(maps.permute(0, 2, 3, 1).flatten(1))
 
 
-IS_THERE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-"""Whether this PyTorch has oneDNN's operators with laid out weights."""
+@cache
+def onednn_answers() -> bool:
+    """Whether this PyTorch's operators with laid out weights, which it does not document, do what is asked of them."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    operators, rows, weight, bias = torch.ops.mkldnn, torch.ones(2, 3), torch.ones(4, 3), torch.zeros(4)
+    maps, kernel, settings = rows[:, :, None, None], weight[:, :, None, None], ([0, 0], [1, 1], [1, 1], 1)
+    try:
+        packed = operators._reorder_linear_weight(weight, None)
+        product = operators._linear_pointwise(rows, packed, bias, "relu", [], "")
+        packed = operators._reorder_convolution_weight(kernel, *settings, None)
+        convolved = operators._convolution_pointwise(maps, packed, bias, *settings, "hardtanh", [0.0, 6.0], "")
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return product.tolist() == convolved.flatten(1).tolist() == [[3.0] * 4] * 2
 
 
 def is_for_onednn(values: Tensor) -> bool:
     """Whether oneDNN can take it; gradients, graphs and mixed precision are left to PyTorch's own operators."""
     return (
-        IS_THERE
-        and values.device.type == "cpu"
+        values.device.type == "cpu"
         and values.dtype == torch.float32
         and not values.requires_grad
         and values.numel() > 0
         and bool(torch.backends.mkldnn.enabled)
         and not torch.is_autocast_enabled("cpu")
         and not torch.jit.is_tracing()  # type: ignore[reportPrivateImportUsage]
+        and onednn_answers()
     )
 
 
