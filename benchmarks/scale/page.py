@@ -67,7 +67,7 @@ def _on_ray(measured: dict[str, Any]) -> list[str]:
             "`predict --ray local` on tiny pictures with a small model, two cores: between "
             f"{counts[0]:,} and {counts[1]:,} rows one takes {rows['cpu_a_row'][0] * 1000:.1f} ms of a core, between "
             f"{counts[-2]:,} and {counts[-1]:,} {rows['cpu_a_row'][-1] * 1000:.1f} ms; the command's memory "
-            f"at its peak grows from {first['command_peak'] / 1e6:.0f} to {last['command_peak'] / 1e6:.0f} MB, "
+            f"at its peak goes from {first['command_peak'] / 1e6:.0f} to {last['command_peak'] / 1e6:.0f} MB, "
             f"a worker's from {first['worker_peak'] / 1e6:.0f} to {last['worker_peak'] / 1e6:.0f} MB."
         )
     if cost := measured.get("overhead"):

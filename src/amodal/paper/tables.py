@@ -53,7 +53,7 @@ def _row(row: Row, config: TrainConfig, runs: Path, seed: int) -> TableRow | Non
         "amodal_ap_occluded": amodal.report.ap_occluded(mode="vrsp") if both else None,
         "amodal_ap_occluded_clean": amodal.report.ap_occluded(),
         **_scores("visible", visible.report.visible),
-        "box_ap": amodal.report.box.ap,
+        "box_ap": amodal.report.box.ap if amodal.report.box else None,
     }
     evaluations = [evaluation for evaluation in by_name.values() if evaluation is not None]
     return {
