@@ -1,7 +1,10 @@
 """What holds for every test."""
 
 import signal
+import sys
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A shell's background job ignores Ctrl+C, and so would every command that a test starts.
@@ -14,3 +17,12 @@ settings.register_profile(
     "amodal", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("amodal")
+
+
+@pytest.fixture(autouse=True)
+def no_files_left_in_memory() -> Iterator[None]:
+    """`memory://` is one file system for the whole process: what a test puts there is no other test's."""
+    yield
+    if module := sys.modules.get("fsspec.implementations.memory"):
+        module.MemoryFileSystem.store.clear()
+        module.MemoryFileSystem.pseudo_dirs[:] = [""]
