@@ -209,13 +209,14 @@ def find_images(paths: list[Path]) -> list[Path]:
 @contextmanager
 def _opened(source: Place | bytes) -> Iterator[Image.Image]:
     """A picture whose header is read; what goes wrong in it, then and later, becomes a UserError."""
-    file = (
-        None if isinstance(source, bytes) else Path(str(source)) if isinstance(source, Stored) else require_file(source)
-    )
-    content = source.read() if isinstance(source, Stored) else source
+    file = None if isinstance(source, bytes) else Path(str(source))
+    if isinstance(source, Stored):
+        source = source.read()
+    elif file is not None:
+        require_file(file)
     with (
         _told(file),
-        Image.open(io.BytesIO(content) if isinstance(content, bytes) else content, formats=FORMATS) as image,
+        Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image,
     ):
         if image.width * image.height > MOST_PIXELS:
             problem = f"claims {image.width}x{image.height} pixels; at most {MOST_PIXELS:,} are read"

@@ -37,8 +37,8 @@ class Refined(Protocol):
         """The shapes nearest to coarse amodal masks."""
         ...
 
-    def final_masks(self, features: Tensor, amodal: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-        """What is given as masks, of region features and refined masks."""
+    def final_masks(self, features: Callable[[], Tensor], amodal: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """What is given as masks, of refined masks and, where they are asked for, region features."""
         ...
 
     def reclassification_factor(self, features: Tensor, visible: Tensor, labels: Tensor) -> Float[Tensor, " R"]:
@@ -132,7 +132,7 @@ class Refinement:
             return self.masks[name](which)
 
         amodal, visible = found("refined_amodal"), found("refined_visible")
-        amodal, visible = self.branch.final_masks(self.features(which), amodal, visible)
+        amodal, visible = self.branch.final_masks(lambda: self.features(which), amodal, visible)
         refined = RegionMasks(amodal.sigmoid(), visible.sigmoid())
         if not coarse:
             return refined

@@ -17,8 +17,9 @@ def weight_groups(model: nn.Module, weight_decay: float, body_share: float = 1.0
         body_share: Learning rate of the backbone's pretrained body as a share of the others'; `share` of its groups.
     """
     named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    body = [weight for name, weight in named if body_share < 1 and name.startswith(BODIES)]
-    rest = [weight for name, weight in named if not (body_share < 1 and name.startswith(BODIES))]
+    bodies = BODIES if body_share < 1 else ()
+    body = [weight for name, weight in named if name.startswith(bodies)]
+    rest = [weight for name, weight in named if not name.startswith(bodies)]
     return [
         {
             "params": [weight for weight in weights if (weight.ndim > 1) == is_decayed],

@@ -10,6 +10,7 @@ and a mask that knows better cannot say so. Here (measured in `docs/results`)
 * scores are the detector's own: masks are made of what is left after suppression alone, which takes half the time.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -74,9 +75,9 @@ class VRSPR(VRSP):
 
         return replace(lazy, masks=masks)
 
-    def final_masks(self, features: Tensor, amodal: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+    def final_masks(self, features: Callable[[], Tensor], amodal: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
         """The refined masks, corrected together."""
-        return (amodal, visible) if self.joint is None else self.joint(features, amodal, visible)
+        return (amodal, visible) if self.joint is None else self.joint(features(), amodal, visible)
 
     def complete(self, features: dict[str, Tensor], regions: Regions, visible: Bool[Tensor, "R 28 28"]) -> RegionMasks:
         """As VRSP's; the masks lie over the given boxes."""
