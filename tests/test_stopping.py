@@ -134,6 +134,21 @@ def test_a_process_that_is_stuck_outside_python_can_be_stopped() -> None:
         assert process.wait(3) == 143
 
 
+def test_a_worker_that_lives_on_keeps_nobody_waiting() -> None:
+    script = """if True:
+        import os, time
+        from amodal.stopping import listening
+        with listening():
+            worker = os.fork()
+            if not worker:
+                time.sleep(60)
+        os.kill(worker, 9)
+        print("on")
+    """
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert answer.stdout == "on\n"
+
+
 def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
     script = STUCK.partition("lock =")[0] + "\nwith listening():\n    os.kill(os.getpid(), 1)\n    print('on')"
     answer = subprocess.run(

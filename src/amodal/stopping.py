@@ -23,6 +23,9 @@ PATIENCE = 25.0
 """Seconds that one process of several may take to come back to Python, which it never does while it waits for a lost
 one. torchrun kills after 30."""
 
+END = b"\0"
+"""What is put behind the last signal in the pipe. Its closed end would not tell: workers that live on have it too."""
+
 
 class Listener:
     """What has been asked so far.
@@ -73,7 +76,7 @@ def _next(pipe: int, seconds: float | None = None) -> int:
     end = None if seconds is None else monotonic() + seconds
     while select.select([pipe], [], [], None if end is None else max(end - monotonic(), 0))[0]:
         byte = os.read(pipe, 1)
-        if not byte:
+        if byte in (b"", END):
             raise EOFError
         if byte[0] in SIGNALS:
             return byte[0]
@@ -101,6 +104,8 @@ def listening() -> Iterator[Listener]:
         for number, handler in handled.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(fd_before)
+        with suppress(BlockingIOError):  # full of signals: the closed end has to do
+            os.write(ends[1], END)
         os.close(ends[1])
         watcher.join()
         os.close(ends[0])

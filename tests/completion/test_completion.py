@@ -149,7 +149,10 @@ def test_a_resumed_run_has_the_weights_of_one_that_was_never_stopped(training: C
         train_completer(training, tmp_path / "whole")
 
 
-def test_a_signal_lets_the_step_be_saved(training: CompleterTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_signal_lets_the_step_be_saved(
+    training: CompleterTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+):
     calls = iter(range(99))
 
     def interrupted(*arguments: Any) -> dict[str, torch.Tensor]:
@@ -159,7 +162,7 @@ def test_a_signal_lets_the_step_be_saved(training: CompleterTraining, tmp_path: 
 
     monkeypatch.setattr(completion_training, "losses", interrupted)
     with pytest.raises(Stopped) as caught:
-        train_completer(training, tmp_path / "run")
+        train_completer(replace(training, workers=workers), tmp_path / "run")
     assert caught.value.code == 128 + signal.SIGTERM
     assert caught.value.reason == f"stopped by SIGTERM; step 2 of {training.steps} is saved"
     assert caught.value.resumable
