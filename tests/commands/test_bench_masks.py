@@ -15,7 +15,7 @@ from amodal.errors import UserError
 from amodal.models import checkpoint, zoo
 from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.paper import branch_rows, branches, pyramids, variants
-from amodal.paper.branch_rows import Amount, Bench, difference
+from amodal.paper.branch_rows import Amount, Base, Bench, difference
 from amodal.paper.branches import Plan
 from amodal.paper.kept import KeptRegions, look_up
 from amodal.paper.pyramids import Scenes
@@ -203,12 +203,31 @@ def test_rows_are_trained_once_and_compared_in_pairs(
         "training_scenes": 4,
         "test_scenes": 3,
     }
+    rated = {**wanted, "variants": ("two_heads",), "against": ("two_heads@1", "two_heads@1@0.5")}
+    bench_masks(**rated, lr=(0.5,), settings=settings)  # type: ignore[arg-type]
+    bench_masks(**rated, lr=(0.5,), settings=settings)  # type: ignore[arg-type]
+    assert len(trained) == 7
+    content = json.loads((tmp_path / "masks_tiny.json").read_text())
+    assert [row.get("lr") for row in content["rows"]] == [None] * 6 + [0.5]
+    assert content["rows"][-1]["amodal_iou"] != rows["two_heads", 0]["amodal_iou"]
+    pairs = [(row["lr"], row["base_lr"]) for row in content["differences"] if row["variant"] == row["base"]]
+    assert pairs == [(None, 0.5)]
+    assert "| Two heads, rate 0.5 | 1 | 1 |" in (tmp_path / "masks_tiny.md").read_text()
     with pytest.raises(UserError, match="other settings"):
         bench_masks(settings=MaskSettings(recipe="tiny", out=tmp_path, runs=bench.runs, width=8))
     with pytest.raises(UserError, match="no model of the bench"):
         bench_masks(variants=("nonesuch",), settings=settings)
     with pytest.raises(UserError, match="no variants"):
         bench_masks(seeds=(), settings=settings)
+
+
+def test_a_base_is_named_by_variant_steps_and_rate() -> None:
+    assert Base.of("vrsp") == Base("vrsp")
+    assert Base.of("vrsp@1200") == Base("vrsp", 1200)
+    assert Base.of("vrsp@300@0.002") == Base("vrsp", 300, 0.002)
+    for wrong in ("vrsp@many", "vrsp@300@0.1@0", "vrsp@300@fast"):
+        with pytest.raises(UserError, match="names nothing to compare with"):
+            Base.of(wrong)
 
 
 def test_images_of_different_sizes_are_refused(bench: Bench) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN
+from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN, Within
 
 VARIANTS = ("two_heads", "mask_rcnn", "mask_rcnn_visible", "orcnn", "sln", "vrsp", "vrsp_unguided")
 
@@ -44,6 +44,7 @@ def bench_masks(
     *,
     variants: tuple[str, ...] = VARIANTS,
     steps: Annotated[tuple[int, ...], COUNT] = (300,),
+    lr: Annotated[tuple[float, ...], Within(0, above=True)] = (),
     seeds: Annotated[tuple[int, ...], FROM_ZERO] = (0,),
     against: tuple[str, ...] = ("two_heads", "vrsp"),
     settings: Masks = MaskSettings(),
@@ -57,8 +58,11 @@ def bench_masks(
     Args:
         variants: Methods of `amodal train`'s recipes (two_heads, orcnn, ...) and VRSP's variants (vrsp_unguided, ...).
         steps: Lengths of training; every variant is trained anew for each.
+        lr: Highest learning rates; every variant is trained anew for each, since a rate may suit one better. The
+            recipe's where none is given.
         seeds: A training of every variant for each.
-        against: Variants that the others are compared to, as `two_heads`, or as `two_heads@1200` for those steps.
+        against: Variants that the others are compared to, as `two_heads`; as `two_heads@1200` for those steps, or
+            `two_heads@1200@0.004` for those steps and that rate.
         settings: What is trained, on what, and how.
     """
     from tqdm import tqdm
@@ -73,6 +77,7 @@ def bench_masks(
 
     if not seeds or not steps or not variants:
         raise UserError("no variants, steps or seeds given", remedy="Give --variants vrsp --steps 300 --seeds 0")
+    bases = [branch_rows.Base.of(one) for one in against]
     bench = _bench(settings)
     for name in variants:
         known.variant(bench.config, name)
@@ -92,16 +97,16 @@ def bench_masks(
         content["about"] = about(command, recipe=settings.recipe, settings=shared)
         write_json(path, content, indent=1)
 
-    wanted = [(name, count, seed) for count in steps for seed in seeds for name in variants]
+    training = [(count, rate, seed) for count in steps for rate in lr or (None,) for seed in seeds]
+    wanted = [branch_rows.Asked(name, count, seed, rate) for count, rate, seed in training for name in variants]
     todo = branch_rows.missing(content["rows"], bench, wanted)
     for row in tqdm(branch_rows.run(bench, todo), total=len(todo), desc="masks", unit="row"):
         content["rows"].append(row)
         write()
-    bases = [(name, int(count) if count else None) for name, _, count in (one.partition("@") for one in against)]
-    content["differences"] = [one for base in bases for one in branch_rows.differences(content["rows"], bench, *base)]
+    content["differences"] = [one for base in bases for one in branch_rows.differences(content["rows"], bench, base)]
     write()
     with replacing(table) as temporary:
-        temporary.write_text(markdown(content, bases[0][0] if bases else ""), encoding="utf-8")
+        temporary.write_text(markdown(content, bases[0].variant if bases else ""), encoding="utf-8")
     print(table.read_text(encoding="utf-8"))
     print(f"{path}\n{table}")
 

@@ -42,6 +42,47 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A row that is wanted: a variant's training."""
+
+    variant: str
+    steps: int
+    seed: int
+    lr: float | None = None
+    """Highest learning rate; None: the recipe's."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """What variants are compared to."""
+
+    variant: str
+    steps: int | None = None
+    """None: as many as the variant beside it."""
+    lr: float | None = None
+    """None: the rate of the variant beside it."""
+
+    @classmethod
+    def of(cls, text: str) -> "Base":
+        """`two_heads`, `two_heads@1200` or `two_heads@1200@0.004`. Raises UserError for other words."""
+        try:
+            variant, steps, lr = text.split("@") + [""] * (2 - text.count("@"))
+            return cls(variant, int(steps) if steps else None, float(lr) if lr else None)
+        except ValueError as error:
+            remedy = "Write VARIANT, VARIANT@STEPS or VARIANT@STEPS@RATE"
+            raise UserError(f"'{text}' names nothing to compare with", remedy=remedy) from error
+
+
+Key = tuple[str, int, str, float | None]
+"""Variant, steps, boxes, rate: what rows of several seeds share."""
+
+
+def key_of(row: Row) -> Key:
+    """Rows of before rates were asked for have none: the recipe's."""
+    return row["variant"], row["steps"], row["boxes"], row.get("lr")
+
+
+@dataclass(frozen=True)
 class Amount:
     """How much is trained and measured."""
 
@@ -103,7 +144,8 @@ class Bench:
 
     def ious_path(self, row: Row) -> Path:
         """Where the IoUs of a row's objects lie."""
-        return self.runs / "ious" / f"{row['variant']}-{row['boxes']}-{row['steps']}-{row['seed']}.npz"
+        rate = "" if row.get("lr") is None else f"-{row['lr']:g}"
+        return self.runs / "ious" / f"{row['variant']}-{row['boxes']}-{row['steps']}{rate}-{row['seed']}.npz"
 
 
 def settings(bench: Bench) -> dict[str, Any]:
@@ -116,25 +158,26 @@ def settings(bench: Bench) -> dict[str, Any]:
     }
 
 
-def missing(rows: Sequence[Row], bench: Bench, wanted: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
-    """Those of the wanted (variant, steps, seed) that have no row yet."""
-    there = {(row["variant"], row["steps"], row["seed"], row["boxes"]) for row in rows}
-    return [one for one in wanted if (*one, bench.plan.boxes) not in there]
+def missing(rows: Sequence[Row], bench: Bench, wanted: Sequence[Asked]) -> list[Asked]:
+    """Those of the wanted rows that are not there yet."""
+    there = {(*key_of(row), row["seed"]) for row in rows}
+    return [one for one in wanted if (one.variant, one.steps, bench.plan.boxes, one.lr, one.seed) not in there]
 
 
-def run(bench: Bench, wanted: Sequence[tuple[str, int, int]]) -> Iterator[Row]:
-    """Trains and measures each (variant, steps, seed); its row, in percent, as soon as it is known."""
+def run(bench: Bench, wanted: Sequence[Asked]) -> Iterator[Row]:
+    """Trains and measures each; its row, in percent, as soon as it is known."""
     if not wanted:
         return
     training, test = bench.scenes()
     kept, at = KeptRegions(training, bench.plan.boxes), commit()
-    for name, steps, seed in wanted:
-        branch, config = build(bench, name, steps, seed)
+    for asked in wanted:
+        branch, config = build(bench, asked)
         operations = branches.flops(branch, training, bench.plan)
-        torch.manual_seed(seed)
+        torch.manual_seed(asked.seed)
         seconds, cpu_seconds = branches.train(branch, kept, config, bench.plan)
         ious = branches.measure(branch, test, bench.plan)
-        row: Row = {"variant": name, "steps": steps, "seed": seed, "boxes": bench.plan.boxes}
+        row: Row = {"variant": asked.variant, "steps": asked.steps, "seed": asked.seed, "boxes": bench.plan.boxes}
+        row |= {} if asked.lr is None else {"lr": asked.lr}
         row |= {f"{kind}_iou": percent(ious[kind]) for kind in (*IOUS, "coarse_amodal", "coarse_occluded")}
         row |= {"seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1), "device": bench.device.type}
         row |= {"training_mflops": round(operations[0] / 1e6, 1), "inference_mflops": round(operations[1] / 1e6, 1)}
@@ -144,11 +187,14 @@ def run(bench: Bench, wanted: Sequence[tuple[str, int, int]]) -> Iterator[Row]:
         yield row
 
 
-def build(bench: Bench, name: str, steps: int, seed: int) -> tuple[MaskBranch, TrainConfig]:
+def build(bench: Bench, asked: Asked) -> tuple[MaskBranch, TrainConfig]:
     """A variant before its first step, and how it is trained."""
-    config = with_seed(with_iterations(narrow(variant(bench.config, name), bench.plan.width), steps), seed)
+    narrowed = narrow(variant(bench.config, asked.variant), bench.plan.width)
+    config = with_seed(with_iterations(narrowed, asked.steps), asked.seed)
+    if asked.lr is not None:
+        config = replace(config, optimiser=replace(config.optimiser, lr=asked.lr))
     prior = bench.prior() if zoo.needs_prior(config.model) else None
-    torch.manual_seed(seed)
+    torch.manual_seed(asked.seed)
     return zoo.build_branch(config.model, num_categories(bench), prior).to(bench.device), config
 
 
@@ -167,37 +213,37 @@ def percent(values: np.ndarray) -> float | None:
     return round(100 * float(np.nanmean(values)), 2) if not np.isnan(values).all() else None
 
 
-def differences(rows: Sequence[Row], bench: Bench, base: str, base_steps: int | None = None) -> list[Row]:
+def differences(rows: Sequence[Row], bench: Bench, base: Base) -> list[Row]:
     """Every variant minus `base`, over the seeds that both have, with 95 % intervals, in points.
 
     Args:
         rows: Those of the table.
         bench: Where their objects' IoUs lie; a row without them is left out.
-        base: A variant.
-        base_steps: Of the base, if not those of the variant beside it.
+        base: A variant, and its steps and rate, if they are not those of the variant beside it.
     """
     found = []
-    pairs = {(row["variant"], row["steps"], row["boxes"]): None for row in rows}
-    for name, steps, boxes in pairs:
-        others = base_steps or steps
-        if (name, steps) == (base, others):
+    for key in dict.fromkeys(key_of(row) for row in rows):
+        name, steps, boxes, lr = key
+        other = (base.variant, base.steps or steps, boxes, lr if base.lr is None else base.lr)
+        if key == other:
             continue
-        both = [_seeds(rows, bench, *key) for key in ((name, steps, boxes), (base, others, boxes))]
+        both = [_seeds(rows, bench, one) for one in (key, other)]
         seeds = sorted(both[0].keys() & both[1].keys())
         if not seeds:
             continue
         loaded = [[np.load(paths[seed]) for seed in seeds] for paths in both]
-        row: Row = {"variant": name, "steps": steps, "base": base, "base_steps": others, "boxes": boxes, "seeds": seeds}
+        row: Row = {"variant": name, "steps": steps, "base": base.variant, "base_steps": other[1], "boxes": boxes}
+        row |= {"lr": lr, "base_lr": other[3]} if lr or other[3] else {}
+        row["seeds"] = seeds
         for kind in IOUS:
-            values = np.stack([one[kind] - other[kind] for one, other in zip(*loaded, strict=True)])
+            values = np.stack([one[kind] - another[kind] for one, another in zip(*loaded, strict=True)])
             row[kind] = None if np.isnan(values).all() else _rounded(difference(values, loaded[0][0]["scene"]))
         found.append(row)
     return found
 
 
-def _seeds(rows: Sequence[Row], bench: Bench, name: str, steps: int, boxes: str) -> dict[int, Path]:
-    own = (row for row in rows if (row["variant"], row["steps"], row["boxes"]) == (name, steps, boxes))
-    paths = {row["seed"]: bench.ious_path(row) for row in own}
+def _seeds(rows: Sequence[Row], bench: Bench, key: Key) -> dict[int, Path]:
+    paths = {row["seed"]: bench.ious_path(row) for row in rows if key_of(row) == key}
     return {seed: path for seed, path in paths.items() if path.exists()}
 
 

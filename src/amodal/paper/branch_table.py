@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-Row = dict[str, Any]
+from amodal.paper.branch_rows import Key, Row, key_of
 
 LABELS = {
     "two_heads": "Two heads",
@@ -53,20 +53,26 @@ def markdown(content: dict[str, Any], base: str) -> str:
         base: The variant of the differences that are shown.
     """
     lines = ["| | " + " | ".join(HEADINGS) + " |", "|---" * (1 + len(HEADINGS)) + "|"]
-    groups: dict[tuple[int, str, str], list[Row]] = {}
+    groups: dict[Key, list[Row]] = {}
     for row in content["rows"]:
-        groups.setdefault((row["steps"], row["boxes"], row["variant"]), []).append(row)
-    names = list(LABELS)
-    order = sorted(groups, key=lambda key: (key[1] != "true", key[0], names.index(key[2]) if key[2] in names else 99))
-    for steps, boxes, variant in order:
-        rows = groups[steps, boxes, variant]
-        label = LABELS.get(variant, variant) + ("" if boxes == "true" else ", the detector's boxes")
+        groups.setdefault(key_of(row), []).append(row)
+    for key in sorted(groups, key=_place):
+        variant, steps, boxes, lr = key
+        rows, rate = groups[key], "" if lr is None else f", rate {lr:g}"
+        label = LABELS.get(variant, variant) + rate + ("" if boxes == "true" else ", the detector's boxes")
         cells = [str(steps), str(len(rows)), *(_over_seeds([row[f"{name}_iou"] for row in rows]) for name in COLUMNS)]
-        cells.append(_difference(content["differences"], (variant, steps, boxes), base))
+        cells.append(_difference(content["differences"], key, base))
         cells += [f"{rows[0][name]:.0f}" for name in ("training_mflops", "inference_mflops")]
         cells.append(f"{fmean(row['cpu_seconds'] for row in rows):.0f}")
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _place(key: Key) -> tuple[bool, int, float, int]:
+    """Where a line stands: by boxes, steps, rate (the recipe's first), and variant."""
+    variant, steps, boxes, lr = key
+    names = list(LABELS)
+    return boxes != "true", steps, lr or 0.0, names.index(variant) if variant in names else len(names)
 
 
 def _over_seeds(values: Sequence[float | None]) -> str:
@@ -76,11 +82,11 @@ def _over_seeds(values: Sequence[float | None]) -> str:
     return f"{fmean(known):.1f}" + (f" ± {stdev(known):.1f}" if len(known) > 1 else "")
 
 
-def _difference(found: Sequence[Row], key: tuple[str, int, str], base: str) -> str:
-    """Of the IoU of occluded objects, at the same steps, with its interval."""
+def _difference(found: Sequence[Row], key: Key, base: str) -> str:
+    """Of the IoU of occluded objects, at the same steps and rate, with its interval."""
     for row in found:
-        same_steps = row["base_steps"] == row["steps"]
-        if (row["variant"], row["steps"], row["boxes"]) == key and row["base"] == base and same_steps:
+        is_alike = row["base_steps"] == row["steps"] and row.get("base_lr") == row.get("lr")
+        if key_of(row) == key and row["base"] == base and is_alike:
             if row["occluded"] is None:
                 return "NA"
             mean, low, high = row["occluded"]
