@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as codec
 
 from amodal import rle
-from amodal.rle_validation import sound_areas
+from amodal.rle_validation import all_have_pixels, are_sound, sound_areas
 from tests.annotation_files import CUP, CUP_POLYGON, CUP_SEEN, JUG, JUG_POLYGON, SIZE, pixels, text_rle
 
 MASKS = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12).flatmap(lambda shape: arrays(bool, shape))
@@ -199,6 +199,13 @@ def test_many_are_judged_as_one_by_one(masks: list[tuple[np.ndarray, str | None]
         compressed["counts"] = changed.get(damage or "", compressed["counts"])
         stated.append(compressed)
     assert sound_areas(stated).tolist() == [area(mask) for mask in stated]
+    assert are_sound(stated).tolist() == [area(mask) >= 0 for mask in stated]
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=40), max_size=4))
+def test_an_empty_mask_among_many_is_seen(many: list[list[int]]):
+    stated = [rle.from_runs(counts, [1, sum(counts)]) for counts in many if sum(counts)]
+    assert all_have_pixels(stated) == all(any(counts[1::2]) for counts in many if sum(counts))
 
 
 @given(st.lists(st.tuples(st.binary(max_size=12), st.integers(0, 40)), min_size=1, max_size=4))

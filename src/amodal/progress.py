@@ -16,6 +16,8 @@ EVERY = 5.0
 
 def counted(items: Iterable[Item], words: str, unit: str, total: int | None = None) -> Iterable[Item]:
     """The items, with a bar on standard error from the third second on, where that is a terminal."""
+    if not sys.stderr.isatty():
+        return items  # tqdm shows none either, but makes a lock for all processes first
     return tqdm(items, words, total, unit=f" {unit}", delay=2, leave=False, disable=None)
 
 

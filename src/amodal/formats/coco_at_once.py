@@ -17,6 +17,7 @@ from amodal.formats.json_stream import JsonDocument
 from amodal.formats.stated_masks import StatedMask, encoded
 from amodal.progress import counted
 from amodal.rle import Rle
+from amodal.rle_validation import all_have_pixels
 
 RECORDS_AT_ONCE = 1024
 _Int64 = Annotated[int, msgspec.Meta(ge=1 - 2**63, le=2**63 - 1)]
@@ -69,9 +70,9 @@ def _annotations(
     if None in wanted or any(one.category_id not in categories for one in some):
         return None
     amodal = encoded([one.segmentation for one in some], wanted)  # type: ignore[arg-type]
-    if amodal is None or not amodal[1].all():
+    if amodal is None or not all_have_pixels(amodal):
         return None
-    visible = _visible(some, amodal[0])
+    visible = _visible(some, amodal)
     if visible is None:
         return None
     return [
@@ -85,7 +86,7 @@ def _annotations(
             bool(one.isStuff),
             one.occl_depth,
         )
-        for one, whole, visible_mask in zip(some, amodal[0], visible, strict=True)
+        for one, whole, visible_mask in zip(some, amodal, visible, strict=True)
     ]
 
 
@@ -98,7 +99,7 @@ def _visible(some: list[_Stated], amodal: list[Rle]) -> list[Rle] | None:
     if masks is None:
         return None
     visible = amodal[:]
-    for place, mask in zip(places, masks[0], strict=True):
+    for place, mask in zip(places, masks, strict=True):
         if mask["counts"] == amodal[place]["counts"]:
             continue  # one mask and not two alike
         if rle.intersect(amodal[place], mask)["counts"] != mask["counts"]:

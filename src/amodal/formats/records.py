@@ -189,6 +189,8 @@ def _as_rle(mask: dict[str, Any]) -> Rle:
 
 def renumber(annotations: list[Annotation]) -> list[Annotation]:
     """The annotations with new ids, from the largest on, for those whose id came before."""
+    if len({annotation.id for annotation in annotations}) == len(annotations):
+        return annotations
     free = max((a.id for a in annotations), default=0) + 1
     seen: set[int] = set()
     unique = []

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import msgspec
-import numpy as np
 
 from amodal.rle import Rle
-from amodal.rle_validation import sound_areas
+from amodal.rle_validation import are_sound
 
 
 class StatedMask(msgspec.Struct, gc=False):
@@ -16,11 +15,10 @@ class StatedMask(msgspec.Struct, gc=False):
     counts: str
 
 
-def encoded(masks: Sequence[StatedMask], sizes: Sequence[tuple[int, int]]) -> tuple[list[Rle], np.ndarray] | None:
-    """Masks as run lengths, and their pixels, int64 (N,); None where one is not of its size (H, W), or is damaged."""
-    if any(mask.size != size for mask, size in zip(masks, sizes, strict=True)):
+def encoded(masks: Sequence[StatedMask], sizes: Sequence[tuple[int, int]]) -> list[Rle] | None:
+    """Masks as run lengths; None where one is not of its size (H, W), or is damaged."""
+    if [mask.size for mask in masks] != list(sizes):
         return None
     lists = {size: list(size) for size in set(sizes)}  # one for all masks of a size
-    rles = [Rle(size=lists[mask.size], counts=mask.counts.encode("ascii", "replace")) for mask in masks]
-    areas = sound_areas(rles)
-    return (rles, areas) if (areas >= 0).all() else None
+    rles = [Rle(size=lists[mask.size], counts=mask.counts.encode()) for mask in masks]
+    return rles if are_sound(rles).all() else None

@@ -1,6 +1,7 @@
 """Which image of the truth a detection means: by id, else by its file's name or stem, as detectors' tools write it."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,13 +19,10 @@ def finders(images: Iterable[ImageRecord]) -> tuple[Find, Find]:
     """
     images = list(images)
     ids = {image.id for image in images}
-    by_text = _texts(images)
-    by_stem = _unique(
-        (int(stem), image.id) for image in images if (stem := _stem(image)).isdecimal() and len(stem) < 19
-    )
+    by_text, by_stem = cache(lambda: _texts(images)), cache(lambda: _numbers(images))  # for who asks by name
 
     def of_text(text: str) -> int | None:
-        found = by_text.get(text)
+        found = by_text().get(text)
         if found is None and text.isdecimal() and len(text) < 19:
             return int(text) if int(text) in ids else None
         return found
@@ -35,7 +33,7 @@ def finders(images: Iterable[ImageRecord]) -> tuple[Find, Find]:
         return int(stated) if isinstance(stated, int | float) and stated in ids else None
 
     def by_name(stated: Any) -> int | None:
-        return of_text(stated) if isinstance(stated, str) else by_stem.get(stated) if type(stated) is int else None
+        return of_text(stated) if isinstance(stated, str) else by_stem().get(stated) if type(stated) is int else None
 
     return by_id, by_name
 
@@ -52,6 +50,11 @@ def _texts(images: list[ImageRecord]) -> dict[str, int]:
     for way in reversed(ways):
         found |= _unique((way(image), image.id) for image in images)
     return {text: identity for text, identity in found.items() if text}
+
+
+def _numbers(images: list[ImageRecord]) -> dict[int, int]:
+    """Every number that tells one image: its file's name without zeros in front."""
+    return _unique((int(stem), image.id) for image in images if (stem := _stem(image)).isdecimal() and len(stem) < 19)
 
 
 def _stem(image: ImageRecord) -> str:

@@ -112,13 +112,11 @@ _NOWHERE = (np.nan,) * 4
 
 def _usual(stated: list[_Stated], sizes: dict[int, tuple[int, int]], find: Find) -> Detections | None:
     """Detections column by column; None where one is of an unknown image, or has a mask that does not fit."""
-    known = {
-        image_id: identity for image_id in {one.image_id for one in stated} if (identity := find(image_id)) is not None
-    }
-    try:
-        image_ids = [known[one.image_id] for one in stated]
-    except KeyError:
+    named = [one.image_id for one in stated]
+    known = {image_id: find(image_id) for image_id in set(named)}
+    if None in known.values():
         return None
+    image_ids: list[int] = [known[image_id] for image_id in named]  # type: ignore[misc]
     amodal = _encoded([one.segmentation for one in stated], image_ids, sizes)
     visible = _encoded([one.visible_mask for one in stated], image_ids, sizes)
     if amodal is None or visible is None:
@@ -144,11 +142,11 @@ def _encoded(
     all_masks: Masks = [None] * len(masks)
     if masks.count(None) == len(masks):
         return all_masks
-    given = [(place, mask) for place, mask in enumerate(masks) if mask is not None]
-    found = encoded([mask for _, mask in given], [sizes[image_ids[place]] for place, _ in given])
-    if found is None:
-        return None
-    for (place, _), mask in zip(given, found[0], strict=True):
+    places = [place for place, mask in enumerate(masks) if mask is not None]
+    found = encoded([mask for mask in masks if mask is not None], [sizes[image_ids[place]] for place in places])
+    if found is None or len(found) == len(masks):
+        return found  # type: ignore[return-value]
+    for place, mask in zip(places, found, strict=True):
         all_masks[place] = mask
     return all_masks
 
