@@ -109,13 +109,13 @@ def test_a_stopped_table_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.usefixtures("short")
 def test_a_finished_run_of_other_settings_is_refused(tmp_path: Path) -> None:
     config = tiny_recipe()
-    job = runs.jobs("table1", config, tmp_path, (0,))[0]
+    job = runs.jobs(variants.table("table1"), config, tmp_path, (0,))[0]
     runs.finish(job, "cpu")
     moved = replace(job.config.data.train, cutouts="elsewhere")
     runs.check_same(replace(job, config=replace(job.config, data=replace(job.config.data, train=moved), workers=3)))
     with pytest.raises(UserError, match=r"other settings \(batch_size: 2, not 4\)"):
         runs.check_same(replace(job, config=replace(job.config, batch_size=4)))
-    assert tables.rows("table1", config, tmp_path, (0,)) == [], "the visible model is not there yet"
+    assert tables.rows(variants.table("table1"), config, tmp_path, (0,)) == [], "the visible model is not there yet"
 
 
 @pytest.mark.usefixtures("short")
@@ -136,7 +136,11 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: 
 def test_vrsp_runs_of_a_seed_share_a_prior_and_rescoring_is_judged_on_the_same_weights(tmp_path: Path) -> None:
     config = tiny_recipe()
     names = ("vrsp_no_matching", "vrsp_no_visible_attention", "vrsp")
-    todo = [job for job in runs.jobs("table2", config, tmp_path, (3,)) if job.folder.name.split("-")[0] in names]
+    todo = [
+        job
+        for job in runs.jobs(variants.table("table2"), config, tmp_path, (3,))
+        if job.folder.name.split("-")[0] in names
+    ]
     runs.share_priors(todo, tmp_path)
     priors = {(job.folder / run_folder.PRIOR).read_bytes() for job in todo}
     assert priors == {(tmp_path / "prior-seed3.safetensors").read_bytes()}
@@ -154,7 +158,7 @@ def test_vrsp_runs_of_a_seed_share_a_prior_and_rescoring_is_judged_on_the_same_w
     assert isinstance(changed.branch, VRSP)
     assert not changed.branch.config.prior_rescoring
     assert changed.branch.config.prior_refinement
-    assert [row["method"] for row in tables.rows("table2", config, tmp_path, (3,))] == [
+    assert [row["method"] for row in tables.rows(variants.table("table2"), config, tmp_path, (3,))] == [
         "vrsp_no_rescoring",
         "vrsp_no_matching",
     ]
@@ -164,7 +168,7 @@ def test_vrsp_runs_of_a_seed_share_a_prior_and_rescoring_is_judged_on_the_same_w
 @pytest.mark.usefixtures("short")
 def test_runs_go_at_once_in_processes_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs.multiprocessing, "get_context", lambda _: PROCESSES)  # which have imported all already
-    todo = runs.jobs("table1", replace(tiny_recipe(), checkpoint_every=2), tmp_path, (0,))[:2]
+    todo = runs.jobs(variants.table("table1"), replace(tiny_recipe(), checkpoint_every=2), tmp_path, (0,))[:2]
     finished = dict(runs.finish_all(todo, ["cpu", "cpu"]))
     assert set(finished.values()) == {None}
     assert all(runs.is_finished(job.folder) and runs.read_evaluation(job.folder, job.models[0][0]) for job in todo)
@@ -183,7 +187,7 @@ def test_mean_spread_na_and_the_paper_are_written(tmp_path: Path) -> None:
         row("mask_rcnn", 1, amodal_ap=62.0, amodal_ap_occluded=None),
         row("vrsp", 0, amodal_ap=71.04),
     ]
-    paths = tables.write(tmp_path / "table1_d2sa", "table1", "d2sa", found, ABOUT)
+    paths = tables.write(tmp_path / "table1_d2sa", variants.table("table1"), "d2sa", found, ABOUT)
     assert [path.name for path in paths] == [f"table1_d2sa{end}" for end in (".json", ".csv", ".md", ".about.json")]
     assert json.loads(paths[0].read_text()) == found
     lines = {line.split("|")[1].strip(): line for line in paths[2].read_text().splitlines() if line.startswith("|")}
@@ -208,9 +212,22 @@ def test_mean_spread_na_and_the_paper_are_written(tmp_path: Path) -> None:
 
 
 def test_a_table_without_any_row_and_of_another_data_set_can_be_written() -> None:
-    text = tables.markdown("table3", "eth80", [], ABOUT)
+    text = tables.markdown(variants.table("table3"), "eth80", [], ABOUT)
     assert "| (d) VRSP's | " + " | ".join(["-"] * len(tables.COLUMNS)) + " |" in text
     assert "In brackets" not in text
+
+
+def test_a_table_of_some_methods_has_their_rows_alone(tmp_path: Path) -> None:
+    some = variants.table("table1", ("vrsp", "orcnn"))
+    assert {job.folder.name for job in runs.jobs(some, tiny_recipe(), tmp_path, (0,))} == {"orcnn-seed0", "vrsp-seed0"}
+    paths = tables.write(tmp_path / "table1_d2sa", some, "d2sa", [row("vrsp", 0)], ABOUT)
+    shown = [line.split("|")[1].strip() for line in paths[2].read_text().splitlines() if line.startswith("|")]
+    assert shown == ["", "---", "ORCNN", "VRSP"]
+    with paths[1].open() as file:
+        lines = [(line["method"], line["seed"]) for line in csv.DictReader(file)]
+    assert lines == [("vrsp", "0"), ("orcnn", "paper"), ("vrsp", "paper")]
+    with pytest.raises(UserError, match="table1 has no row 'vrps'"):
+        bench_table1(settings=TableSettings(out=tmp_path, methods=("vrps",)))
 
 
 def test_a_table_needs_a_seed(tmp_path: Path) -> None:

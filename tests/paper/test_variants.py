@@ -87,7 +87,7 @@ def test_unknown_recipes_and_missing_data_are_told(tmp_path: Path) -> None:
 def test_tables_share_runs(tmp_path: Path) -> None:
     config, seeds = tiny_recipe(), (0, 1)
     folders = {
-        table: [job.folder.name for job in jobs(table, config, tmp_path, seeds)]  # type: ignore[arg-type]
+        table: [job.folder.name for job in jobs(variants.table(table), config, tmp_path, seeds)]  # type: ignore[arg-type]
         for table in TABLES
     }
     assert len(folders["table1"]) == 22
@@ -95,12 +95,12 @@ def test_tables_share_runs(tmp_path: Path) -> None:
     assert set(folders["table1"]) & set(folders["table2"]) == {"vrsp-seed0", "vrsp-seed1"}
     assert "vrsp_no_rescoring-seed0" not in folders["table2"], "it has the weights of vrsp_no_matching"
     assert len({name for names in folders.values() for name in names if name.endswith("seed0")}) == 19
-    (shared,) = [job for job in jobs("table2", config, tmp_path, (0,)) if len(job.models) == 2]
+    (shared,) = [job for job in jobs(variants.table("table2"), config, tmp_path, (0,)) if len(job.models) == 2]
     assert [(name, model.vrsp.prior_rescoring) for name, model in shared.models] == [
         ("vrsp_no_rescoring", False),
         ("vrsp_no_matching", True),
     ]
-    assert {job.config.seed for job in jobs("table1", config, tmp_path, seeds)} == {0, 1}
+    assert {job.config.seed for job in jobs(variants.table("table1"), config, tmp_path, seeds)} == {0, 1}
 
 
 def test_the_papers_numbers_are_where_the_paper_has_them() -> None:

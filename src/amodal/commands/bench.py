@@ -23,6 +23,8 @@ class TableSettings:
     """Folder of the runs: finished ones in it are used, interrupted ones resumed. OUT/runs by default."""
     seeds: Annotated[tuple[int, ...], FROM_ZERO] = (0,)
     """A run of every model for each seed."""
+    methods: tuple[str, ...] = ()
+    """Rows of the table by their methods, as mask_rcnn two_heads vrsp; all of them by default."""
     iterations: Annotated[int | None, COUNT] = None
     """Steps of every run, if not the recipe's."""
     workers: Annotated[int | None, FROM_ZERO] = None
@@ -83,6 +85,7 @@ def _table(table: Literal["table1", "table2", "table3"], settings: TableSettings
 
     if not settings.seeds:
         raise UserError("no seeds given", remedy="Give --seeds 0, or --seeds 0 1 2")
+    chosen = variants.table(table, settings.methods)
     config = variants.base(settings.recipe, settings.data)
     if settings.iterations is not None:
         config = with_iterations(config, settings.iterations)
@@ -94,10 +97,10 @@ def _table(table: Literal["table1", "table2", "table3"], settings: TableSettings
     claim_own(tables.paths(stem), tables.paths(stem)[-1])
 
     def write() -> list[Path]:
-        found = tables.rows(table, config, folder, settings.seeds)
-        return tables.write(stem, table, variants.data_set(settings.recipe), found, origin)
+        found = tables.rows(chosen, config, folder, settings.seeds)
+        return tables.write(stem, chosen, variants.data_set(settings.recipe), found, origin)
 
-    todo = runs.jobs(table, config, folder, settings.seeds)
+    todo = runs.jobs(chosen, config, folder, settings.seeds)
     own(job.folder for job in todo if (job.folder / CONFIG).is_file())  # they are used, or resumed
     runs.share_priors(todo, folder)
     failures = []
@@ -118,7 +121,8 @@ def _command(table: str, settings: TableSettings) -> str:
     """The command that makes the table, with the user's own folders left out."""
     seeds = " ".join(map(str, settings.seeds))
     steps = f" --iterations {settings.iterations}" if settings.iterations is not None else ""
-    return f"amodal bench {table} --recipe {settings.recipe} --data DATA --seeds {seeds}{steps}"
+    methods = f" --methods {' '.join(settings.methods)}" if settings.methods else ""
+    return f"amodal bench {table} --recipe {settings.recipe} --data DATA --seeds {seeds}{steps}{methods}"
 
 
 def _devices(settings: TableSettings) -> list[str]:

@@ -31,7 +31,7 @@ from amodal.files import read_json, replacing, write_json
 from amodal.models import checkpoint, zoo
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.config import ModelConfig
-from amodal.paper.variants import TABLES, TRAINED_AS, TableName, variant
+from amodal.paper.variants import TRAINED_AS, Table, variant
 from amodal.prior.shape_prior import ShapePrior
 from amodal.settings import differences, to_json
 from amodal.training import loop, run_folder
@@ -67,9 +67,9 @@ class Evaluated:
     """Of the evaluation."""
 
 
-def jobs(table: TableName, config: TrainConfig, runs: Path, seeds: Sequence[int]) -> list[Job]:
+def jobs(table: Table, config: TrainConfig, runs: Path, seeds: Sequence[int]) -> list[Job]:
     """The runs that a table needs, every seed's first ones first."""
-    names = [name for row in TABLES[table] for name in row.models]
+    names = [name for row in table.rows for name in row.models]
     trained = dict.fromkeys(TRAINED_AS.get(name, name) for name in names)
     return [
         Job(

@@ -10,7 +10,7 @@ from amodal.evaluation.report import Number, Scores
 from amodal.files import replacing, write_json
 from amodal.paper.published import published
 from amodal.paper.runs import read_evaluation, run_path
-from amodal.paper.variants import TABLES, Row, TableName, predicts_both, variant
+from amodal.paper.variants import Row, Table, predicts_both, variant
 from amodal.training.config import TrainConfig
 
 COLUMNS = {
@@ -36,9 +36,9 @@ NA: cannot be scored."""
 TableRow = dict[str, Any]
 
 
-def rows(table: TableName, config: TrainConfig, runs: Path, seeds: Sequence[int]) -> list[TableRow]:
+def rows(table: Table, config: TrainConfig, runs: Path, seeds: Sequence[int]) -> list[TableRow]:
     """The table's rows, one for each method and seed whose runs are finished. Scores are percent, None for NA."""
-    found = (_row(row, config, runs, seed) for row in TABLES[table] for seed in seeds)
+    found = (_row(row, config, runs, seed) for row in table.rows for seed in seeds)
     return [row for row in found if row is not None]
 
 
@@ -76,13 +76,13 @@ def _scores(kind: str, scores: Scores | None) -> dict[str, Number]:
     return found | {f"{kind}_ar1": scores.ar1 if scores else None, f"{kind}_ar": scores.ar100 if scores else None}
 
 
-def summarise(table: TableName, found: Sequence[TableRow]) -> dict[str, dict[str, tuple[float, float | None] | None]]:
+def summarise(table: Table, found: Sequence[TableRow]) -> dict[str, dict[str, tuple[float, float | None] | None]]:
     """Mean over seeds and sample standard deviation (None for one seed) of every score, by method of the table.
 
     A method without a finished row has no scores; None stands for NA.
     """
     summary: dict[str, dict[str, tuple[float, float | None] | None]] = {}
-    for row in TABLES[table]:
+    for row in table.rows:
         own = [one for one in found if one["method"] == row.method]
         summary[row.method] = {}
         for name in COLUMNS if own else ():
@@ -97,10 +97,10 @@ def paths(stem: Path) -> list[Path]:
     return [stem.with_name(stem.name + suffix) for suffix in (".json", ".csv", ".md", ".about.json")]
 
 
-def write(stem: Path, table: TableName, data_set: str, found: Sequence[TableRow], about: dict[str, Any]) -> list[Path]:
+def write(stem: Path, table: Table, data_set: str, found: Sequence[TableRow], about: dict[str, Any]) -> list[Path]:
     """Writes `stem` with .json (rows), .csv, .md, and .about.json (where they come from); gives the paths."""
     rows, sheet, page, origin = paths(stem)
-    paper = published(table, data_set)
+    paper = published(table.name, data_set)
     summary = summarise(table, found)
     write_json(rows, list(found), indent=1)
     _write_csv(sheet, table, found, data_set)
@@ -114,7 +114,7 @@ def write(stem: Path, table: TableName, data_set: str, found: Sequence[TableRow]
     return [rows, sheet, page, origin]
 
 
-def _write_csv(path: Path, table: TableName, found: Sequence[TableRow], data_set: str) -> None:
+def _write_csv(path: Path, table: Table, found: Sequence[TableRow], data_set: str) -> None:
     """Every row; below, with "mean", "spread" or "paper" as seed, those of all seeds and of the paper."""
     lines: list[TableRow] = list(found)
     for method, scores in summarise(table, found).items():
@@ -123,7 +123,8 @@ def _write_csv(path: Path, table: TableName, found: Sequence[TableRow], data_set
             lines.append(
                 {"method": method, "seed": "spread", **{k: round(v[1] or 0, 2) for k, v in scores.items() if v}}
             )
-    lines += [{"method": method, "seed": "paper", **numbers} for method, numbers in published(table, data_set).items()]
+    paper = published(table.name, data_set)
+    lines += [{"method": row.method, "seed": "paper", **paper[row.method]} for row in table.rows if row.method in paper]
     names = [
         "method",
         "seed",
@@ -141,13 +142,13 @@ def _write_csv(path: Path, table: TableName, found: Sequence[TableRow], data_set
         writer.writerows({k: "NA" if v is None else v for k, v in line.items()} for line in lines)
 
 
-def markdown(table: TableName, data_set: str, found: Sequence[TableRow], about: dict[str, Any]) -> str:
+def markdown(table: Table, data_set: str, found: Sequence[TableRow], about: dict[str, Any]) -> str:
     """The table as people read it: mean and spread over seeds, the paper's number in brackets."""
-    paper, summary = published(table, data_set), summarise(table, found)
+    paper, summary = published(table.name, data_set), summarise(table, found)
     seeds = sorted({row["seed"] for row in found})
-    lines = [f"# {table.replace('table', 'Table ')}: {about['recipe']}", ""]
+    lines = [f"# {table.name.replace('table', 'Table ')}: {about['recipe']}", ""]
     lines += ["| | " + " | ".join(COLUMNS.values()) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
-    for row in TABLES[table]:
+    for row in table.rows:
         scores, beside = summary[row.method], paper.get(row.method, {})
         cells = [_cell(scores.get(name), name in scores, beside.get(name)) for name in COLUMNS]
         lines.append(f"| {row.label} | " + " | ".join(cells) + " |")

@@ -1,5 +1,6 @@
 """The rows of the paper's three tables as models: what each changes of a recipe."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -119,6 +120,24 @@ TABLES: dict[TableName, tuple[Row, ...]] = {
 }
 """Paper, Tables 1 to 3 (`docs/results`). Mask R-CNN's two masks are two models. Two heads, AISFormer, BCNet and VRSP-R
 are beside the paper's rows of Table 1."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, or some of its rows."""
+
+    name: TableName
+    rows: tuple[Row, ...]
+
+
+def table(name: TableName, methods: Sequence[str] = ()) -> Table:
+    """The rows of these methods, all by default. Raises UserError for a method that the table has not."""
+    known = {row.method: row for row in TABLES[name]}
+    for method in methods:
+        if method not in known:
+            raise unknown(f"{name} has no row '{method}'", method, known)
+    return Table(name, tuple(row for method, row in known.items() if not methods or method in methods))
+
 
 NAMES = {"demo": "demo", **{template.replace("_{}", ""): template.format("vrsp") for template in recipes.DATA_SETS}}
 """Recipes of the bench by name, as the recipe of the whole method."""
