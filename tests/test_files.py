@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -15,11 +16,15 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from amodal import temporaries
+from amodal import files, temporaries
+from amodal.annotations import Category
 from amodal.errors import UserError
-from amodal.files import naming_failures, replacing, write_json
+from amodal.files import found_in, is_hidden, naming_failures, replacing, write_json
+from amodal.inference.folder import ResultFolder
+from amodal.inference.ledger import Planned
 from amodal.pictures import write_image
 from amodal.training import run_folder
+from tests.drawing.test_render import bars
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (99, 99, 3), dtype=np.uint8)
 
@@ -39,11 +44,18 @@ def write_text(path: Path) -> None:
         temporary.write_text("x" * 9999)
 
 
+def write_found(path: Path) -> None:
+    """A picture as `amodal predict` draws it."""
+    folder = ResultFolder(path.parent, [Category(1, "cup")])
+    folder.add(Planned(1, Path("a.png"), path.name), Image.fromarray(PIXELS), bars())
+
+
 WRITERS: dict[str, Callable[[Path], None]] = {
     "a.safetensors": write_tensors,
     "training.pt": write_state,
     "a.json": lambda path: write_json(path, "x" * 9999),
     "a.txt": write_text,
+    "found.jpg": write_found,
     **{f"a.{kind}": lambda path: write_image(path, PIXELS) for kind in ("png", "jpg", "webp", "bmp", "tiff")},
 }
 
@@ -140,3 +152,20 @@ def test_pictures_keep_their_format_and_options(tmp_path: Path) -> None:
             assert image.format == kind
     write_image(tmp_path / "b.jpg", Image.fromarray(PIXELS), quality=10)
     assert (tmp_path / "b.jpg").stat().st_size < (tmp_path / "a.jpg").stat().st_size / 2
+
+
+def test_pictures_are_written_in_one_place():
+    """Pillow, given a path, takes a full disk for the end of a JPEG, and says nothing."""
+    source = Path(files.__file__).parent
+    by_path = re.compile(r"(?<!onnx)\.save\(temporary")
+    assert [path.name for path in source.rglob("*.py") if by_path.search(path.read_text())] == []
+
+
+@pytest.mark.parametrize("name", ["a/._b.jpg", "._b.jpg", ".cache/b.jpg", "__MACOSX/._b.jpg"])
+def test_what_systems_hide_is_no_file_of_a_user_s(name: str, tmp_path: Path):
+    assert is_hidden(name)
+    for one in (name, "a/b.JPG", "b..jpg"):
+        path = tmp_path / ".home" / one
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    assert found_in(tmp_path / ".home", (".jpg",)) == [tmp_path / ".home" / one for one in ("a/b.JPG", "b..jpg")]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from amodal.errors import UserError
+from amodal.files import is_hidden
 
 _ONE_SLASH = re.compile(r"\b([a-z][a-z0-9+.-]+):/(?!/)")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -86,7 +87,8 @@ def _files(name: str, ending: str) -> list[str]:
         if _PATTERN.search(path) and not fs.exists(path):
             found = sorted(fs.glob(path))
         elif fs.isdir(path):
-            found = sorted(one for one in fs.find(path) if one.lower().endswith(ending))
+            inside = (one for one in fs.find(path) if one.lower().endswith(ending))
+            found = sorted(one for one in inside if not is_hidden(one.removeprefix(path)))
         else:
             return [name]
     if not found:

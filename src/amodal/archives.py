@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from amodal.addresses import file_system, is_address, reaching, said
 from amodal.errors import UserError
-from amodal.files import require_file
+from amodal.files import is_hidden, require_file
 
 ENDING = ".tar"
 AT_ONCE = 8
@@ -85,7 +85,7 @@ def _members(address: str, read: str) -> list[Member]:
             try:
                 with tarfile.open(fileobj=file, mode="r:") as archive:
                     for one in archive:
-                        if not one.isreg() or one.issparse():
+                        if not one.isreg() or one.issparse() or is_hidden(one.name):
                             continue
                         file.seek(one.offset_data)
                         content = file.read(one.size) if one.name.lower().endswith(read) else None

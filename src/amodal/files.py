@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from amodal import outputs, temporaries
@@ -105,6 +105,20 @@ def _umask() -> int:
 def is_file(path: Path) -> bool:
     """Whether there is such a file; a name too long, or with a zero byte, names none."""
     return os.path.isfile(path)  # noqa: PTH113 - which raises nothing, unlike pathlib's
+
+
+def is_hidden(name: str | Path) -> bool:
+    """Whether a file within a folder or an archive is hidden, or lies in a folder that is: what systems put there.
+
+    macOS leaves `._photo.jpg` beside each photo.jpg on foreign disks and in archives.
+    """
+    return any(part.startswith(".") and part != ".." for part in PurePath(name).parts)
+
+
+def found_in(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """The files in a folder and in those within it whose names end so, in upper or lower case; hidden ones left out."""
+    below = (path for path in folder.rglob("*") if path.suffix.lower() in endings)
+    return sorted(path for path in below if not is_hidden(path.relative_to(folder)))
 
 
 def require_file(path: str | Path, *, remedy: str = "Check the path") -> Path:

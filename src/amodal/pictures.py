@@ -20,7 +20,7 @@ from PIL import ExifTags, Image
 
 from amodal.archives import Stored
 from amodal.errors import UserError
-from amodal.files import replacing, require_file
+from amodal.files import found_in, replacing, require_file
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 """Pillow's names of those that are decoded; of a GIF, or any file of several pictures, the first one."""
@@ -199,7 +199,7 @@ def find_images(paths: list[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(require_file(path, remedy="Give an image file or a folder of images"))
             continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        inside = found_in(path, IMAGE_SUFFIXES)
         if not inside:
             raise UserError("no images in this folder", file=path, remedy=f"Images end in {', '.join(IMAGE_SUFFIXES)}")
         found.extend(inside)

@@ -65,7 +65,7 @@ def test_where_nothing_is_found_it_says_what_to_try(model, tmp_path, capsys):
     picture = write_picture(tmp_path / "a.png")
     predict((str(picture),), model=model, out=tmp_path / "out", how=How(score=1.0, device="cpu"))
     said = capsys.readouterr().out
-    assert "0 objects in 1 images" in said
+    assert "0 objects in 1 image:" in said
     assert "nothing scores 1 or more: try a lower --score" in said
     assert CATEGORIES[0].name in said
 
@@ -118,7 +118,7 @@ def test_one_image_that_fails_is_one_line(model, tmp_path, capsys):
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("amodal:")]
     assert len(said) == 1
     assert "text.jpg: cannot be read as an image" in said[0]
-    assert not (tmp_path / "out" / "predictions.json").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_a_killed_run_has_done_is_kept_and_the_rest_is_resumed(model, tmp_path):
@@ -187,6 +187,11 @@ def test_a_folder_of_results_is_kept_unless_told(model, tmp_path, capsys):
     assert contents(tmp_path / "out") == before
     assert run(f"{line} --score 0.01 --overwrite") == 0
     assert contents(tmp_path / "out")["predictions.json"] != before["predictions.json"]
+    other = write_picture(tmp_path / "b.png")
+    (tmp_path / "out" / "mine.jpg").write_bytes(b"no picture of this program's")
+    assert run(f"{line.replace('a.png', 'b.png')} --overwrite") == 0
+    fixed = {"predictions.json", "images.json", "sheet.jpg"}
+    assert contents(tmp_path / "out").keys() == fixed | {f"{other.stem}.jpg", "mine.jpg"}
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "ledger.jsonl").write_text("my own notes")
     assert run(line.replace("/out", "/other")) == 2
@@ -248,7 +253,7 @@ def test_the_model_is_named_by_a_flag_or_stands_first_or_is_the_packaged_one(wor
     main(["predict", *(word.replace("MODEL", model).replace("IMAGE", image) for word in words), "--out", str(tmp_path)])
     names = {category["name"] for category in json.loads((tmp_path / "images.json").read_text())["categories"]}
     assert names == {"cup", "pear", "cow"} if "MODEL" in words else "dog" in names
-    assert "in 1 images" in capsys.readouterr().out
+    assert "in 1 image:" in capsys.readouterr().out
 
 
 def test_two_models_are_one_too_many(model):

@@ -156,6 +156,17 @@ def test_recipes_are_known(page: Path) -> None:
             assert arguments[1] in {*recipes.RECIPES, "completer"}, place
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_models_called_by_name_are_in_the_wheel(page: Path) -> None:
+    """The model that pyproject.toml leaves out is had in this repository alone."""
+    left_out = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
+        "exclude"
+    ]
+    names = "|".join(Path(name).stem for name in left_out)
+    called = re.compile(rf"""(?:evaluate|export|predict|load\("|evaluate\("|--model|--start-from)\s?(?:{names})\b""")
+    assert [block.code for block in documentation.blocks(page) if called.search(block.code)] == []
+
+
 def test_commands_named_in_the_text_exist(capsys: pytest.CaptureFixture[str]) -> None:
     """A command that the text mentions exists, and so do its flags."""
 

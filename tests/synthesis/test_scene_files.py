@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from amodal.annotations import Category
 from amodal.commands.declared import checked
 from amodal.commands.synth import SceneOutput, SceneParts, synth
 from amodal.errors import UserError
-from amodal.formats import annotation_files
+from amodal.formats import annotation_files, coco
 from amodal.synthesis import scene_files
 from amodal.synthesis.backgrounds import PlainBackgrounds
 from amodal.synthesis.composition import compose, scene_rng
@@ -120,10 +121,46 @@ def test_a_folder_of_images_is_not_mixed_with_scenes(tmp_path: Path):
         checked(synth)(SceneOutput(tmp_path, count=1, overwrite=True), backgrounds, SMALL, workers=1)
 
 
-def test_overwriting_replaces_the_scenes(tmp_path: Path):
-    for seed in (0, 1):
-        synth(SceneOutput(tmp_path, count=1, seed=seed, overwrite=True), PLAIN, SMALL, workers=1)
-    assert len(annotation_files.read(tmp_path / "annotations.json").images) == 1
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpg"])
+def test_overwriting_replaces_all_scenes_and_nothing_else(tmp_path: Path, image_format: Any):
+    for count, seed in ((4, 0), (2, 1)):
+        output = SceneOutput(tmp_path / "scenes", count, seed, image_format=image_format, overwrite=True)
+        synth(output, PLAIN, SMALL, workers=1)
+        (tmp_path / "scenes" / "images" / "mine.jpg").write_bytes(b"no scene")
+    fresh = SceneOutput(tmp_path / "fresh", count=2, seed=1, image_format=image_format)
+    synth(fresh, PLAIN, SMALL, workers=1)
+    assert files(tmp_path / "scenes") == files(tmp_path / "fresh") | {"images/mine.jpg": b"no scene"}
+
+
+def test_pictures_that_are_no_scenes_stay(tmp_path: Path):
+    """Numbered, and listed in annotations of that name, as in a data set of somebody's own."""
+    content = {"images": [{"id": 7, "file_name": "000003.png", "height": 6, "width": 8}], "categories": []}
+    (tmp_path / "annotations.json").write_text(json.dumps(content | {"annotations": []}))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "000003.png").write_bytes(b"a photograph")
+    synth(SceneOutput(tmp_path, count=1, overwrite=True), PLAIN, SMALL, workers=1)
+    assert (tmp_path / "images" / "000003.png").read_bytes() == b"a photograph"
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_where_the_annotations_cannot_be_written_all_stays(there: bool, tmp_path: Path, monkeypatch):
+    out = tmp_path / "new" / "scenes"
+    if there:
+        synth(SceneOutput(out, count=3), PLAIN, SMALL, workers=1)
+    before = files(tmp_path)
+
+    def full(*_: object) -> None:
+        raise UserError("no space left")
+
+    monkeypatch.setattr(coco, "write", full)
+    with pytest.raises(UserError, match="no space left"):
+        synth(SceneOutput(out, count=2, seed=1, overwrite=True), PLAIN, SMALL, workers=1)
+    assert files(tmp_path) == before
+    assert [path.name for path in tmp_path.iterdir()] == (["new"] if there else [])
 
 
 def test_scenes_in_which_nothing_fits_are_an_error(tmp_path: Path):

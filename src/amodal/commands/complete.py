@@ -83,6 +83,7 @@ def complete(
         raise UserError("annotations have no scores", remedy="--to results is for --predictions")
     require_place(out, annotations, to)
     given = annotation_files.read(annotations, how.images)
+    annotation_files.claim(given, out, to)
     care = Care(how.untouched, how.least_change)
     if how.ray is not None:
         _complete_shards(given, checkpoint, out, to, how)
@@ -108,6 +109,7 @@ def _complete_shards(given: "AnnotationSet", model: str, out: Path, to: Format, 
 
 
 def _complete_predictions(source: Path, checkpoint: str, out: Path, to: Format | Literal["results"], how: How) -> None:
+    from amodal.formats import annotation_files
     from amodal.inference.complete_results import as_annotations, complete_results, images_of
     from amodal.inference.predictor import load
     from amodal.outputs import claim
@@ -119,6 +121,8 @@ def _complete_predictions(source: Path, checkpoint: str, out: Path, to: Format |
     else:
         require_place(out, source, to)
     images = images_of(source, how.predictions, how.images)
+    if to != "results":
+        annotation_files.claim(images, out, to)
     completed = complete_results(images, how.predictions, load(checkpoint, how.device), how.occluders)
     if to == "results":
         result_files.write(completed, out)
@@ -131,7 +135,7 @@ def _write(completed: "AnnotationSet", out: Path, to: Format) -> None:
     from amodal.formats import annotation_files
 
     annotation_files.WRITERS[to](completed, out)
-    for line in annotation_files.lost(completed, to):
+    for line in (*annotation_files.lost(completed, to), *annotation_files.others(completed, out, to)):
         print(line)
     grown = sum(a.amodal != a.visible for a in completed.annotations)
     print(f"{grown:,} objects are partly hidden, the others stay as they are")

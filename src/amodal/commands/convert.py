@@ -69,7 +69,7 @@ def convert(
         print(f"{len(annotations.annotations):,} of {regions:,} regions are objects of {how.instances}")
     annotation_files.WRITERS[to](annotations, out)
     print(f"{out}: {len(annotations.images):,} images, {len(annotations.annotations):,} annotations, {to}")
-    for line in annotation_files.lost(annotations, to):
+    for line in (*annotation_files.lost(annotations, to), *annotation_files.others(annotations, out, to)):
         print(line)
     for line in problems.said(annotations.repairs, source):
         print(line)

@@ -80,7 +80,7 @@ def evaluate(
 
     Args:
         sources: MODEL and DATA, or only DATA with --predictions. MODEL is a checkpoint, an exported .onnx model,
-            hf://USER/MODEL, or demo, the model in the package; DATA is annotations of any known format, or
+            hf://USER/MODEL, or the name of a model in the package; DATA is annotations of any known format, or
             WebDataset's shards by path or address.
         scored: What is scored.
         running: How a model is run.

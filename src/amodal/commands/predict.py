@@ -95,7 +95,8 @@ def predict(
     if len(planned) == 1 and failures:
         raise failures[0]
     done = len(planned) - len(failures)
-    written = f"The other {done:,} are in {out}" if done else "Nothing is written"
+    nothing = "Nothing new is written" if folder.num_images else "Nothing is written"
+    written = f"The other {done:,} are in {out}" if done else nothing
     _require_none_failed(len(failures), done, f"{written}; --resume tries the failed ones again")
 
 
@@ -247,8 +248,12 @@ def _failure(source: Path, error: Exception) -> "UserError":
 def _tell(folder: "ResultFolder", predictor: "Predictor", score: float) -> None:
     """Says what the folder holds now."""
     if folder.num_images:
-        print(f"{folder.num_objects:,} objects in {folder.num_images:,} images: {folder.folder}")
+        print(f"{_so_many(folder.num_objects, 'object')} in {_so_many(folder.num_images, 'image')}: {folder.folder}")
         print(f"pictures together: {folder.sheet_path}")
     if folder.num_images and not folder.num_objects:
         names = ", ".join(category.name for category in predictor.categories[:8])
         print(f"nothing scores {score:g} or more: try a lower --score, if {names} ... are what the pictures show")
+
+
+def _so_many(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

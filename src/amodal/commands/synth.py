@@ -51,7 +51,7 @@ class SceneOutput:
     image_format: Literal["jpg", "png"] = "jpg"
     """`png` keeps every pixel as composed."""
     overwrite: bool = False
-    """Replace the scenes that are there."""
+    """Replace the scenes that are there, all of them."""
 
 
 def synth(
@@ -78,30 +78,29 @@ def synth(
     """
     from amodal.formats import coco
     from amodal.outputs import claim
-    from amodal.synthesis.scene_files import all_or_none, scene_names, write_scenes
+    from amodal.synthesis.scene_files import ANNOTATIONS, IMAGES, SceneFolder, scene_names, write_scenes
 
-    annotations, images = output.out / "annotations.json", output.out / "images"
+    annotations, images = output.out / ANNOTATIONS, output.out / IMAGES
     there = images.iterdir() if images.is_dir() else ()
     claim([annotations, *(images / name for name in scene_names(output.count, output.image_format)), *there])
     if parts.photographs is not None:
         series, categories = _open_photographs(parts.photographs, parts, occlusion, output.seed)
     else:
         series, categories = _open_scenes(parts, scenes, output.seed)
-    with all_or_none(images) as drafts:
+    with SceneFolder(output.out) as drafts:
         if ray is not None:
             settings = {"parts": repr((parts, scenes, occlusion)), "output": repr(output)}
             written = _in_shards(series, drafts, categories, settings, output, ray)
         else:
             written = write_scenes(
                 series,
-                drafts,
+                drafts / IMAGES,
                 output.count,
                 categories,
                 image_format=output.image_format,
                 workers=workers or os.cpu_count() or 1,
             )
-        annotations.unlink(missing_ok=True)  # they describe the images that are replaced now
-    coco.write(replace(written, image_folder=images), annotations)
+        coco.write(replace(written, image_folder=images), drafts / ANNOTATIONS)
     print(f"{annotations}: {len(written.images)} images, {len(written.annotations)} objects")
 
 
@@ -113,16 +112,16 @@ def _in_shards(
     output: SceneOutput,
     address: str,
 ) -> "AnnotationSet":
-    """Composes on a cluster, and moves the images to `drafts`."""
+    """Composes on a cluster, and moves the images to a folder in `drafts`."""
     from amodal.scale.composition import compose
     from amodal.scale.shards import ShardFolder
     from amodal.scale.work import Cluster
-    from amodal.synthesis.scene_files import scene_names
+    from amodal.synthesis.scene_files import IMAGES, scene_names
 
     shards, names = ShardFolder(output.out / ".shards"), scene_names(output.count, output.image_format)
     written = compose(series, names, categories, settings, shards=shards, cluster=Cluster(address))
     for name in names:
-        (shards.folder / "images" / name).replace(drafts / name)
+        (shards.folder / "images" / name).replace(drafts / IMAGES / name)
     shards.remove()
     return written
 

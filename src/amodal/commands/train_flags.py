@@ -40,7 +40,7 @@ class Changes:
     prior: Annotated[Path | None, READS] = None
     """A shape prior made by `amodal prior fit`; otherwise a VRSP run fits its own."""
     start_from: Annotated[str | None, READS] = None
-    """A checkpoint, hf://USER/MODEL or demo to start from, of which all that fits is taken; or `coco`, torchvision's
+    """A checkpoint, hf://USER/MODEL or photos to start from, of which all that fits is taken; or `coco`, torchvision's
     detector."""
     validate_every: Annotated[int | None, FROM_ZERO] = None
     """Steps between validations; 0 validates only in the end."""

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from amodal.drawing.colours import Colour, ink_on
+from amodal.drawing.letters import font_for, written
 
 Rectangle = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the picture."""
@@ -31,16 +32,17 @@ def draw_labels(picture: Image.Image, labels: Sequence[Label]) -> None:
     """
     draw = ImageDraw.Draw(picture)
     letters = max(10, round(min(picture.size) / 42))
-    font = ImageFont.load_default(letters)
+    font = font_for([label.text for label in labels], letters)
     padding, height = round(letters * 0.35), round(letters * 1.45)
     taken: list[Rectangle] = []
     for label in labels:
-        place = _free_place(label, (round(font.getlength(label.text)) + 2 * padding, height), picture.size, taken)
+        text = written(label.text, font)
+        place = _free_place(label, (round(font.getlength(text)) + 2 * padding, height), picture.size, taken)
         if place is not None:
             taken.append(place)
             draw.rounded_rectangle((*place[:2], place[2] - 1, place[3] - 1), padding, label.colour)  # ends are painted
             middle = (place[1] + place[3]) / 2
-            draw.text((place[0] + padding, middle), label.text, ink_on(label.colour), font, anchor="lm")
+            draw.text((place[0] + padding, middle), text, ink_on(label.colour), font, anchor="lm")
 
 
 def _free_place(

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from amodal.drawing.letters import Font, font_for, written
 
 _GAP = 12
 _TEXT = (33, 37, 41)
@@ -36,7 +38,7 @@ def contact_sheet(
     pictures = [_fit(tile.picture, side) for tile in tiles]
     rows = [range(start, min(start + columns, len(tiles))) for start in range(0, len(tiles), columns)]
     letters = max(12, side / 22)
-    font = ImageFont.load_default(letters)
+    font = font_for([*headings, *(tile.caption for tile in tiles)], letters)
     line = int(letters * 1.6)
     foot = line if any(tile.caption for tile in tiles) else 0
     heights = [max(pictures[i].height for i in row) + foot + _GAP for row in rows]
@@ -64,8 +66,9 @@ def _fit(picture: Image.Image | np.ndarray, side: int) -> Image.Image:
     return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
-    """The text, its middle left out where it is wider than `width`."""
+def _shortened(text: str, font: Font, width: float) -> str:
+    """The text as the font writes it, its middle left out where it is wider than `width`."""
+    text = written(text, font)
     if font.getlength(text) <= width:
         return text
     for kept in range(len(text) - 1, 1, -1):

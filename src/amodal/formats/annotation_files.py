@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from amodal import outputs
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.errors import UserError
 from amodal.formats import coco, cocoa, cvat, fiftyone, kins, label_studio, labelme, losses, records, webdataset, yolo
@@ -86,19 +87,21 @@ class Writer:
     Attributes:
         write: Writes annotations to a path, which is replaced whole.
         holds: What it keeps, of `losses.FIELDS`.
-        is_folder: Whether it is a folder of files.
+        places: The files that are written into a folder, of these annotations; None for a format of one file.
+        reads: A pattern of all files that reading the folder takes.
     """
 
     write: Callable[[AnnotationSet, Path], None]
     holds: Set[str]
-    is_folder: bool = False
+    places: Callable[[AnnotationSet, Path], list[Path]] | None = None
+    reads: str = ""
 
     def __call__(self, annotation_set: AnnotationSet, path: Path) -> None:
         """Writes annotations to a path."""
         self.write(annotation_set, path)
 
 
-_HIDDEN = {"amodal", "hidden_objects"}
+_HIDDEN, _TEXTS = {"amodal", "hidden_objects"}, f"{yolo.LABELS}/**/*.txt"
 
 WRITERS: dict[str, Writer] = {
     "d2sa": Writer(coco.write, coco.HOLDS),
@@ -106,17 +109,32 @@ WRITERS: dict[str, Writer] = {
     "coco-visible": Writer(partial(coco.write_plain, mask="visible"), coco.PLAIN_HOLDS - _HIDDEN),
     "kins": Writer(kins.write, kins.HOLDS),
     "cocoa": Writer(cocoa.write, cocoa.HOLDS),
-    "labelme": Writer(labelme.write, labelme.HOLDS, is_folder=True),
+    "labelme": Writer(labelme.write, labelme.HOLDS, labelme.places, "**/*.json"),
     "cvat": Writer(cvat.write, cvat.HOLDS),
     "label-studio": Writer(label_studio.write, label_studio.HOLDS),
-    "fiftyone": Writer(fiftyone.write, fiftyone.HOLDS, is_folder=True),
-    "yolo-amodal": Writer(partial(yolo.write, mask="amodal"), yolo.HOLDS - {"visible"}, is_folder=True),
-    "yolo-visible": Writer(partial(yolo.write, mask="visible"), yolo.HOLDS - _HIDDEN, is_folder=True),
-    "webdataset": Writer(webdataset.write, webdataset.HOLDS, is_folder=True),
+    "fiftyone": Writer(fiftyone.write, fiftyone.HOLDS, fiftyone.places),
+    "yolo-amodal": Writer(partial(yolo.write, mask="amodal"), yolo.HOLDS - {"visible"}, yolo.places, _TEXTS),
+    "yolo-visible": Writer(partial(yolo.write, mask="visible"), yolo.HOLDS - _HIDDEN, yolo.places, _TEXTS),
+    "webdataset": Writer(webdataset.write, webdataset.HOLDS, webdataset.places, f"**/*{webdataset.ENDING}"),
 }
 """The formats that can be written. D2SA's holds all there is; each module says what the others leave out."""
-FOLDERS = tuple(name for name, writer in WRITERS.items() if writer.is_folder)
+FOLDERS = tuple(name for name, writer in WRITERS.items() if writer.places)
 """Those that are written as a folder of files."""
+
+
+def claim(annotation_set: AnnotationSet, path: Path, to: str) -> None:
+    """Looks whether annotations of these images may be written, before any work on them. Raises UserError."""
+    files = WRITERS[to].places
+    outputs.claim([path] if files is None else files(annotation_set, path))
+
+
+def others(annotation_set: AnnotationSet, path: Path, to: str) -> Iterator[str]:
+    """One line about files in the folder that was written that are not of these annotations, but will be read, too."""
+    writer = WRITERS[to]
+    if writer.places is not None and writer.reads:
+        there = sorted(set(path.glob(writer.reads)) - set(writer.places(annotation_set, path)))
+        if there:
+            yield f"{path}: holds {len(there):,} more files, such as {there[0].name}, which are read with these"
 
 
 def lost(annotation_set: AnnotationSet, to: str) -> Iterator[str]:

@@ -32,7 +32,7 @@ FIELDS = ("amodal", "visible", "ground_truth")
 def write(annotation_set: AnnotationSet, folder: Path) -> None:
     """Writes both files and, where the image folder is known, a link `data` to it. Every mask to the pixel."""
     names = [(Path("data") / inside(image.file_name)).as_posix() for image in annotation_set.images]
-    outputs.claim([folder / FILE, folder / SAMPLES])
+    outputs.claim(places(annotation_set, folder))
     labels = {category.id: category.name for category in annotation_set.categories}
     samples = []
     for image, name in zip(annotation_set.images, names, strict=True):
@@ -45,6 +45,11 @@ def write(annotation_set: AnnotationSet, folder: Path) -> None:
     info = {"default_classes": [category.name for category in ordered]}
     write_json(folder / FILE, {"media_type": "image", "info": info})
     image_folder.link(folder / "data", annotation_set.image_folder)
+
+
+def places(_: AnnotationSet, folder: Path) -> list[Path]:
+    """The files that `write` writes."""
+    return [folder / FILE, folder / SAMPLES]
 
 
 def _detections(

@@ -1,10 +1,14 @@
-"""Where the images of an annotation file lie: annotation files name them, but not their folder."""
+"""Where the images of an annotation file lie, and the files of formats that have one for each of them."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from amodal.annotations import ImageRecord
+from amodal.errors import UserError
 from amodal.files import is_file
+from amodal.formats.records import inside
 
 # As the archives of D2SA, KITTI (KINS) and COCO (COCOA) unpack, beside the annotations or one folder up.
 _TRAINING = ("training/image_2", "train2014", "train2017")
@@ -28,13 +32,36 @@ def find(path: Path, images: list[Any], given: Path | None = None) -> Path | Non
     names = [i["file_name"] for i in images[:20] if isinstance(i, dict) and isinstance(i.get("file_name"), str)]
     # KITTI numbers its training and its testing images alike: the file's name tells which are meant.
     splits = _TRAINING + _TESTING if "train" in path.name else _TESTING + _TRAINING
-    for folder in (parent / inside for parent in (path.parent, path.parent.parent) for inside in (*_ANY, *splits)):
+    for folder in (parent / below for parent in (path.parent, path.parent.parent) for below in (*_ANY, *splits)):
         if any(is_file(folder / name) for name in names):
             return folder
     return None
 
 
 def link(place: Path, images: Path | None) -> None:
-    """A link at `place` to the image folder, where that is known and nothing is there: formats name images below it."""
-    if images is not None and not os.path.lexists(place):
+    """A link at `place` to the image folder, where that is known: formats name images below it.
+
+    A folder that is there stays; a link that leads elsewhere is another data set's, and is replaced.
+    """
+    if images is None:
+        return
+    if place.is_symlink() and place.resolve() != images.resolve():
+        place.unlink()
+    if not os.path.lexists(place):
         place.symlink_to(images.resolve(), target_is_directory=True)
+
+
+def one_each(images: Sequence[ImageRecord], folder: Path, suffix: str) -> list[Path]:
+    """The files of a format that has one for each image, called by the image's name with another ending.
+
+    Raises:
+        UserError: Two images would have the same file, as those of `a.jpg` and `a.png`.
+    """
+    owners: dict[Path, str] = {}
+    for image in images:
+        place = folder / inside(image.file_name).with_suffix(suffix)
+        if place in owners:
+            problem = f"would be the file of two images, {owners[place]} and {image.file_name}"
+            raise UserError(problem, file=place, remedy="Rename one of them, or take a format of one file for all")
+        owners[place] = image.file_name
+    return list(owners)

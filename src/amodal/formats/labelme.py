@@ -12,7 +12,7 @@ from typing import Any
 from amodal import outputs, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Extra, ImageRecord
 from amodal.files import is_file, write_json
-from amodal.formats import drawn_twice, labelme_shapes, outlines
+from amodal.formats import drawn_twice, image_folder, labelme_shapes, outlines
 from amodal.formats.contents import Contents, Record
 from amodal.formats.drawn_twice import Shape, Thing
 from amodal.formats.json_stream import SmallFile
@@ -103,14 +103,19 @@ def write(annotation_set: AnnotationSet, folder: Path) -> None:
     Ids, depth order and crowds have no place in it.
     """
     categories = {category.id: category for category in annotation_set.categories}
-    places = [folder / inside(image.file_name).with_suffix(".json") for image in annotation_set.images]
-    outputs.claim(places)
-    for image, path in zip(annotation_set.images, places, strict=True):
+    written = places(annotation_set, folder)
+    outputs.claim(written)
+    for image, path in zip(annotation_set.images, written, strict=True):
         image_path = inside(image.file_name).name  # beside it, where nobody knows better
         if annotation_set.image_folder is not None:
             image_path = os.path.relpath(annotation_set.image_folder / image.file_name, path.parent)
         shapes = shapes_of(annotation_set.by_image[image.id], categories)
         write_json(path, page(image, Path(image_path).as_posix(), shapes), indent=1)
+
+
+def places(annotation_set: AnnotationSet, folder: Path) -> list[Path]:
+    """The files that `write` writes. Raises UserError where two images would share one."""
+    return image_folder.one_each(annotation_set.images, folder, ".json")
 
 
 def page(image: ImageRecord, image_path: str, shapes: list[dict[str, Any]]) -> dict[str, Any]:

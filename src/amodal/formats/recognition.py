@@ -8,7 +8,7 @@ from typing import Any
 
 from amodal.archives import ENDING, are_archives
 from amodal.errors import UserError
-from amodal.files import read_json
+from amodal.files import found_in, read_json
 from amodal.formats import (
     coco,
     cocoa,
@@ -125,7 +125,7 @@ def _of_folder(folder: Path, images: Path | None) -> Contents:
     for name, read in _INSIDE.items():
         if (folder / name).exists():
             return read(folder, images)
-    documents = [read_small(path) for path in sorted(folder.rglob("*.json"))]
+    documents = [read_small(path) for path in found_in(folder, (".json",))]
     drawn = [document for document in documents if "shapes" in document.members]
     single = [document for document in documents if "regions" in document.members]
     masks = [document for document in documents if sa1b.is_one(document.members)]
@@ -135,7 +135,7 @@ def _of_folder(folder: Path, images: Path | None) -> Contents:
         return cocoa.contents_of_single(folder, single, images)
     if masks:
         return sa1b.contents(folder, masks, images)
-    if any(folder.rglob(f"*{ENDING}")):
+    if found_in(folder, (ENDING,)):
         return of_archives([folder])
     raise UserError(
         "no folder of annotations",

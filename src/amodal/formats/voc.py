@@ -16,6 +16,7 @@ import numpy as np
 from amodal import rle
 from amodal.annotations import Extra
 from amodal.errors import UserError
+from amodal.files import found_in
 from amodal.formats import xml_files
 from amodal.formats.contents import Contents, Record
 from amodal.formats.problems import Problem
@@ -38,7 +39,7 @@ def contents(folder: Path, images: Path | None) -> Contents:
     names = _class_names(folder)
     listed: list[dict[str, Any]] = []
     found: list[tuple[Record | Problem, str]] = []
-    for number, path in enumerate(sorted((folder / FOLDER).glob("*.png")), start=1):
+    for number, path in enumerate(found_in(folder / FOLDER, (".png",)), start=1):
         objects, problem = _indices(path)
         suffix = next((s for s in IMAGE_SUFFIXES if (photographs / f"{path.stem}{s}").is_file()), ".jpg")
         listed.append({"id": number, "file_name": f"{path.stem}{suffix}"})

@@ -226,16 +226,20 @@ def write(annotation_set: AnnotationSet, folder: Path) -> None:
     if annotation_set.image_folder is None:
         raise UserError("its images were not found", file=annotation_set.source, remedy="Give --images FOLDER")
     keys = _keys(annotation_set.images)
-    starts = range(0, len(keys), SAMPLES)
-    places = [folder / f"shard-{number:06d}{ENDING}" for number in range(len(starts))]
-    outputs.claim(places)
-    for path, low in zip(places, starts, strict=True):
+    starts, written = range(0, len(keys), SAMPLES), places(annotation_set, folder)
+    outputs.claim(written)
+    for path, low in zip(written, starts, strict=True):
         with replacing(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
             for place in range(low, min(low + SAMPLES, len(keys))):
                 image = annotation_set.images[place]
                 picture = content_of(image.place_in(annotation_set.image_folder))
                 _add(archive, f"{keys[place]}{_suffix(image)}", picture)
                 _add(archive, f"{keys[place]}.json", _text(annotation_set, image, whole=place == low))
+
+
+def places(annotation_set: AnnotationSet, folder: Path) -> list[Path]:
+    """The shards that `write` writes."""
+    return [folder / f"shard-{n:06d}{ENDING}" for n in range(-(-len(annotation_set.images) // SAMPLES))]
 
 
 def _keys(images: Sequence[ImageRecord]) -> list[str]:

@@ -13,14 +13,14 @@ from typing import Any, Literal
 from amodal import outputs
 from amodal.annotations import AnnotationSet, ImageRecord
 from amodal.errors import UserError
-from amodal.files import is_file, read_text, replacing, require_file
+from amodal.files import found_in, is_file, read_text, replacing, require_file
 from amodal.formats import image_folder, outlines
 from amodal.formats.contents import Contents, Record
 from amodal.formats.problems import Problem, RejectedRecord
-from amodal.formats.records import inside, size_of
+from amodal.formats.records import size_of
 from amodal.pictures import IMAGE_SUFFIXES
 
-DATA_FILE = "data.yaml"
+DATA_FILE, LABELS = "data.yaml", "labels"
 HOLDS = frozenset({"amodal", "visible", "hidden_objects", "crowd_marks"})  # as there are no crowds in it
 
 
@@ -29,9 +29,9 @@ def write(annotation_set: AnnotationSet, folder: Path, mask: Literal["amodal", "
 
     Every mask to the pixel; crowds and objects whose mask is empty are left out.
     """
-    places = [folder / "labels" / inside(image.file_name).with_suffix(".txt") for image in annotation_set.images]
-    outputs.claim([*places, folder / DATA_FILE])
-    for image, path in zip(annotation_set.images, places, strict=True):
+    written = places(annotation_set, folder)
+    outputs.claim(written)
+    for image, path in zip(annotation_set.images, written[1:], strict=True):
         annotations = [a for a in annotation_set.by_image[image.id] if not a.is_crowd]
         shapes = outlines.outlines(a.amodal if mask == "amodal" else a.visible for a in annotations)
         lines = [
@@ -49,6 +49,11 @@ def write(annotation_set: AnnotationSet, folder: Path, mask: Literal["amodal", "
     image_folder.link(folder / "images", annotation_set.image_folder)
 
 
+def places(annotation_set: AnnotationSet, folder: Path) -> list[Path]:
+    """The files that `write` writes. Raises UserError where two images would share one."""
+    return [folder / DATA_FILE, *image_folder.one_each(annotation_set.images, folder / LABELS, ".txt")]
+
+
 def _shares(polygon: list[int], image: ImageRecord) -> list[str]:
     """Coordinates as shares of the image's sides; 7 digits keep a pixel's edge in an image of any size."""
     sides = (image.width, image.height) * (len(polygon) // 2)
@@ -61,10 +66,10 @@ def contents(folder: Path, images: Path | None) -> Contents:
     Images and objects are numbered from 1. The masks are taken as amodal, fully visible.
     """
     photographs = images or folder / "images"
-    labels = folder / "labels"
+    labels = folder / LABELS
     listed: list[dict[str, Any]] = []
     records: list[Record | Problem] = []
-    for number, path in enumerate(sorted(labels.rglob("*.txt")), start=1):
+    for number, path in enumerate(found_in(labels, (".txt",)), start=1):
         stem = path.relative_to(labels)
         found = (stem.with_suffix(suffix) for suffix in IMAGE_SUFFIXES)
         name = next((name for name in found if is_file(photographs / name)), stem.with_suffix(".jpg"))

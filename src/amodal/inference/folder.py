@@ -13,10 +13,10 @@ from amodal import outputs
 from amodal.annotations import Category
 from amodal.drawing.sheet import Tile, contact_sheet
 from amodal.errors import UserError
-from amodal.files import replacing, write_json
+from amodal.files import write_json
 from amodal.inference import ledger
 from amodal.inference.ledger import Ledger, Planned
-from amodal.pictures import read_image
+from amodal.pictures import read_image, write_image
 from amodal.results import result_files
 from amodal.results.result import Result
 
@@ -67,11 +67,15 @@ class ResultFolder:
             outputs.own(self.folder / name for name in (*fixed, *(one.target for one in before.planned.values())))
         if before.exists and resume:
             self._check_same()
+            old = set[str]()
         else:
+            old = {one.target for one in before.planned.values()}
             before.forget()
         new = list(self._named(sources))
         outputs.claim(self.folder / name for name in (ledger.NAME, PREDICTIONS, IMAGES, SHEET))
         outputs.claim(self.folder / one.target for one in new)
+        for name in old - {one.target for one in new}:  # what nothing new replaces, and nothing would list any more
+            (self.folder / name).unlink(missing_ok=True)
         before.write({"plan": [(p.number, str(p.source), p.target) for p in new], "settings": self._settings})
         asked = {_key(source) for source, _ in sources}
         finished = {number for number in before.done if (self.folder / before.planned[number].target).is_file()}
@@ -79,8 +83,7 @@ class ResultFolder:
 
     def add(self, planned: Planned, picture: Image.Image, result: Result) -> None:
         """Writes the picture of one image and notes what was found in it."""
-        with replacing(self.folder / planned.target) as temporary:
-            picture.save(temporary, quality=92)
+        write_image(self.folder / planned.target, picture, quality=92)
         height, width = result.size
         image = {"id": planned.number, "file_name": str(planned.source), "height": height, "width": width}
         found = [result_files.to_json(detection) for detection in result.to_detections(planned.number)]
@@ -92,7 +95,10 @@ class ResultFolder:
         self._ledger.write({"number": planned.number, "frames": num_frames})
 
     def finish(self) -> None:
-        """Writes the JSON files and the sheet of all that the ledger knows, if there are any images in it."""
+        """Writes the JSON files and the sheet of all that the ledger knows; where that is nothing, leaves nothing."""
+        if not self._ledger.done:
+            self._ledger.remove()
+            return
         images = [entry["image"] for entry in self._ledger.read() if "image" in entry]
         if not images:
             return
@@ -102,8 +108,7 @@ class ResultFolder:
         shown = [path for image in images if (path := self.folder / image["picture"]).is_file()][:SHEET_PICTURES]
         tiles = [Tile(_thumbnail(path), path.name) for path in shown]
         if tiles:
-            with replacing(self.sheet_path) as temporary:
-                contact_sheet(tiles, side=SHEET_SIDE).save(temporary, quality=90)
+            write_image(self.sheet_path, contact_sheet(tiles, side=SHEET_SIDE), quality=90)
 
     def _named(self, sources: Sequence[tuple[Path, str]]) -> Iterator[Planned]:
         """The sources that no run has planned yet, each once; files of one name in two folders get a number."""

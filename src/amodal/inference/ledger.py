@@ -6,6 +6,7 @@ source ({"number": 1, ...}). A line that was cut off, and what follows it, does 
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,13 @@ class Ledger:
     def forget(self) -> None:
         """Lets go of all entries; the next one that is written takes the place of the file's content."""
         self.planned, self.settings, self._places, self._end = {}, {}, {}, 0
+
+    def remove(self) -> None:
+        """Removes the file, and its folder if nothing else is in it."""
+        self.forget()
+        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty
+            self.path.parent.rmdir()
 
     def read(self) -> Iterator[dict[str, Any]]:
         """What came of each source, in order of the numbers; the last word on each counts."""

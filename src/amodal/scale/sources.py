@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from amodal.addresses import file_system, is_address, reaching, said
 from amodal.arrow_files import arrow
 from amodal.errors import UserError
+from amodal.files import is_hidden
 from amodal.pictures import IMAGE_SUFFIXES
 
 MOST_ROWS = 1000
@@ -112,7 +113,8 @@ class Archive:
         try:
             with fs.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r|*") as archive:
                 for member in archive:
-                    content = archive.extractfile(member) if member.name.lower().endswith(IMAGE_SUFFIXES) else None
+                    is_picture = member.name.lower().endswith(IMAGE_SUFFIXES) and not is_hidden(member.name)
+                    content = archive.extractfile(member) if is_picture else None
                     if content is not None:
                         yield number, member.name, content.read()
                         number += 1
@@ -168,9 +170,9 @@ def _listed(address: str) -> list[str]:
 def _inside(address: str, names: Sequence[str], folder: str) -> list[str]:
     """The images in a folder; else its Parquet files; else its archives."""
     for suffixes in (IMAGE_SUFFIXES, (".parquet",), (".tar",)):
-        found = [name for name in names if name.lower().endswith(suffixes)]
-        if found:
-            return [address.rstrip("/") + name.removeprefix(folder) for name in found]
+        found = [name.removeprefix(folder) for name in names if name.lower().endswith(suffixes)]
+        if shown := [address.rstrip("/") + name for name in found if not is_hidden(name)]:
+            return shown
     raise UserError("no images in this folder", file=address, remedy=REMEDY)
 
 

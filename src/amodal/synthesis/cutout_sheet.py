@@ -3,8 +3,9 @@
 import textwrap
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from amodal.drawing.letters import font_for, written
 from amodal.drawing.sheet import Tile, contact_sheet
 from amodal.pictures import read_rgba
 from amodal.synthesis.cutting import Cut
@@ -36,7 +37,8 @@ def _tile(cut: Cut) -> Tile:
         _paste(tile, Image.fromarray(cut.seen), (0, 0, PANEL, PANEL))
     if cut.problem:
         words = "\n".join(textwrap.wrap(f"left out: {cut.problem}", 24)[:9])
-        ImageDraw.Draw(tile).text((PANEL + 8, 8), words, (160, 30, 30), ImageFont.load_default(15))
+        font = font_for([words], 15)
+        ImageDraw.Draw(tile).text((PANEL + 8, 8), written(words, font), (160, 30, 30), font)
     elif cut.files:
         across = int(np.ceil(len(cut.files) ** 0.5))
         side = PANEL // across

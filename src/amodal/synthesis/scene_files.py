@@ -1,17 +1,19 @@
 """Composed scenes as image files and annotations, in one process or several with the same outcome."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Literal, Protocol
 
 from tqdm import tqdm
 
 from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord
 from amodal.errors import UserError
+from amodal.formats.json_stream import JsonDocument
 from amodal.pictures import write_image
 from amodal.synthesis.backgrounds import Backgrounds
 from amodal.synthesis.composition import Scene, compose, encode_scene, scene_rng
@@ -19,6 +21,8 @@ from amodal.synthesis.config import SceneConfig
 from amodal.synthesis.cutouts import CutOutSource
 from amodal.synthesis.pool import answers
 
+ANNOTATIONS, IMAGES = "annotations.json", "images"
+"""What a folder of scenes holds."""
 SCENES_A_PROCESS = 100
 """Scenes below which another process costs more to start than it saves."""
 
@@ -113,26 +117,56 @@ def annotated(written: Iterable[Written], names: Sequence[str], categories: Sequ
     return AnnotationSet(images, annotations, list(categories))
 
 
-@contextmanager
-def all_or_none(folder: Path) -> Iterator[Path]:
-    """An empty folder beside `folder`, whose files move there when the `with` block ends, and not at all if it fails.
+class SceneFolder:
+    """A folder of scenes, written whole or not at all.
 
-    The folders above it that had to be made are removed again after a failure, too.
+    Use it in a `with` statement: what is put into the folder that it gives moves there at the end, and the images of an
+    earlier run make way, which its annotations list. Where the block fails, all stays as it was.
     """
-    made = [parent for parent in folder.parents if not parent.exists()]
-    drafts = folder.with_name(f".{folder.name}-unfinished")
-    shutil.rmtree(drafts, ignore_errors=True)  # of a run that was killed
-    drafts.mkdir(parents=True)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._drafts = folder, folder / ".unfinished"
+        self._made = [place for place in (folder, *folder.parents) if not place.exists()]
+
+    def __enter__(self) -> Path:
+        """An empty folder, with one for the images in it."""
+        shutil.rmtree(self._drafts, ignore_errors=True)  # of a run that was killed
+        (self._drafts / IMAGES).mkdir(parents=True)
+        return self._drafts
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        """Moves all, or removes it, and the folders that had to be made for it."""
+        try:
+            if kind is None:
+                self._move()
+        finally:
+            shutil.rmtree(self._drafts, ignore_errors=True)
+            for place in self._made:
+                with suppress(OSError):  # not empty: the block has succeeded
+                    place.rmdir()
+
+    def _move(self) -> None:
+        old = earlier(self.folder)
+        annotations, images = self.folder / ANNOTATIONS, self.folder / IMAGES
+        annotations.unlink(missing_ok=True)  # they describe the images that are replaced now
+        images.mkdir(exist_ok=True)
+        for path in old:
+            path.unlink(missing_ok=True)
+        for path in (self._drafts / IMAGES).iterdir():
+            path.replace(images / path.name)
+        (self._drafts / ANNOTATIONS).replace(annotations)
+
+
+def earlier(folder: Path) -> list[Path]:
+    """The images of the scenes in a folder, if its annotations are ours: they number names and ids as we do."""
     try:
-        yield drafts
-        folder.mkdir(exist_ok=True)
-        for path in drafts.iterdir():
-            path.replace(folder / path.name)
-    finally:
-        shutil.rmtree(drafts)
-        for parent in made:
-            with suppress(OSError):  # not empty: the block has succeeded
-                parent.rmdir()
+        listed = JsonDocument(folder / ANNOTATIONS).members["images"]
+        names, ids = [image["file_name"] for image in listed], [image["id"] for image in listed]
+        numbered = [scene_names(len(ids), "jpg"), scene_names(len(ids), "png")]
+        ours = ids == list(range(1, len(ids) + 1)) and names in numbered
+    except (UserError, KeyError, TypeError):  # there are none, or they are of another kind
+        return []
+    return [folder / IMAGES / name for name in names] if ours else []
 
 
 def write_scene(series: Series, place: tuple[int, Path]) -> Written:
