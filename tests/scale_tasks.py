@@ -1,4 +1,4 @@
-"""Work for a cluster that takes no time: numbers in, rows out; and some that ends its process. No torch here."""
+"""Work for a cluster that takes no time: numbers in, rows out; some ends its process, some waits. No torch here."""
 
 import os
 import signal
@@ -12,6 +12,14 @@ from amodal.errors import UserError
 from amodal.scale.packed import packed
 
 
+def wait_until(condition: Callable[[], bool], seconds: float = 1200) -> None:
+    """Waits; the time is no measure of anything, so that a machine may be as busy as it likes."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 @dataclass(frozen=True)
 class Squares:
     """Squares of numbers. A part whose number is in `fatal` kills its process as often as it says; one in `wrong` is a
@@ -21,14 +29,20 @@ class Squares:
         notes: A folder in which every start of a part is noted.
         fatal: How often, by the first number of a part.
         wrong: First numbers of parts.
-        seconds: A part takes.
+        held: Parts from this number on wait until the file `released` is there: what is done to their processes then
+            finds work left to do, however slow or quick the machine is.
     """
 
     notes: Path
     fatal: tuple[tuple[int, int], ...] = ()
     wrong: tuple[int, ...] = ()
-    seconds: float = 0.0
+    held: int | None = None
     uses_gpu: bool = False
+
+    @property
+    def released(self) -> Path:
+        """The file that parts are held for."""
+        return self.notes.with_name("released")
 
     def open(self, device: str | None) -> Callable[[range], Any]:
         return self._work
@@ -36,7 +50,8 @@ class Squares:
     def _work(self, part: range) -> Any:
         times = sum(path.name.startswith(f"{part.start}-") for path in self.notes.iterdir())
         (self.notes / f"{part.start}-{os.getpid()}-{time.monotonic_ns()}").touch()
-        time.sleep(self.seconds)
+        if self.held is not None and part.start >= self.held:
+            wait_until(self.released.exists)
         if times < dict(self.fatal).get(part.start, 0):
             os.kill(os.getpid(), signal.SIGKILL)
         if part.start in self.wrong:

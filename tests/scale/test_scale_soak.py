@@ -6,8 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,9 +20,11 @@ from amodal.scale.shards import About, ShardFolder
 from amodal.scale.work import Cluster, run
 from tests.places import ROOT
 from tests.scale.test_scale import local  # noqa: F401 - a fixture
-from tests.scale_tasks import PARTS, Squares
+from tests.scale_tasks import PARTS, Squares, wait_until
 from tests.small_models import SMALL, small_model
 
+HELD = PARTS[2].start
+"""Parts from this number on wait until the killing is over."""
 pytestmark = [pytest.mark.soak, pytest.mark.filterwarnings("ignore")]  # Ray's own
 
 
@@ -47,11 +47,16 @@ def numbers(shards: ShardFolder) -> list[int]:
     return [row for table in shards.tables() for row in unpacked(table, int)]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+def started(notes: Path) -> set[int]:
+    """The processes that have begun with a part."""
+    return {int(path.name.split("-")[1]) for path in notes.iterdir()}
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_a_machine_of_two_is_lost(tmp_path, monkeypatch):
@@ -72,12 +77,15 @@ def test_a_machine_of_two_is_lost(tmp_path, monkeypatch):
                 pass
         assert "\n" not in str(told.value)
         second = cluster.add_node(num_cpus=1, object_store_memory=2**27)
-        task = Squares(tmp_path / "notes", seconds=2.0)
+        task = Squares(tmp_path / "notes", held=HELD)
 
         def kill() -> None:
-            wait_until(lambda: len({path.name.split("-")[1] for path in (tmp_path / "notes").iterdir()}) >= 2)
-            cluster.remove_node(second, allow_graceful=False)
-            killed.append(len(shards.missing(len(PARTS))))
+            try:
+                wait_until(lambda: len(started(task.notes)) >= 2 and len(shards.missing(len(PARTS))) < len(PARTS))
+                cluster.remove_node(second, allow_graceful=False)
+                killed.append(len(shards.missing(len(PARTS))))
+            finally:
+                task.released.touch()
 
         killer = threading.Thread(target=kill)
         killer.start()
@@ -125,7 +133,7 @@ from tests.scale_tasks import PARTS, Squares
 from amodal.scale.shards import About, ShardFolder
 from amodal.scale.work import Cluster, run
 
-task = Squares(Path("notes"), seconds=1.0)
+task = Squares(Path("notes").absolute(), held=int(sys.argv[1]))
 run(task, PARTS, ShardFolder(Path("out")), About(len(PARTS), {}), cluster=Cluster("local"), existing="resume")
 """
 
@@ -134,15 +142,18 @@ def test_a_command_that_is_killed_goes_on(tmp_path):
     (tmp_path / "notes").mkdir()
     path = os.pathsep.join([str(ROOT), *sys.path])
     said = os.open(tmp_path / "said.txt", os.O_WRONLY | os.O_CREAT)
-    shards, line = ShardFolder(tmp_path / "out"), [sys.executable, "-c", COMMAND]
+    shards, line = ShardFolder(tmp_path / "out"), [sys.executable, "-c", COMMAND, str(HELD)]
+    task = Squares(tmp_path / "notes", held=HELD)
     options = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": path}, "stderr": said}
     with subprocess.Popen(line, **options) as driver:
         wait_until(lambda: driver.poll() is not None or len(PARTS) - len(shards.missing(len(PARTS))) >= 2)
         driver.send_signal(signal.SIGKILL)
     missing = len(shards.missing(len(PARTS)))
     assert 0 < missing < len(PARTS), (tmp_path / "said.txt").read_text()
+    wait_until(lambda: not any(map(is_alive, started(task.notes))))  # the cluster's processes end after its command
+    task.released.touch()
     before = {path: path.stat().st_mtime_ns for path in shards.folder.glob("part-*")}
-    assert subprocess.run(line, **options, timeout=600, check=False).returncode == 0
+    assert subprocess.run(line, **options, timeout=1800, check=False).returncode == 0
     assert numbers(shards) == [n**2 for n in range(60)]
     assert all(path.stat().st_mtime_ns == when for path, when in before.items())
     assert len(list(shards.folder.iterdir())) == len(PARTS) + 1
