@@ -1,6 +1,7 @@
 """What the command line says to mistakes: one clear line on standard error, status 2, no traceback, nothing written."""
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from amodal import cli
 from amodal.annotations import Category
 from amodal.commands.declared import COUNT
 from amodal.errors import unknown
+from amodal.files import replacing
 from amodal.models import checkpoint
 from tests.small_models import NUM_CLASSES, SMALL, small_model, small_prior
 
@@ -169,6 +171,40 @@ def test_what_nobody_foresaw_is_one_line_and_a_file(monkeypatch, capsys, tmp_pat
     monkeypatch.setenv(cli.DEBUG, "1")
     with pytest.raises(ZeroDivisionError):
         cli.main(["breaking"])
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_ends_a_command_as_ctrl_c_does_and_leaves_nothing_behind(name, monkeypatch, capsys, tmp_path):
+    number, closed = getattr(signal, name), []
+
+    def writing() -> None:
+        with replacing(tmp_path / "out.txt") as temporary:
+            temporary.write_text("half")
+            try:
+                signal.raise_signal(number)
+            finally:
+                closed.append(name)
+
+    monkeypatch.setitem(cli.COMMANDS, "writing", writing)
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["writing"])
+    assert stopped.value.code == 128 + number
+    assert capsys.readouterr().err == "amodal: stopped\n"
+    assert closed == [name]
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_is_ignored_stays_so(monkeypatch):
+    """As under nohup."""
+    monkeypatch.setitem(cli.COMMANDS, "waiting", lambda: signal.raise_signal(signal.SIGHUP))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        cli.main(["waiting"])
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_systems_errors_name_their_file(monkeypatch, capsys):

@@ -134,3 +134,11 @@ class AnnotationSet:
     def label_of(self) -> dict[int, int]:
         """Category id -> model label, from 1 in the order of the ids."""
         return labels_of(self.categories)
+
+
+def require_images(folder: Path | None, source: str | Path | None) -> Path:
+    """The image folder of annotations that were read from `source`. Raises UserError where it was not found."""
+    if folder is None:
+        remedy = "Give their folder (--images FOLDER), or put them into images/ beside the annotations"
+        raise UserError("its images were not found", file=source, remedy=remedy)
+    return Path(folder)

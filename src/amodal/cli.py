@@ -35,7 +35,7 @@ from amodal.commands.prior import prior_convert, prior_fit, prior_show
 from amodal.commands.push import push
 from amodal.commands.synth import synth
 from amodal.commands.train import train
-from amodal.errors import Stopped, UserError, unknown
+from amodal.errors import Stopped, UserError, ended_gently, signal_of, unknown
 
 Commands = dict[str, Callable[..., Any]]
 
@@ -94,15 +94,16 @@ def main(arguments: list[str] | None = None) -> None:
     """
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        _dispatch(given)
-        sys.stdout.flush()
+        with ended_gently():
+            _dispatch(given)
+            sys.stdout.flush()
     except UserError as error:
         _stop(str(error), 2)
     except Stopped as stopped:
         print(f"amodal: {stopped.reason}. {_how_to_go_on(given, stopped)}", file=sys.stderr)
         raise
-    except KeyboardInterrupt:
-        _stop("stopped", 130)
+    except KeyboardInterrupt as interruption:
+        _stop("stopped", 128 + signal_of(interruption))
     except BrokenPipeError:  # whoever reads the output has heard enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None

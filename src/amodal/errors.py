@@ -1,8 +1,11 @@
 """The one error a user is meant to read, and the end that a signal brings."""
 
+import os
 import re
 import signal
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -62,6 +65,49 @@ def one_line(text: str) -> str:
 
 def _quoting(text: str) -> str:
     return one_line(text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…")
+
+
+class Ended(KeyboardInterrupt):
+    """A signal that ends programs, taken as Ctrl+C is: what is open is closed, what is half written is removed.
+
+    Attributes:
+        number: The signal's.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def signal_of(interruption: KeyboardInterrupt) -> int:
+    """The number of the signal that an interruption came of."""
+    return interruption.number if isinstance(interruption, Ended) else signal.SIGINT
+
+
+@contextmanager
+def ended_gently() -> Iterator[None]:
+    """Raises Ended in the `with` block where a signal would end the process.
+
+    These are SIGTERM, of service managers and containers, and SIGHUP, of a terminal that closes. A signal that is
+    handled otherwise, or ignored as under nohup, stays so.
+    """
+    main = os.getpid()
+
+    def end(number: int, _frame: object) -> None:
+        if os.getpid() != main:  # a process forked since then, for which nobody waits
+            os._exit(128 + number)
+        raise Ended(number)
+
+    is_main = threading.current_thread() is threading.main_thread()  # only there does Python take handlers
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if is_main and hasattr(signal, name)]
+    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class Stopped(SystemExit):

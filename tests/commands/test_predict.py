@@ -1,6 +1,7 @@
 """`amodal predict`: what it writes, and what it says of files that cannot be used."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -152,21 +153,24 @@ def test_what_a_killed_run_has_done_is_kept_and_the_rest_is_resumed(model, tmp_p
     assert len(json.loads((tmp_path / "out" / "images.json").read_text())["images"]) == 6
 
 
-def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(model, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("called", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_its_like_keep_what_is_done_and_say_how_to_go_on(called, model, tmp_path, capsys, monkeypatch):
     for number in range(3):
         write_picture(tmp_path / "in" / f"{number}.png", number)
     find, left = Predictor.predict, iter((True, False, True, True))
 
     def interrupted(self, *args, **kwargs):
         if not next(left):
-            raise KeyboardInterrupt
+            signal.raise_signal(called)
         return find(self, *args, **kwargs)
 
     monkeypatch.setattr(Predictor, "predict", interrupted)
     line = f"predict {tmp_path}/in --model {model} --overwrite --out {tmp_path}/out --device cpu --score 0.01"
-    assert run(line) == 130
+    assert run(line) == 128 + called
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith(f"amodal: stopped by SIGINT; what is done is in {tmp_path}/out. Go on with: amodal predict")
+    assert said.startswith(
+        f"amodal: stopped by {called.name}; what is done is in {tmp_path}/out. Go on with: amodal predict"
+    )
     assert len(json.loads((tmp_path / "out" / "images.json").read_text())["images"]) == 1
     again = said.partition("Go on with: amodal ")[2]
     assert again == f"{line.replace(' --overwrite', '')} --resume"

@@ -80,7 +80,7 @@ def test_what_cannot_be_a_data_set_is_refused(three_images: AnnotationSet) -> No
     for broken, words in [
         (replace(three_images, images=[]), "has no images"),
         (replace(three_images, categories=[]), "has no categories"),
-        (replace(three_images, image_folder=None), "the image folder is not known"),
+        (replace(three_images, image_folder=None), r"its images were not found.*--images FOLDER"),
     ]:
         with pytest.raises(UserError, match=words):
             AnnotatedImages(broken)

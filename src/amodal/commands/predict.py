@@ -66,9 +66,7 @@ def predict(
         resume: Keep the results that are there, and do what is missing.
         overwrite: Replace the results that are there.
     """
-    from signal import SIGINT
-
-    from amodal.errors import Stopped, UserError
+    from amodal.errors import Stopped, UserError, signal_of
     from amodal.inference.folder import ResultFolder
     from amodal.inference.predictor import load
 
@@ -89,8 +87,8 @@ def predict(
     try:
         with folder:
             failures = _predict_all(predictor, planned, folder, how)
-    except KeyboardInterrupt:
-        raise Stopped(SIGINT, f"what is done is in {out}", resumable=True) from None
+    except KeyboardInterrupt as interruption:
+        raise Stopped(signal_of(interruption), f"what is done is in {out}", resumable=True) from None
     _tell(folder, predictor, how.score)
     if len(planned) == 1 and failures:
         raise failures[0]
@@ -103,9 +101,8 @@ def predict(
 def _predict_shards(model: str, sources: tuple[str, ...], out: Path, how: How, existing: "Existing") -> None:
     """Predicts on a cluster; pictures that failed are told as without one, but all at the end."""
     import sys
-    from signal import SIGINT
 
-    from amodal.errors import Stopped, UserError
+    from amodal.errors import Stopped, UserError, signal_of
     from amodal.scale.prediction import Prediction, predict, tally
     from amodal.scale.shards import ShardFolder
     from amodal.scale.work import Cluster
@@ -114,8 +111,8 @@ def _predict_shards(model: str, sources: tuple[str, ...], out: Path, how: How, e
     try:
         predict(task, sources, shards, cluster=cluster, existing=existing)
         found = tally(shards)
-    except KeyboardInterrupt:
-        raise Stopped(SIGINT, f"what is done is in {out}", resumable=True) from None
+    except KeyboardInterrupt as interruption:
+        raise Stopped(signal_of(interruption), f"what is done is in {out}", resumable=True) from None
     print(f"{out}: all shards are there; `amodal join {out} --out results.json` makes COCO results of them")
     if found.failed == 1 and not found.images:
         raise UserError(found.named[0])

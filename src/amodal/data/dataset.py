@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from amodal import rle
-from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord, labels_of
+from amodal.annotations import Annotation, AnnotationSet, Category, ImageRecord, labels_of, require_images
 from amodal.data.mapped import MappedAnnotations, single_objects
 from amodal.errors import UserError
 from amodal.instances import Target
@@ -95,12 +95,11 @@ class MappedImages:
 def _require_content(annotations: AnnotationSet | MappedAnnotations, num_images: int) -> Path:
     """The image folder of a data set that can be sampled. Raises UserError for any other."""
     source = annotations.source
-    if annotations.image_folder is None:
-        raise UserError("the image folder is not known", file=source, remedy="Name it with `images`")
+    folder = require_images(annotations.image_folder, source)
     if not num_images or not annotations.categories:
         missing = "images" if annotations.categories else "categories"
         raise UserError(f"the data set has no {missing}", file=source, remedy="Give one that lists some")
-    return Path(annotations.image_folder)
+    return folder
 
 
 def sample_of(folder: Path, record: ImageRecord, found: Sequence[Annotation], label_of: dict[int, int]) -> Sample:

@@ -16,7 +16,7 @@ from typing import Any
 
 from amodal import outputs
 from amodal.addresses import listed
-from amodal.annotations import AnnotationSet, ImageRecord
+from amodal.annotations import AnnotationSet, ImageRecord, require_images
 from amodal.archives import ENDING, Member, Stored, content_of, members
 from amodal.errors import UserError
 from amodal.files import replacing
@@ -223,8 +223,7 @@ def write(annotation_set: AnnotationSet, folder: Path) -> None:
     Raises:
         UserError: A picture is missing, or has no name that stays in its folder and ends as a picture's.
     """
-    if annotation_set.image_folder is None:
-        raise UserError("its images were not found", file=annotation_set.source, remedy="Give --images FOLDER")
+    image_folder = require_images(annotation_set.image_folder, annotation_set.source)
     keys = _keys(annotation_set.images)
     starts, written = range(0, len(keys), SAMPLES), places(annotation_set, folder)
     outputs.claim(written)
@@ -232,7 +231,7 @@ def write(annotation_set: AnnotationSet, folder: Path) -> None:
         with replacing(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
             for place in range(low, min(low + SAMPLES, len(keys))):
                 image = annotation_set.images[place]
-                picture = content_of(image.place_in(annotation_set.image_folder))
+                picture = content_of(image.place_in(image_folder))
                 _add(archive, f"{keys[place]}{_suffix(image)}", picture)
                 _add(archive, f"{keys[place]}.json", _text(annotation_set, image, whole=place == low))
 

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from amodal import rle
-from amodal.annotations import TEXT_ID, Annotation, AnnotationSet, Category, Detection, ImageRecord
+from amodal.annotations import TEXT_ID, Annotation, AnnotationSet, Category, Detection, ImageRecord, require_images
 from amodal.errors import UserError
 from amodal.files import read_json
 from amodal.formats import annotation_files
@@ -70,8 +70,7 @@ def complete_results(
     Raises:
         UserError: An image is missing, or a detection is wrong, or of a category that the model has to know.
     """
-    if images.image_folder is None:
-        raise UserError("its images were not found", file=images.source, remedy="Give --images FOLDER")
+    image_folder = require_images(images.image_folder, images.source)
     given = result_files.read(predictions, images)
     has_visible = "visible" in given.kinds_of_masks and None not in given.visible
     found = [
@@ -83,7 +82,7 @@ def complete_results(
         places.setdefault(one.image_id, []).append(place)
     for image in tqdm([image for image in images.images if image.id in places], unit="image"):
         own = places[image.id]
-        pixels = read_annotated_image(image.place_in(images.image_folder), (image.height, image.width))
+        pixels = read_annotated_image(image.place_in(image_folder), (image.height, image.width))
         whole = _complete([found[place] for place in own], images.categories, pixels, predictor, occluders)
         for place, one in zip(own, whole, strict=True):
             found[place] = one

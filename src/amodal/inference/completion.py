@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from amodal import rle
-from amodal.annotations import Annotation, AnnotationSet, ImageRecord
+from amodal.annotations import Annotation, AnnotationSet, ImageRecord, require_images
 from amodal.categories import key, labels_by_name, listed
 from amodal.errors import UserError, unknown
 from amodal.inference.careful import Care, believed
@@ -39,8 +39,7 @@ def complete_annotations(
     Raises:
         UserError: An image is missing, or the model does not know a category.
     """
-    if annotation_set.image_folder is None:
-        raise UserError("its images were not found", file=annotation_set.source, remedy="Give --images FOLDER")
+    image_folder = require_images(annotation_set.image_folder, annotation_set.source)
     if predictor.model.is_class_agnostic:  # it need not even name them: each keeps its own category
         label_of = dict.fromkeys((category.id for category in annotation_set.categories), 1)
     else:
@@ -57,7 +56,7 @@ def complete_annotations(
 
     completed: list[Annotation] = []
     for image in tqdm(annotation_set.images, unit="image"):
-        pixels = read_annotated_image(image.place_in(annotation_set.image_folder), (image.height, image.width))
+        pixels = read_annotated_image(image.place_in(image_folder), (image.height, image.width))
         completed += _complete(annotation_set.by_image[image.id], image, pixels, prompt)
     return replace(annotation_set, annotations=completed)
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from amodal import rle
-from amodal.annotations import Annotation, AnnotationSet
+from amodal.annotations import Annotation, AnnotationSet, require_images
 from amodal.errors import UserError
 from amodal.pictures import read_annotated_image
 from amodal.synthesis.config import Split, part_of
@@ -39,9 +39,7 @@ class AnnotatedCutOuts:
         uniform: Literal["categories", "objects"] = "categories",
     ) -> None:
         source = annotation_set.source
-        if annotation_set.image_folder is None:
-            raise UserError("its images were not found", file=source, remedy="Put them beside the file, in images/")
-        self.folder = annotation_set.image_folder
+        self.folder = require_images(annotation_set.image_folder, source)
         self._label_of = annotation_set.label_of
         by_label = {self._label_of[c.id]: c.name for c in annotation_set.categories}
         self.categories = tuple(by_label[label] for label in sorted(by_label))

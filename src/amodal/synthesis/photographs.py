@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 
 from amodal import rle
-from amodal.annotations import Annotation, AnnotationSet, ImageRecord
+from amodal.annotations import Annotation, AnnotationSet, ImageRecord, require_images
 from amodal.categories import key, labels_by_name, listed
 from amodal.errors import UserError
 from amodal.pictures import read_annotated_image
@@ -59,9 +59,7 @@ class Photographs:
         min_area: int = 256,
         up_to_border: bool = False,
     ) -> None:
-        if annotation_set.image_folder is None:
-            raise UserError("its images were not found", file=annotation_set.source, remedy="Name their folder")
-        self.folder, self.side = annotation_set.image_folder, side
+        self.folder, self.side = require_images(annotation_set.image_folder, annotation_set.source), side
         self.min_area, self.up_to_border = min_area, up_to_border
         known = sorted(annotation_set.categories, key=lambda category: category.id)
         wanted, names = {key(name) for name in categories}, labels_by_name(known)
