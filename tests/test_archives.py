@@ -5,6 +5,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from amodal.addresses import is_address, listed, spelled
 from amodal.archives import are_archives, members
@@ -115,3 +116,24 @@ def test_an_archive_that_became_shorter_is_told(place: Path) -> None:
     path.unlink()
     with pytest.raises(UserError, match=r"s-010\.tar: no such file"):
         first.read()
+
+
+class Versioned(MemoryFileSystem):
+    """As S3's, whose files are read by path, version and range."""
+
+    protocol = "versioned"
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return MemoryFileSystem._strip_protocol(path.replace("versioned://", "memory://"))
+
+    def cat_file(self, path: str, version_id: str | None = None, start=None, end=None, **options) -> bytes:  # type: ignore[override]
+        assert version_id is None
+        return super().cat_file(path, start=start, end=end, **options)
+
+
+def test_a_file_system_that_asks_for_a_version_is_read_too(place: Path) -> None:
+    fsspec.register_implementation("versioned", Versioned, clobber=True)
+    uploaded(place, "memory://bucket/versions")
+    [found] = members(["versioned://bucket/versions/s-009.tar"], read="\0")
+    assert [member.place.read() for member in found] == list(CONTENTS.values())

@@ -86,11 +86,15 @@ def _files(name: str, ending: str) -> list[str]:
         fs, path = file_system(name)
         if _PATTERN.search(path) and not fs.exists(path):
             found = sorted(fs.glob(path))
+        elif path.lower().endswith(ending):  # many thousands may be named: none is asked for before it is read
+            return [name]
         elif fs.isdir(path):
             inside = (one for one in fs.find(path) if one.lower().endswith(ending))
             found = sorted(one for one in inside if not is_hidden(one.removeprefix(path)))
-        else:
+        elif fs.exists(path):
             return [name]
+        else:
+            raise FileNotFoundError(path)
     if not found:
         raise UserError(f"no such files ({ending})", file=name, remedy="Check the path")
     return [fs.unstrip_protocol(one) if is_address(name) else one for one in found]

@@ -44,7 +44,7 @@ class Stored:
         """The content. Raises UserError where the archive is gone, or shorter than it was."""
         with reaching(self.archive):
             fs, path = file_system(self.archive)
-            content = fs.cat_file(path, self.offset, self.offset + self.size)
+            content = fs.cat_file(path, start=self.offset, end=self.offset + self.size)  # S3 has a version before
         if len(content) != self.size:
             raise UserError("is cut off", file=self.archive, record=self.name, remedy="Copy the archive again")
         return content
