@@ -196,6 +196,9 @@ def test_a_folder_of_results_is_kept_unless_told(model, tmp_path, capsys):
     assert run(f"{line.replace('a.png', 'b.png')} --overwrite") == 0
     fixed = {"predictions.json", "images.json", "sheet.jpg"}
     assert contents(tmp_path / "out").keys() == fixed | {f"{other.stem}.jpg", "mine.jpg"}
+    (tmp_path / "c.png").write_text("no picture")
+    assert run(f"{line.replace('a.png', 'c.png')} --overwrite") == 2
+    assert run(f"{line} --overwrite") == 0  # what is there is still known as this command's own
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "ledger.jsonl").write_text("my own notes")
     assert run(line.replace("/out", "/other")) == 2

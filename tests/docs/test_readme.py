@@ -10,6 +10,7 @@ import pytest
 
 import amodal
 from amodal import cli
+from amodal.commands.train import train
 from amodal.inference import model_files
 from amodal.training import recipes
 from tests import documentation
@@ -154,6 +155,12 @@ def test_recipes_are_known(page: Path) -> None:
         arguments = documentation.arguments_of(words)
         if arguments and arguments[0] == "train" and arguments[1] != "...":
             assert arguments[1] in {*recipes.RECIPES, "completer"}, place
+
+
+def test_the_help_of_training_names_both_halves_of_every_recipe() -> None:
+    words = set(re.findall(r"\w+", train.__doc__ or ""))
+    data_sets = {name.replace("_{}", "").removesuffix("_small") for name in recipes.DATA_SETS}
+    assert {*recipes.METHODS, *data_sets, "demo", "completer"} - words == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -23,9 +23,11 @@ def train(
 ) -> None:
     """Trains a model. The run's folder gets its checkpoint, losses and scores, and can be resumed exactly.
 
-    Recipes are `demo`, or a data set and a method: d2sa, kins, cocoa_cls, eth80 or photos with vrsp, orcnn, sln,
-    mask_rcnn, mask_rcnn_visible or mask_rcnn_c8, as in d2sa_vrsp. eth80_vrsp_small and photos_vrsp_small are for CPUs.
-    `completer` trains the class-agnostic completer on photographs.
+    Recipes are `demo`, or a data set and a method, as in d2sa_vrsp. Data sets are d2sa, kins, cocoa_cls, eth80 and
+    photos, methods vrsp, vrsp_r, two_heads, orcnn, sln, aisformer, bcnet, mask_rcnn, mask_rcnn_visible and
+    mask_rcnn_c8. For CPUs there are eth80_vrsp_small, photos_vrsp_small and so on. The recipe `completer` trains the
+    class-agnostic completer on photographs.
+
     On several GPUs: torchrun --nproc-per-node 8 -m amodal.cli train d2sa_vrsp --out runs/d2sa
 
     Args:

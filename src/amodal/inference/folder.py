@@ -36,6 +36,7 @@ class ResultFolder:
         self.folder, self.categories = folder, categories
         self._settings = {**(settings or {}), "categories": [asdict(category) for category in categories]}
         self._ledger = Ledger(folder)
+        self._is_new = not self._ledger.exists
         self.num_objects = 0
         self.num_images = 0
 
@@ -95,9 +96,10 @@ class ResultFolder:
         self._ledger.write({"number": planned.number, "frames": num_frames})
 
     def finish(self) -> None:
-        """Writes the JSON files and the sheet of all that the ledger knows; where that is nothing, leaves nothing."""
+        """Writes the JSON files and the sheet of all that the ledger knows; a new folder of nothing is removed."""
         if not self._ledger.done:
-            self._ledger.remove()
+            if self._is_new:  # else it tells which files are an earlier run's
+                self._ledger.remove()
             return
         images = [entry["image"] for entry in self._ledger.read() if "image" in entry]
         if not images:
