@@ -1,6 +1,6 @@
 """What a cluster costs: `--ray local` beside the plain command, with more and more rows, and with a worker killed.
 
-    python -m benchmarks.scale rows        # amodal predict --ray on 1,000, 10,000 and 30,000 pictures
+    python -m benchmarks.scale rows        # amodal predict --ray on 1,000, 10,000 and 100,000 pictures
     python -m benchmarks.scale overhead    # amodal evaluate with --ray and without
     python -m benchmarks.scale recovery    # a worker is killed by SIGKILL in the middle
     python -m benchmarks.scale sizes       # bytes a picture and a detection in the command's memory

@@ -18,12 +18,14 @@ OBJECTS, EVERY = 5, 5
 """Of an image; and which images a process looks at, so that it touches all pages of the file."""
 PROCESSES = 16
 """8 workers for each of 2 ranks."""
+PATIENCE = 7200
+"""Seconds for all of them on a busy machine."""
 Barrier = Any
 
 
 def measure(folder: Path, *, small: bool) -> dict[str, Any]:
     """Bytes in one process, and in all of 16."""
-    count, path = 2_000 if small else 100_000, folder / "annotations.arrow"
+    count, path = 2_000 if small else 1_000_000, folder / "annotations.arrow"
     before = own_bytes()
     annotation_set = made(count)
     read = own_bytes() - before
@@ -60,7 +62,7 @@ def in_processes(path: Path, number: int) -> list[int]:
     started = [context.Process(target=look, args=(path, barrier, answers)) for _ in range(number)]
     for process in started:
         process.start()
-    found = [answers.get(timeout=1200) for _ in started]
+    found = [answers.get(timeout=PATIENCE) for _ in started]
     for process in started:
         process.join()
     return found
