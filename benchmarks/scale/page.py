@@ -11,6 +11,7 @@ from typing import Any
 
 from amodal.files import read_json, replacing
 from amodal.scale.sources import MOST_ROWS
+from benchmarks.scale.sizes import SIZE
 
 RESULTS = Path(__file__).parents[1] / "results" / "scale.json"
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "scale.md"
@@ -43,8 +44,9 @@ def _reach(measured: dict[str, Any]) -> list[str]:
         f"{picture['width']} x {picture['height']} pixels, without a GPU and with drawing, which a cluster leaves out. "
         f"The command holds at least {sizes['bytes_a_picture']:.0f} bytes for each picture of a list of "
         f"{sizes['pictures']:,}. "
-        f"For a report it holds {sizes['bytes_a_record']:.0f} bytes a detection, in place of "
-        f"{sizes['bytes_a_detection']:.0f} with its masks.",
+        f"A report takes {sizes['report_bytes_a_detection']:.0f} bytes a detection at its peak, and "
+        f"{sizes['record_bytes_on_disk']:.0f} on disk meanwhile; the detections themselves, with masks of {SIZE[1]} x "
+        f"{SIZE[0]} pixels, would take {sizes['bytes_a_detection']:.0f} to begin with.",
         f"On paper, for `predict` on ten machines of 64 cores ({CORES} in all) at ${PRICE:.2f} for a core's hour, a "
         "price that is assumed. What Ray itself takes is not in it"
         + ("." if "rows" in measured else ": that could not be measured on the machine at hand."),
@@ -52,7 +54,7 @@ def _reach(measured: dict[str, Any]) -> list[str]:
         "What breaks first is the command's memory, since it knows the name of every picture of a folder or list: for "
         "more than some ten million give Parquet files or archives, of which it knows the rows or the names alone. The "
         "next is the folder, in which a shard is a file, and `amodal join`, which makes one file of all. `evaluate` "
-        f"reaches less far: a report of ten million detections takes {sizes['bytes_a_record'] / 100:.1f} GB, since "
+        f"reaches less far: a report of ten million detections takes {sizes['report_bytes_a_detection'] / 100:.1f} GB, since "
         "average precision sorts all detections of a category by score, and the report keeps what `amodal "
         "compare` resamples.",
     ]

@@ -132,7 +132,7 @@ class Observed:
     missed: int
     depth: DepthOrder
     confusion: list[list[int]]
-    recall: dict[str, bytes]
+    recall: dict[str, np.ndarray]
     losses: oracles.Part
 
 
@@ -181,6 +181,7 @@ def observed(truth: AnnotationSet, detections: Sequence[Detection], *, with_stuf
 def analysed(truth: AnnotationSet, parts: Sequence[Observed], invisible: Bins | None = None) -> Analysis:
     """The analysis of a data set from parts of it, at least one: the same to the bit for any parts in any order."""
     images = image_ids(truth)
+    losses = oracles.lost(oracles.joined([part.losses for part in parts], images))  # before what is kept is there
     names = [name for name in parts[0].records if all(name in part.records for part in parts)]
     kept = {name: joined([(part.images, part.records[name]) for part in parts], images) for name in names}
     ious = {name: np.concatenate([part.ious[name] for part in parts]) for name in parts[0].ious}
@@ -193,7 +194,7 @@ def analysed(truth: AnnotationSet, parts: Sequence[Observed], invisible: Bins | 
         np.sum([part.confusion for part in parts], axis=0).tolist(),
         kept,
         invisible.calibration() if invisible else None,
-        oracles.lost(oracles.joined([part.losses for part in parts], images)),
+        losses,
     )
 
 

@@ -39,7 +39,7 @@ class Matched:
     images: np.ndarray
     detections: int
     kinds: list[str]
-    matches: dict[str, bytes]
+    matches: dict[str, np.ndarray]
     vrsp: dict[str, dict[str, Records]]
 
 
@@ -109,8 +109,8 @@ def scored(
         if kind in outcomes:
             rows += _by_occlusion(truth, outcomes[kind], clean, (kind, "clean"))
         if own:
-            found = [placed(part.vrsp[kind], part.images, images) for part in parts]
-            rows += _by_occlusion(truth, accumulation.outcome(found, ids), own, (kind, "vrsp"))
+            columns = ((c, [placed(p.vrsp[kind][c], p.images, images) for p in parts]) for c in COLUMNS)
+            rows += _by_occlusion(truth, accumulation.outcome(columns, ids), own, (kind, "vrsp"))
     scores = (_scores(truth, outcomes[kind]) if kind in outcomes else None for kind in ASKED)
     return Report(_counts(truth, sum(part.detections for part in parts), clean), *scores, occlusion=rows)
 

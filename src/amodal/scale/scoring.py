@@ -12,7 +12,7 @@ from amodal.data.dataset import AnnotatedImages
 from amodal.inference.predictor import load
 from amodal.inference.scoring import Asked, PartOfReport, Whole, detections_of, part_of_report
 from amodal.results.detections import Detections
-from amodal.scale.packed import packed, unpacked
+from amodal.scale.packed import mapped, packed, unpacked
 from amodal.scale.parts import everywhere, identity, of_images
 from amodal.scale.shards import About, ShardFolder
 from amodal.scale.work import Cluster, run
@@ -65,7 +65,7 @@ def detect(
     about = About(len(parts), {"task": repr(task)} | identity(truth, task.model))
     own = replace(task, model=everywhere(task.model))
     run(own, parts, shards, about, cluster=cluster, existing=shards.existing_of(about))
-    return [one for table in shards.tables(["answer"]) for one in unpacked(table, PartOfReport)]
+    return mapped(shards.tables(["answer"]), PartOfReport, shards.folder)
 
 
 def detections_in(shards: ShardFolder) -> Detections:

@@ -4,7 +4,7 @@ The maintained evaluator knows a detection's area in pixels and nothing else, so
 not look occluded. Its sums are made here as the reference implementation makes them, to the bit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -12,29 +12,33 @@ from amodal.evaluation.matching.coco import IOU_THRESHOLDS, RECALL_POINTS, Outco
 from amodal.evaluation.matching.records import MOST, Records, in_order
 
 
-def outcome(parts: Sequence[dict[str, Records]], category_ids: Sequence[int]) -> Outcome:
+def outcome(columns: Iterable[tuple[str, Sequence[Records]]], category_ids: Sequence[int]) -> Outcome:
     """Precision and recall with at most `records.MOST` detections an image and category.
 
     Args:
-        parts: Records of each part of the data set by column, `image` being the images' places in the whole of it;
-            at least one part.
+        columns: Each column's name and the records of each part of the data set, `image` being the images' places in
+            the whole of it; at least one part. One column after the other is taken, and forgotten.
         category_ids: Of the data set.
 
     Source: as `amodal.evaluation.matching.coco.run`.
     """
-    columns = list(parts[0])
-    precision = -np.ones((len(IOU_THRESHOLDS), len(RECALL_POINTS), len(category_ids), len(columns), 1))
-    recall = -np.ones((len(IOU_THRESHOLDS), len(category_ids), len(columns), 1))
-    for place, column in enumerate(columns):
-        records = in_order([part[column] for part in parts])
-        wanted = np.sum([part[column].wanted.sum(axis=1) for part in parts], axis=0)
-        ends = records.category.searchsorted(np.arange(len(category_ids) + 1))
-        for category in np.flatnonzero(wanted).tolist():
-            own = slice(ends[category], ends[category + 1])
-            precision[:, :, category, place, 0], recall[:, category, place, 0] = _curves(
-                records.matched[:, own], ~(records.matched | records.ignored)[:, own], int(wanted[category])
-            )
-    return Outcome(precision, recall, sorted(category_ids), columns, (MOST,))
+    found = {name: _by_category(parts, len(category_ids)) for name, parts in columns}
+    precision, recall = (np.stack(each, axis=-1)[..., None] for each in zip(*found.values(), strict=True))
+    return Outcome(precision, recall, sorted(category_ids), list(found), (MOST,))
+
+
+def _by_category(parts: Sequence[Records], categories: int) -> tuple[np.ndarray, np.ndarray]:
+    """Precision (10, 101, categories) and recall (10, categories) of a column; -1 where nothing is wanted."""
+    precision = -np.ones((len(IOU_THRESHOLDS), len(RECALL_POINTS), categories))
+    recall = -np.ones((len(IOU_THRESHOLDS), categories))
+    records = in_order(parts)
+    wanted = np.sum([part.wanted.sum(axis=1) for part in parts], axis=0)
+    ends = records.category.searchsorted(np.arange(categories + 1))
+    for category in np.flatnonzero(wanted).tolist():
+        own = slice(ends[category], ends[category + 1])
+        matched, ignored = records.matched[:, own], records.ignored[:, own]
+        precision[:, :, category], recall[:, category] = _curves(matched, ~(matched | ignored), int(wanted[category]))
+    return precision, recall
 
 
 def _curves(right: np.ndarray, wrong: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:

@@ -119,8 +119,10 @@ def run(
     return outcome(truth, asked, [matches(truth, detections, match_filter, asked)])
 
 
-def matches(truth: AnnotationSet, detections: Sequence[Detection], match_filter: MatchFilter, asked: Asked) -> bytes:
-    """What the evaluator keeps of the matching of some images: batch by batch, the masks are forgotten."""
+def matches(
+    truth: AnnotationSet, detections: Sequence[Detection], match_filter: MatchFilter, asked: Asked
+) -> np.ndarray:
+    """What the evaluator keeps of the matching of some images, uint8: batch by batch, the masks are forgotten."""
     detections = Detections.of(detections)
     assert match_filter.of_detection is None
     parameters = hotcoco.Params("bbox" if asked.kind.as_boxes else "segm")
@@ -133,10 +135,10 @@ def matches(truth: AnnotationSet, detections: Sequence[Detection], match_filter:
     for batch in batches(truth, detections, asked.kind, -match_filter.of_truth):
         masks: Any = batch.masks if batch.boxes is None else None
         engine.update(batch.images, batch.truths, _rows(detections, batch), segmentation=masks)
-    return engine.to_bytes()
+    return np.frombuffer(engine.to_bytes(), np.uint8)
 
 
-def outcome(truth: AnnotationSet, asked: Asked, parts: Sequence[bytes]) -> Outcome:
+def outcome(truth: AnnotationSet, asked: Asked, parts: Sequence[np.ndarray]) -> Outcome:
     """COCO's averaging over parts of a data set, at least one; the same to the bit for any parts in any order.
 
     Args:
@@ -144,7 +146,7 @@ def outcome(truth: AnnotationSet, asked: Asked, parts: Sequence[bytes]) -> Outco
         asked: What the parts were asked for.
         parts: What `matches` gave, of images of which each is in one part.
     """
-    engines = [hotcoco.StreamingEval.from_bytes(part) for part in parts]
+    engines = (hotcoco.StreamingEval.from_bytes(part.tobytes()) for part in parts)
     evaluation = hotcoco.StreamingEval.merge(engines).finalize()
     evaluation.accumulate()
     result = evaluation.eval

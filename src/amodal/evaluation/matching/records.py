@@ -184,8 +184,7 @@ def joined(parts: Sequence[tuple[np.ndarray, Records]], images: np.ndarray) -> R
     wanted = np.zeros((len(parts[0][1].wanted), len(images)), np.int32)
     for ids, records in parts:
         wanted[:, images.searchsorted(ids)] = records.wanted
-    found = [placed({"": records}, ids, images)[""] for ids, records in parts]
-    return replace(in_order(found), wanted=wanted)
+    return replace(in_order([placed(records, ids, images) for ids, records in parts]), wanted=wanted)
 
 
 def image_ids(truth: AnnotationSet) -> np.ndarray:
@@ -193,10 +192,9 @@ def image_ids(truth: AnnotationSet) -> np.ndarray:
     return np.array(sorted(image.id for image in truth.images), dtype=np.int64)
 
 
-def placed(records: dict[str, Records], own: np.ndarray, images: np.ndarray) -> dict[str, Records]:
+def placed(records: Records, own: np.ndarray, images: np.ndarray) -> Records:
     """Records of a part whose images have the ids `own`, with the images' places among those of the whole."""
-    places = images.searchsorted(own)
-    return {name: replace(one, image=places[one.image].astype(np.int32)) for name, one in records.items()}
+    return replace(records, image=images.searchsorted(own).astype(np.int32)[records.image])
 
 
 def in_order(parts: Sequence[Records]) -> Records:

@@ -42,13 +42,13 @@ def has_stuff(truth: AnnotationSet) -> bool:
     return any(a.is_stuff for a in truth.annotations)
 
 
-def matches(truth: AnnotationSet, detections: Sequence[Detection], *, with_stuff: bool) -> dict[str, bytes]:
+def matches(truth: AnnotationSet, detections: Sequence[Detection], *, with_stuff: bool) -> dict[str, np.ndarray]:
     """What `recalled` takes, of a data set or some of its images; `with_stuff` if the whole has any."""
     columns, names = Detections.of(detections), list(GROUPS) if with_stuff else ["occlusion"]
     return {name: coco.matches(truth, columns, _filter(truth, name), ASKED[name]) for name in names}
 
 
-def recalled(truth: AnnotationSet, parts: Sequence[dict[str, bytes]]) -> dict[str, Recall]:
+def recalled(truth: AnnotationSet, parts: Sequence[dict[str, np.ndarray]]) -> dict[str, Recall]:
     """Recall on a data set from parts of it, at least one: the same to the bit for any parts in any order."""
     found: dict[str, Recall] = {}
     for name in parts[0]:
