@@ -54,9 +54,9 @@ def _reach(measured: dict[str, Any]) -> list[str]:
         "What breaks first is the command's memory, since it knows the name of every picture of a folder or list: for "
         "more than some ten million give Parquet files or archives, of which it knows the rows or the names alone. The "
         "next is the folder, in which a shard is a file, and `amodal join`, which makes one file of all. `evaluate` "
-        f"reaches less far: a report of ten million detections takes {sizes['report_bytes_a_detection'] / 100:.1f} GB, since "
-        "average precision sorts all detections of a category by score, and the report keeps what `amodal "
-        "compare` resamples.",
+        "reaches less far: a report of ten million detections takes "
+        f"{sizes['report_bytes_a_detection'] / 100:.1f} GB, since average precision sorts all detections of a category "
+        "by score, and the report keeps what `amodal compare` resamples.",
     ]
 
 

@@ -39,7 +39,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def rows(folder: Path, *, small: bool) -> dict[str, Any]:
-    """Processors' time a row, and memory, as rows grow a hundredfold: each size's further rows beside those before it."""
+    """Processors' time a row, and memory, as rows grow a hundredfold: a size's further rows beside those before it."""
     write_model(folder)
     sizes = (20, 60, 120) if small else (1_000, 10_000, 100_000)
     found = []

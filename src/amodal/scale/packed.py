@@ -3,6 +3,7 @@
 import mmap
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ def mapped(tables: Iterable["pa.Table"], kind: Any, folder: Path) -> list[Any]:
                 ends.append(file.tell())
         file.flush()
         pages = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) if ends[-1] else memoryview(b"")
-    return [decoder.decode(pages[start:end]) for start, end in zip(ends, ends[1:], strict=False)]
+    return [decoder.decode(pages[start:end]) for start, end in pairwise(ends)]
 
 
 def _decoder(kind: Any) -> msgpack.Decoder[Any]:
