@@ -11,7 +11,7 @@ from typing import Any
 
 from amodal.files import read_json, replacing
 from amodal.scale.sources import MOST_ROWS
-from benchmarks.scale.sizes import SIZE
+from benchmarks.scale.sizes import OFTEN, SIZE
 
 RESULTS = Path(__file__).parents[1] / "results" / "scale.json"
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "scale.md"
@@ -44,7 +44,8 @@ def _reach(measured: dict[str, Any]) -> list[str]:
         f"{picture['width']} x {picture['height']} pixels, without a GPU and with drawing, which a cluster leaves out. "
         f"The command holds at least {sizes['bytes_a_picture']:.0f} bytes for each picture of a list of "
         f"{sizes['pictures']:,}. "
-        f"A report takes {sizes['report_bytes_a_detection']:.0f} bytes a detection at its peak, and "
+        f"A report takes {sizes['report_bytes_a_detection']:.0f} bytes a detection at its peak, which was looked for "
+        f"every {OFTEN * 1000:.0f} ms, and "
         f"{sizes['record_bytes_on_disk']:.0f} on disk meanwhile; the detections themselves, with masks of {SIZE[1]} x "
         f"{SIZE[0]} pixels, would take {sizes['bytes_a_detection']:.0f} to begin with.",
         f"On paper, for `predict` on ten machines of 64 cores ({CORES} in all) at ${PRICE:.2f} for a core's hour, a "
