@@ -2,7 +2,7 @@
 skips:
 
     pip install 'moto[server]' s3fs
-    python -m pytest tests/scale/test_object_store.py
+    python -m pytest tests/scale/test_sources_in_buckets.py
 """
 
 import json
