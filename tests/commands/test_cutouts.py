@@ -221,7 +221,7 @@ def test_whole_objects_of_annotated_photographs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     coco.write(disc_set(tmp_path), tmp_path / "instances.json")
     assert run("cutouts instances.json --images . --out cutouts --min-area 100 --workers 1") == 0
-    assert "4 cut-outs of 4 photographs" in capsys.readouterr().out
+    assert "4 cut-outs of 4 objects" in capsys.readouterr().out
     assert [len(line["files"]) for line in read_list(Path("cutouts/cutouts.jsonl"))] == [1] * 4
     assert FolderCutOuts("cutouts").categories == ("box",)
     for line in ("instances.json --images . --category a", "instances.json ."):

@@ -61,11 +61,11 @@ def cutouts(
     from amodal.synthesis.pool import answers
 
     cutter, shots = _opened(sources, out, given, how)
-    names = sheet_names(len(shots))
+    names, what = sheet_names(len(shots)), "photograph" if shots[0].annotation is None else "object"
     processes = min(workers or os.cpu_count() or 1, -(-len(shots) // PHOTOGRAPHS_A_PROCESS))
     with CutOutFolder(out, shots, overwrite=overwrite, further=names) as folder:
         cuts, found = [], answers(cutter, shots, processes, doing="cuts out objects")
-        for number, cut in enumerate(tqdm(found, "Cutting out", len(shots), unit="photograph"), start=1):
+        for number, cut in enumerate(tqdm(found, "Cutting out", len(shots), unit=what), start=1):
             folder.add(cut)
             cuts.append(cut)
             if cut.problem:
@@ -73,9 +73,9 @@ def cutouts(
             if len(cuts) == TILES or number == len(shots):
                 write_image(out / names[(number - 1) // TILES], sheet(cuts), quality=88)
                 cuts = []
-    print(f"{out}: {folder.count:,} cut-outs of {len(shots):,} photographs; look at {out / names[0]}")
+    print(f"{out}: {folder.count:,} cut-outs of {len(shots):,} {what}s; look at {out / names[0]}")
     if folder.problems:
-        problem = f"{len(folder.problems):,} of {len(shots):,} photographs gave no cut-out, as said above"
+        problem = f"{len(folder.problems):,} of {len(shots):,} {what}s gave no cut-out, as said above"
         raise UserError(problem, remedy=f"{out / 'cutouts.jsonl'} lists them" if folder.count else None)
 
 

@@ -42,7 +42,7 @@ def data_check(
                 remedy="Give the folder that their names start from with --images",
             )
         coco.write(result.repaired, fix)
-        print(f"{fix}: {len(result.repaired.annotations):,} annotations, mended")
+        print(f"{fix}: {len(result.repaired.annotations):,} annotations{'' if result.is_clean else ', mended'}")
     if not result.is_clean:
         raise SystemExit(1)
 

@@ -134,7 +134,7 @@ def others(annotation_set: AnnotationSet, path: Path, to: str) -> Iterator[str]:
     if writer.places is not None and writer.reads:
         there = sorted(set(path.glob(writer.reads)) - set(writer.places(annotation_set, path)))
         if there:
-            yield f"{path}: holds {len(there):,} more files, such as {there[0].name}, which are read with these"
+            yield f"{path}: files that were there will be read with these, as {there[0].name} ({len(there):,} in all)"
 
 
 def lost(annotation_set: AnnotationSet, to: str) -> Iterator[str]:
