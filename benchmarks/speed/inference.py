@@ -16,7 +16,6 @@ from amodal.inference.predictor import Predictor
 from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import all_regions
-from amodal.models.losses import own_class
 from amodal.models.methods.vrsp import VRSP
 from amodal.models.quick import quicken
 from amodal.models.regions import STRIDES
@@ -109,7 +108,7 @@ def all_passes(model: AmodalRCNN, image: Tensor) -> tuple[Candidates, Tensor, Te
     regions = all_regions([candidates.boxes], [candidates.labels])
     pooled = plainly_pooled(features, regions.boxes)
     passes = branch.passes(pooled, regions.labels)
-    amodal, visible = (own_class(p.logits, regions.labels) for p in (passes.refined_amodal, passes.refined_visible))
+    amodal, visible = (p.own_class(regions.labels) for p in (passes.refined_amodal, passes.refined_visible))
     factors = (
         branch.reclassification_factor(pooled, visible, regions.labels),
         branch.prior_factor(amodal, regions.labels),

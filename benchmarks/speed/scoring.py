@@ -48,9 +48,15 @@ two files and gives AP, in a process of its own. {same}. The machine's load was
 `amodal compare` of {facts["bootstrap"]["detections"]:,} detections takes {1e3 * facts["bootstrap"]["seconds"]:.0f} ms.
 
 hotcoco does the matching for us. What we take beyond it goes into what it does not do: every mask, box and id of both
-files is checked, so that a damaged record is named, and all is kept for whatever else is measured. A check of a mask
-reads its run lengths twice; the evaluator reads them again. ultrafast-pycocotools calls itself alpha, vernier's own
-metadata say that it is being planned: rivals to measure against, not engines to depend on alone.
+files is checked, so that a damaged record is named, and all is kept for whatever else is measured. The aims are out of
+its reach: of 1,000 images of 100 masks, on one thread, it takes 0.39 s to match what is in memory already, while a 25th
+of pycocotools' time is 0.28 s; the quickest rival takes 0.46 s from file to AP. Beside matching, our time is 0.09 s for
+decoding the results' JSON, 0.29 s for checking their masks (0.14 s of it one pass of hotcoco over their run lengths),
+0.05 s for making them objects, 0.09 s for the truth. Of boxes it matches in 0.06 s, and decoding takes 0.05 s: more
+than a 70th of pycocotools' time, which is 0.09 s, before anything is checked. Half of the masks could match nothing,
+by box and area: left out, they spared 0.05 s of 0.39 s, less than it takes to know their boxes. Matching of our own,
+over hotcoco's overlaps, took 0.65 s. ultrafast-pycocotools calls itself alpha, vernier's own metadata say that it is
+being planned: rivals to measure against, not engines to depend on alone.
 
 {table}"""
 

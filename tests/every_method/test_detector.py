@@ -143,7 +143,7 @@ def test_attention_types(attention):
     passes = branch.passes(features, labels)
 
     def guided_by(refined, coarse) -> bool:
-        gradient = torch.autograd.grad(refined.logits.sum(), coarse.logits, retain_graph=True, allow_unused=True)[0]
+        gradient = torch.autograd.grad(refined.logits.sum(), coarse.cells, retain_graph=True, allow_unused=True)[0]
         return gradient is not None and bool(gradient.any())
 
     found = {

@@ -6,11 +6,12 @@ import torch
 from torchvision.ops import roi_align
 
 from amodal.models.align import Places, align
-from amodal.models.losses import own_class
+from amodal.models.losses import mask_loss, matching_loss
 from amodal.models.mask_head import CHUNK, MaskHead
 from amodal.models.methods.vrsp import GUIDES, VRSP
 from amodal.models.refinement import CachedRows, EagerRows, Refinement
 from amodal.models.regions import RegionPooler, Regions, RegionTruth
+from tests.own_class import own_class
 from tests.small_models import scene, small_model, with_method
 
 
@@ -47,12 +48,39 @@ def test_pooling_is_the_same_with_and_without_a_gradient(finest):
     torch.testing.assert_close(found, pool(features, regions), rtol=1e-4, atol=1e-5)
 
 
+def plain(head: MaskHead, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the deconvolution gives, and every class's masks, layer by layer as the papers have them."""
+    for conv in head.convs:
+        features = conv(features).relu()
+    upsampled = head.deconv(features).relu()
+    return upsampled, head.predictor(upsampled)
+
+
+def test_a_head_learns_what_its_layers_would_learn():
+    torch.manual_seed(0)
+    head = MaskHead(8, 8, 2, 5)
+    labels, truth = torch.tensor([1, 5, 2, 5]), torch.rand(4, 28, 28) > 0.5
+    features, target = torch.rand(4, 8, 14, 14, requires_grad=True), torch.rand(4, 8, 14, 14, requires_grad=True)
+    found, wanted = head(features), head(target)
+    upsampled, logits = plain(head, features)
+    torch.testing.assert_close(found.logits, logits)
+    torch.testing.assert_close(found.own_class(labels), own_class(logits, labels))
+    losses = mask_loss(found.own_class(labels), truth) + matching_loss(found.cells, wanted.cells)
+    expected = mask_loss(own_class(logits, labels), truth) + matching_loss(upsampled, plain(head, target)[0])
+    torch.testing.assert_close(losses, expected)
+    learnt = [features, target, *head.parameters()]
+    for name, *both in zip(
+        range(len(learnt)), *(torch.autograd.grad(x, learnt) for x in (losses, expected)), strict=True
+    ):
+        torch.testing.assert_close(*both, rtol=1e-4, atol=1e-7, msg=lambda told, name=name: f"{name}: {told}")
+
+
 @pytest.mark.parametrize("count", [0, 1, CHUNK + 3])
 def test_a_heads_own_class_alone(count):
     torch.manual_seed(0)
     head = MaskHead(8, 8, 2, 5)
     features, labels = torch.rand(count, 8, 14, 14), torch.randint(1, 6, (count,))
-    expected = own_class(head(features).logits, labels)
+    expected = own_class(plain(head, features)[1], labels)
     for layout in (torch.contiguous_format, torch.channels_last):
         found = head.own_class(features.contiguous(memory_format=layout), labels)
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

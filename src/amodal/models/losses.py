@@ -3,14 +3,9 @@
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
-
-
-def own_class(logits: Float[Tensor, "R K S S"], labels: Int64[Tensor, " R"]) -> Float[Tensor, "R S S"]:
-    """Each region's mask: the channel of its class. Labels count from 1, channels from 0."""
-    return logits[torch.arange(labels.shape[0], device=logits.device), labels - 1]
 
 
 def attend(logits: Float[Tensor, "R 28 28"]) -> Float[Tensor, "R 1 14 14"]:
@@ -47,6 +42,13 @@ def matching_loss(first: Float[Tensor, "R ..."], second: Float[Tensor, "R ..."])
     return (1 - _Cosines.apply(first.flatten(1), second.flatten(1))).mean()  # type: ignore[operator]
 
 
+def _dots(first: Float[Tensor, "R F"], second: Float[Tensor, "R F"]) -> Float[Tensor, " R"]:
+    """The product of each pair of rows, without a product of every two numbers in memory."""
+    if first.device.type != "cpu" or not len(first):
+        return torch.linalg.vecdot(first, second)
+    return torch.stack([torch.dot(*pair) for pair in zip(first, second, strict=True)])
+
+
 class _Cosines(torch.autograd.Function):
     """The cosine of each pair of rows, (R, F) and (R, F) to (R,).
 
@@ -58,7 +60,7 @@ class _Cosines(torch.autograd.Function):
     def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
         ends = torch.linalg.vector_norm(first, dim=1), torch.linalg.vector_norm(second, dim=1)
         lengths = (ends[0] * ends[1]).clamp(min=1e-8)
-        cosines = torch.linalg.vecdot(first, second) / lengths
+        cosines = _dots(first, second) / lengths
         ctx.save_for_backward(first, second, cosines, lengths, *ends)
         return cosines
 

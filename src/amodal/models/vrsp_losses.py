@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from amodal.models.losses import mask_loss, matching_loss, own_class
+from amodal.models.losses import mask_loss, matching_loss
 from amodal.models.mask_head import HeadOutput
 from amodal.models.regions import RegionTruth
 
@@ -28,7 +28,7 @@ def head_matching(coarse: HeadOutput, target: HeadOutput) -> Float[Tensor, ""]:
     """Equation 3 for one head: how unlike its inner features are in two passes."""
     return MATCHING_WEIGHTS[0] * matching_loss(coarse.convolved, target.convolved) + MATCHING_WEIGHTS[
         1
-    ] * matching_loss(coarse.upsampled, target.upsampled)
+    ] * matching_loss(coarse.cells, target.cells)
 
 
 def refined_losses(
@@ -49,6 +49,6 @@ def refined_losses(
     if truth.exact is not None:
         of_visible = of_visible * truth.exact
     return {
-        "loss_refined_amodal": mask_loss(own_class(passes.refined_amodal.logits, labels), truth.amodal, of_visible),
-        "loss_refined_visible": mask_loss(own_class(passes.refined_visible.logits, labels), truth.visible, of_amodal),
+        "loss_refined_amodal": mask_loss(passes.refined_amodal.own_class(labels), truth.amodal, of_visible),
+        "loss_refined_visible": mask_loss(passes.refined_visible.own_class(labels), truth.visible, of_amodal),
     }

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from amodal.models.config import VRSPConfig
-from amodal.models.losses import mask_loss, own_class
+from amodal.models.losses import mask_loss
 from amodal.models.mask_head import MaskHead
 from amodal.models.methods import vrsp as method
 from amodal.models.methods.vrsp import VRSP
@@ -18,6 +18,7 @@ from amodal.prior.autoencoder import MaskAutoencoder
 from amodal.prior.codebook import CodeBook
 from amodal.prior.released import our_name
 from amodal.prior.shape_prior import ShapePrior
+from tests.own_class import own_class
 from tests.places import GOLDEN
 
 CLOSE = {"rtol": 0, "atol": 1e-4}

@@ -7,7 +7,7 @@ import torch
 
 from amodal.boxed_masks import Prompts
 from amodal.models.config import DetectorConfig
-from amodal.models.losses import mask_loss, own_class
+from amodal.models.losses import mask_loss
 from amodal.models.methods.sln import UNIONS
 from amodal.models.methods.vrsp import VRSP
 from amodal.models.regions import RegionPooler, RegionTruth
@@ -65,7 +65,7 @@ def test_the_guided_visible_pass_learns_the_visible_truth():
     model = branch(guided_pass=True)
     features, labels, fine, small = example()
     found = model.region_losses(features, labels, fine, small)["loss_guided_visible"]
-    logits = own_class(model.visible_head(features * small.amodal[:, None]).logits, labels)
+    logits = model.visible_head(features * small.amodal[:, None]).own_class(labels)
     torch.testing.assert_close(found, mask_loss(logits, fine.visible))
     assert abs(found - mask_loss(logits, fine.amodal)) > 1e-5
 

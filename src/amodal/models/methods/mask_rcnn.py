@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor
 
 from amodal.models.branch import MaskBranch, RegionMasks
-from amodal.models.losses import mask_loss, own_class
+from amodal.models.losses import mask_loss
 from amodal.models.mask_head import MaskHead
 from amodal.models.regions import BatchTruth, RegionPooler, Regions
 
@@ -20,7 +20,7 @@ class MaskRCNN(MaskBranch):
 
     def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
         """`loss_amodal` or `loss_visible`: binary cross-entropy of the own class's mask."""
-        logits = own_class(self.head(self.pool(features, regions)).logits, regions.labels)
+        logits = self.head(self.pool(features, regions)).own_class(regions.labels)
         crops = truth.crop(regions, logits.shape[-1])
         return {f"loss_{self.truth}": mask_loss(logits, crops.amodal if self.truth == "amodal" else crops.visible)}
 

@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from amodal.models.branch import MaskBranch, RegionMasks
-from amodal.models.losses import mask_loss, own_class
+from amodal.models.losses import mask_loss
 from amodal.models.mask_head import MaskHead
 from amodal.models.regions import BatchTruth, RegionPooler, Regions
 
@@ -24,9 +24,7 @@ class ORCNN(MaskBranch):
     def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
         """`loss_amodal`, `loss_visible`, `loss_invisible`: equal parts; the last one's gradient enters both heads."""
         pooled = self.pool(features, regions)
-        amodal, visible = (
-            own_class(head(pooled).logits, regions.labels) for head in (self.amodal_head, self.visible_head)
-        )
+        amodal, visible = (head(pooled).own_class(regions.labels) for head in (self.amodal_head, self.visible_head))
         crops = truth.crop(regions, amodal.shape[-1])
         return {
             "loss_amodal": mask_loss(amodal, crops.amodal),

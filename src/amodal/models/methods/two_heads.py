@@ -6,7 +6,7 @@ The plainest method that predicts both masks: what ORCNN and VRSP add is measure
 from torch import Tensor
 
 from amodal.models.branch import MaskBranch, RegionMasks
-from amodal.models.losses import mask_loss, own_class
+from amodal.models.losses import mask_loss
 from amodal.models.mask_head import MaskHead
 from amodal.models.regions import BatchTruth, RegionPooler, Regions
 
@@ -23,9 +23,7 @@ class TwoHeads(MaskBranch):
     def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
         """`loss_amodal` and `loss_visible`: binary cross-entropy of the own class's masks."""
         pooled = self.pool(features, regions)
-        amodal, visible = (
-            own_class(head(pooled).logits, regions.labels) for head in (self.amodal_head, self.visible_head)
-        )
+        amodal, visible = (head(pooled).own_class(regions.labels) for head in (self.amodal_head, self.visible_head))
         crops = truth.crop(regions, amodal.shape[-1])
         return {
             "loss_amodal": mask_loss(amodal, crops.amodal, crops.exact),

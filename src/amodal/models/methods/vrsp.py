@@ -19,7 +19,7 @@ from amodal import masks
 from amodal.models.branch import LazyMasks, MaskBranch, RegionMasks
 from amodal.models.config import VRSPConfig
 from amodal.models.layout import quick_layout
-from amodal.models.losses import attend, mask_loss, own_class
+from amodal.models.losses import attend, mask_loss
 from amodal.models.mask_head import HeadOutput, MaskHead
 from amodal.models.reclassification import Reclassifier, reclassification_loss
 from amodal.models.refinement import CachedRows, EagerRows, Indices, Refinement, Rows
@@ -135,12 +135,12 @@ class VRSP(MaskBranch):
         }
 
     def passes(self, features: Float[Tensor, "R C 14 14"], labels: Int64[Tensor, " R"]) -> Passes:
-        """Figure 2 for training: every class's logits, the inner features, the known shapes."""
+        """Figure 2 for training: the masks, the inner features, the known shapes."""
         everything = torch.arange(labels.shape[0], device=labels.device)
         found: dict[str, HeadOutput] = {}
 
         def mask(name: str, _: Indices) -> Tensor:
-            return own_class(found[name].logits, labels)
+            return found[name].own_class(labels)
 
         @cache
         def shapes() -> Tensor | None:
@@ -205,7 +205,7 @@ class VRSP(MaskBranch):
         """The losses from region features; `truth` at 28 x 28, `small_truth` at 14 x 14 where it guides a pass."""
         passes = self.passes(features, labels)
         coarse_amodal, coarse_visible = (
-            own_class(output.logits, labels) for output in (passes.coarse_amodal, passes.coarse_visible)
+            output.own_class(labels) for output in (passes.coarse_amodal, passes.coarse_visible)
         )
         losses = {
             "loss_coarse_amodal": mask_loss(coarse_amodal, truth.amodal, truth.exact),
@@ -225,7 +225,7 @@ class VRSP(MaskBranch):
     ) -> Float[Tensor, ""]:
         """Equation 2 before lambda."""
         assert self.reclassifier is not None
-        visible = own_class(passes.refined_visible.logits, labels)
+        visible = passes.refined_visible.own_class(labels)
         return reclassification_loss(
             self.reclassifier(features * self.visible_gate(visible)),
             self.reclassifier(features * F.avg_pool2d(truth.visible[:, None].to(features.dtype), 2)),
@@ -245,8 +245,8 @@ class VRSP(MaskBranch):
             )
         if guided is not None and self.config.guided_pass:
             # Guided by its own mask, as an object that is not known whole would be, the visible head learns nothing.
-            losses["loss_guided_amodal"] = mask_loss(own_class(guided[0].logits, labels), truth.amodal, truth.exact)
-            losses["loss_guided_visible"] = mask_loss(own_class(guided[1].logits, labels), truth.visible, truth.exact)
+            losses["loss_guided_amodal"] = mask_loss(guided[0].own_class(labels), truth.amodal, truth.exact)
+            losses["loss_guided_visible"] = mask_loss(guided[1].own_class(labels), truth.visible, truth.exact)
         if self.config.feature_matching:
             if not self.config.matching_reaches_trunk:
                 passes = self.passes(features.detach(), labels)
@@ -255,7 +255,7 @@ class VRSP(MaskBranch):
                 assert guided is not None
                 targets = guided
             if self.matching_target != "refined":
-                targets = tuple(HeadOutput(*(part.detach() for part in output)) for output in targets)
+                targets = tuple(output.detached() for output in targets)
             losses["loss_matching_amodal"] = head_matching(passes.coarse_amodal, targets[0])
             losses["loss_matching_visible"] = head_matching(passes.coarse_visible, targets[1])
         return losses

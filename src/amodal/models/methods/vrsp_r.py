@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from amodal.models.branch import LazyMasks, RegionMasks, moved
 from amodal.models.config import VRSPConfig, VRSPRConfig
 from amodal.models.joint_masks import JointMasks
-from amodal.models.losses import mask_loss, own_class
+from amodal.models.losses import mask_loss
 from amodal.models.mask_head import MaskHead
 from amodal.models.methods.vrsp import VRSP
 from amodal.models.reclassification import Reclassifier
@@ -92,7 +92,7 @@ class VRSPR(VRSP):
     ) -> dict[str, Tensor]:
         """VRSP's, those of the masks corrected together, and how little all of them overlap with the true ones."""
         losses = super().further_losses(features, labels, passes, truth, small_truth)
-        found = {name: own_class(getattr(passes, name).logits, labels) for name in PASSES}
+        found = {name: getattr(passes, name).own_class(labels) for name in PASSES}
         if self.joint is not None:
             amodal, visible = self.joint(features, found["refined_amodal"], found["refined_visible"])
             found |= {"joint_amodal": amodal, "joint_visible": visible}
