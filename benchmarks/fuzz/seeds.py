@@ -78,7 +78,7 @@ def annotations(folder: Path) -> dict[str, list[Seed]]:
     for name, writer in annotation_files.WRITERS.items():
         place = folder / name
         images = write_photographs(place / "images")
-        target = "" if writer.is_folder else f"annotations{'.xml' if name == 'cvat' else '.json'}"
+        target = "" if name in annotation_files.FOLDERS else f"annotations{'.xml' if name == 'cvat' else '.json'}"
         writer(truth(images), place / target if target else place)
         (place / "images.link").unlink(missing_ok=True)
         found[name] = [Seed.of(place, target)]

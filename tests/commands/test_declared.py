@@ -22,6 +22,7 @@ ALL = {
 WORDS = {"--device", "--host", "--recipe", "--repository", "--name", "--categories", "--variants", "--against"} | {
     "--allow-host",
     "--category",
+    "--methods",
     "--ray",
 }
 """Texts that name no file."""
