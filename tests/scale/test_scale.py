@@ -101,6 +101,21 @@ def test_tables_of_paths_bytes_and_images(folder, monkeypatch):
         open_source(["broken.parquet"])
 
 
+def test_a_group_of_rows_is_never_in_memory_as_a_whole(folder):
+    rng, rows, each = np.random.default_rng(0), 400, 50_000
+    contents = [rng.bytes(each) for _ in range(rows)]  # noise, which does not compress
+    parquet.write_table(pa.table({"bytes": contents}), "one.parquet", write_batch_size=16)
+    assert parquet.ParquetFile("one.parquet").num_row_groups == 1
+    parts = open_source(["one.parquet"])
+    pa.default_memory_pool().release_unused()
+    before, most = pa.total_allocated_bytes(), 0
+    for part in parts:
+        for place, (_, _, content) in zip(range(part.start, part.stop), part.pictures(), strict=True):
+            most = max(most, pa.total_allocated_bytes() - before)
+            assert content == contents[place]
+    assert most < rows * each / 4
+
+
 def write_tar(path: Path, count: int, *, cut: int = 0) -> None:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as archive:

@@ -6,7 +6,7 @@ picture's id follows from its place in the source alone.
 
 import hashlib
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -21,6 +21,8 @@ MOST_ROWS = 1000
 """Of a part: some minutes of work, which is what a machine that goes away loses at most."""
 FEWEST_PARTS = 64
 """Small sources are cut finer, so that several machines have something to do."""
+ROWS_AT_ONCE, BUFFER = 16, 2**20
+"""Rows of a Parquet file that are read in one go, and bytes of each of its columns."""
 IDS_A_TAR = 2**32
 """Ids of an archive's pictures begin at its number times this, since nobody has counted what is in those before."""
 REMEDY = "Give a folder of images, a .txt list, .parquet files with a column path, bytes or image, or .tar archives"
@@ -87,7 +89,7 @@ class Rows:
     def _records(self) -> Iterator[dict[str, Any]]:
         fs, path = file_system(self.address)
         with fs.open(path, "rb") as file:
-            parquet = arrow("parquet").ParquetFile(file)
+            parquet = arrow("parquet").ParquetFile(file, buffer_size=BUFFER)
             names = parquet.schema_arrow.names
             columns = [name for name in ("bytes", "image", "path", "image_id", "id", "file_name") if name in names]
             before = 0
@@ -95,8 +97,21 @@ class Rows:
                 rows = parquet.metadata.row_group(group).num_rows
                 low, high = max(self.start - before, 0), min(self.stop - before, rows)
                 if low < high:
-                    yield from parquet.read_row_group(group, columns).slice(low, high - low).to_pylist()
+                    yield from _between(parquet.iter_batches(ROWS_AT_ONCE, [group], columns), low, high)
                 before += rows
+
+
+def _between(batches: Iterable[Any], low: int, high: int) -> Iterator[dict[str, Any]]:
+    """Rows `low` to `high` - 1 of a row group, which is never in memory as a whole: many hold a million pictures."""
+    first = 0
+    for batch in batches:
+        after = first + batch.num_rows
+        if after > low:
+            start = max(low - first, 0)
+            yield from batch.slice(start, min(high, after) - first - start).to_pylist()
+        if after >= high:
+            return
+        first = after
 
 
 @dataclass(frozen=True)
