@@ -11,6 +11,8 @@ from amodal.synthesis.cutouts import CutOut
 
 INSIDE = 128
 """The least alpha of 255 that belongs to the object's mask: above one half."""
+FEW_PIXELS = 2**14
+"""Up to so many are recoloured as bytes: before `Image.point` looks at a pixel it rounds 1024 numbers."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,12 @@ def recolour(image: Image.Image, gains: tuple[float, float, float]) -> Image.Ima
     """An RGBA image with its colour channels multiplied, clipped to 255."""
     levels = np.arange(256)
     tables = [np.minimum(levels * gain, 255).astype(np.uint8).tobytes() for gain in (*gains, 1.0)]
-    return image.point(b"".join(tables))
+    if image.width * image.height > FEW_PIXELS:
+        return image.point(b"".join(tables))
+    pixels = bytearray(image.tobytes())
+    for channel in range(3):
+        pixels[channel::4] = pixels[channel::4].translate(tables[channel])
+    return Image.frombuffer("RGBA", image.size, bytes(pixels), "raw", "RGBA", 0, 1)
 
 
 def cast_shadow(canvas: Image.Image, sprite: Sprite, left: int, top: int, strength: float) -> None:
