@@ -64,7 +64,7 @@ def material(folder: Path, quick: bool) -> Material:
     backgrounds[0].parent.mkdir()
     for number, path in enumerate(backgrounds):
         Image.fromarray(DrawnBackgrounds().sample(size, np.random.default_rng(number))).save(path, quality=90)
-    known = {path: Image.open(path) for paths in [*cutouts, backgrounds] for path in paths}
+    known: dict[Path, Image.Image] = {path: Image.open(path) for paths in [*cutouts, backgrounds] for path in paths}
     for image in known.values():
         image.load()
     source, surfaces = FolderCutOuts(folder / "cutouts"), FolderBackgrounds(folder / "backgrounds")
@@ -118,7 +118,7 @@ def beside_calls(things: Material, config: SceneConfig, scenes: int, repetitions
 
     timing = compare(repeated(things.compose, config, scenes), repeated(bare, config, scenes), repetitions=repetitions)
     name = f"Scenes of {config.size[0]} x {config.size[1]} pixels, {OBJECTS} objects, over their library calls"
-    return timing.row(name, CALLS, 10.0, sense="times as long", scenes_a_repetition=scenes)
+    return timing.row(name, CALLS, sense="times as long", scenes_a_repetition=scenes)
 
 
 def stage(things: Material, config: SceneConfig, seconds: float) -> Stage:
@@ -159,9 +159,9 @@ over each other. A cut-out is read from its file once.
 * {known.ratio:.1f} x and {large_known.ratio:.1f} x if the loop, too, is given every file decoded.
 * {bare.ratio:.2g} and {large_bare.ratio:.2g} times as long as Pillow's calls for it alone
   (`benchmarks/speed/pillow_calls.py`): resampling the background, and for each object one reduction, one turn, a table
-  of colours, a shadow, a paste and its masks. The floor below takes every operation at the rate of a large matrix
-  product. Resampling and blending of bytes, which is nearly all that a scene is, never comes near that rate: no
-  program that has a library do it can. Another library's pixels would be other pixels, and a scene is a function of its
-  seed to the byte.
+  of colours, a shadow, a paste and its masks. The floor below takes every operation at the rate of a large
+  convolution: an aim of 10 times it is out of reach, for the resampling and blending of bytes, which is nearly all that
+  a scene is, comes nowhere near that rate in the library. Another one's pixels would be other pixels, and a scene is a
+  function of its seed to the byte.
 * An object's reduction kept for its next use would save 6 % of a small scene where few cut-outs come again and again,
   and cost the memory that keeps cut-outs decoded where they are many: left out."""
