@@ -1,5 +1,10 @@
 """One process is a world of one; devices that are not there are refused."""
 
+import os
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -26,3 +31,31 @@ def test_auto_takes_this_processes_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "0")
     expected = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     assert processes.choose_device() == expected
+
+
+AGAIN = """
+import resource, sys
+import torch
+from amodal import processes
+
+def step():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    held = [torch.ones(2**18 * number) for number in (8, 5, 7, 3)]
+    del held
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+kept = processes.keep_memory()
+print(int(kept), [step() for _ in range(12)][-1])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
+@pytest.mark.parametrize("set_by_user", [False, True])
+def test_memory_that_a_process_frees_stays_its_own(set_by_user: bool) -> None:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    if set_by_user:
+        own["MALLOC_MMAP_THRESHOLD_"] = "65536"
+    done = subprocess.run([sys.executable, "-c", AGAIN], env=own, capture_output=True, text=True, check=True)
+    kept, faults = map(int, done.stdout.split())
+    assert kept == (not set_by_user)
+    assert (faults < 100) == bool(kept)  # a step's 23 MB are 5,888 pages

@@ -7,8 +7,10 @@
 Without torchrun every function answers for a world of one, so callers need no second path.
 """
 
+import ctypes
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,6 +26,8 @@ T = TypeVar("T")
 
 PATIENCE = timedelta(hours=3)
 """How long the others wait while one process works alone, as when it fits a shape prior."""
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 def rank() -> int:
@@ -83,6 +87,21 @@ def choose_device(name: str = "auto") -> torch.device:
         reason = str(error).splitlines()[0]
         raise UserError(f"device '{name}' cannot be used ({reason})", remedy="Pass --device cpu or cuda") from error
     return device
+
+
+def keep_memory() -> bool:
+    """Has this process keep for itself what it frees, if its C library can be told so. Gives whether it was.
+
+    A training step frees what the next one takes. Given back to the system in between, every page of it is cleared and
+    mapped anew: a fifteenth of a step on a CPU. The peak stays the same. Where the environment has settings for malloc,
+    they hold.
+    """
+    if not sys.platform.startswith("linux") or any(name.startswith("MALLOC_") for name in os.environ):
+        return False
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallopt"):  # musl
+        return False
+    return all(library.mallopt(*option) for option in ((_MMAP_THRESHOLD, 2**30), (_TRIM_THRESHOLD, -1)))
 
 
 @contextmanager

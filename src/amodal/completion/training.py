@@ -73,6 +73,8 @@ def _train(
     if config.start_from is not None:
         checkpoint.take(config.start_from, model)
     model.to(device)
+    if device.type == "cpu":
+        processes.keep_memory()
     groups = weight_groups(model, config.weight_decay, config.body_share)
     optimiser = torch.optim.AdamW(groups, lr=config.lr)
     schedule = OneCycleLR(optimiser, [config.lr * group["share"] for group in groups], config.steps, pct_start=0.1)

@@ -34,8 +34,8 @@ def align(
     """The average of `samples` x `samples` bilinear samples in each cell of each box (He et al. 2017).
 
     A cell is a weighted sum of 4 `samples`^2 pixels, and a pixel's channels lie side by side in memory: all cells of a
-    level are one `embedding_bag`, whereas torchvision's loop takes the channels one by one. The maps get a gradient, the
-    boxes none.
+    level are one `embedding_bag`, whereas torchvision's loop takes the channels one by one. Maps get a gradient, boxes
+    none.
 
     Args:
         maps: Feature maps of every level, best in channels-last memory.

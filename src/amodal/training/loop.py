@@ -82,6 +82,8 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False, device_nam
             processes.joined(device_name) as device,
         ):
             lead = processes.is_lead()
+            if device.type == "cpu":
+                processes.keep_memory()
             run = open_run(config, folder, device, resume=resume)
             with Journal(folder, run.step, config.schedule.iterations) if lead else nullcontext() as journal:
                 optimise(run, journal, listener)
