@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from time import process_time
 from typing import Any, cast
 
 import torch
@@ -89,7 +90,7 @@ def beside(model: AmodalRCNN, config: ModelConfig, num_classes: int, data: Batch
     ours, theirs = step(model, images, targets), step(rival, images, their_targets(targets))
     counted = operations(ours), operations(theirs)
     share = counted[0] / counted[1]
-    timing = compare(ours, theirs, repetitions=repetitions)
+    timing = compare(ours, theirs, repetitions=repetitions, clock=process_time)
     ratios = [own / other / share for own, other in zip(timing.ours, timing.rivals, strict=True)]
     details = {
         "seconds": centre(timing.ours)[0],
@@ -167,8 +168,8 @@ def describe(measured: Measured) -> str:
     shares = [f"| `{e['operator']}` | {e['calls']} | {100 * e['share']:.1f} % |" for e in measured.facts["profile"]]
     table = "\n".join(["| operator | calls | share of the step |", "|---|---|---|", *shares])
     return f"""VRSP passes each positive region through a mask head four times, Mask R-CNN once. Both start from the
-same weights, images and sampled regions; convolutions and matrix products are counted, forward and backward. The
-process keeps what it frees, as a training does (`processes.keep_memory`): VRSP's step would be 7 % longer otherwise.
+same weights, images and sampled regions; convolutions and matrix products are counted, forward and backward.
+Seconds are the processor's. The process keeps what it frees, as a training does (`processes.keep_memory`): VRSP's step would be 7 % longer otherwise.
 Its pooling of regions is one sparse product, forward and backward (`models/align.py`), and not torchvision's RoIAlign.
 
 {chr(10).join(lines)}
