@@ -21,11 +21,13 @@ from torchvision.ops import nms, roi_align
 
 from amodal.annotations import Category
 from amodal.export.int8 import onnx_package
+from amodal.export.padded_convolution import traceable_convolution
 from amodal.files import replacing
 from amodal.inference.onnx import DUPLICATES, INPUT, KIND, SCORE_THRESHOLD
 from amodal.models.amodal_rcnn import AmodalRCNN, Encoded, sides
 from amodal.models.boxes import BoxStage, all_regions
 from amodal.models.branch import RegionMasks
+from amodal.models.lite0 import Convolution
 from amodal.models.regions import STRIDES, RegionPooler, Regions
 from amodal.models.rescoring import Candidates
 from amodal.prior.shape_prior import ShapePrior, averaged
@@ -238,6 +240,7 @@ class TraceablePrior(nn.Module):
 
 REPLACED: dict[type[nn.Module], Callable[..., nn.Module]] = {
     BoxStage: TraceableBoxes,
+    Convolution: traceable_convolution,
     RegionPooler: TraceablePooler,
     ShapePrior: TraceablePrior,
 }
