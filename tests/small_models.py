@@ -7,7 +7,7 @@ import torch
 from amodal import masks
 from amodal.instances import Target
 from amodal.models.amodal_rcnn import AmodalRCNN
-from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, ModelConfig, VRSPConfig
+from amodal.models.config import BackboneConfig, DetectorConfig, MaskConfig, ModelConfig, VRSPConfig, VRSPRConfig
 from amodal.models.zoo import build, needs_prior
 from amodal.prior.autoencoder import MaskAutoencoder
 from amodal.prior.codebook import CodeBook
@@ -27,6 +27,7 @@ TINY = ModelConfig(
     ),
     mask=MaskConfig(width=4, num_convs=1),
     vrsp=VRSPConfig(num_shapes=2, reclassification_width=8),
+    vrsp_r=VRSPRConfig(look_width=4, look_weights="none"),
 )
 """For what is trained in a test."""
 SMALL = replace(

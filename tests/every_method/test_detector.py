@@ -42,8 +42,8 @@ LOSSES = {
     | {"matching_amodal", "matching_visible", "guided_amodal", "guided_visible"},
 }
 LOSSES["vrsp_reference"] = LOSSES["vrsp"]
-OVERLAPS = {f"{stage}_{kind}_overlap" for stage in ("coarse", "refined", "joint") for kind in ("amodal", "visible")}
-LOSSES["vrsp_r"] = LOSSES["vrsp"] | {"joint_amodal", "joint_visible"} | OVERLAPS
+DRAWN = {f"{stage}_{kind}" for stage in ("coarse", "drawn") for kind in ("amodal", "visible")}
+LOSSES["vrsp_r"] = DRAWN | {f"{name}_overlap" for name in DRAWN}
 DETECTOR_LOSSES = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"}
 
 

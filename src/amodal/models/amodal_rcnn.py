@@ -16,7 +16,7 @@ from amodal.instances import Prediction, Target, as_known
 from amodal.models.boxes import BoxStage, all_regions
 from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.models.prompting import cropped, grown, named
-from amodal.models.regions import BatchTruth, Regions
+from amodal.models.regions import IMAGE, BatchTruth, Regions
 from amodal.models.rescoring import Candidates, SuppressionLimits, suppress, suppress_rescored
 from amodal.results.duplicates import lower_duplicates
 
@@ -30,7 +30,7 @@ class Encoded:
     """One image after the backbone.
 
     Attributes:
-        features: The pyramid's levels, each (1, C, h, w).
+        features: The pyramid's levels, each (1, C, h, w), and the resized image itself (`IMAGE`).
         size: Height and width of the resized image.
         scale: Resized over own size, (x, y).
     """
@@ -81,7 +81,7 @@ class AmodalRCNN(nn.Module):
         truth = BatchTruth([as_known(target) for target in targets], _scales(images, batch))
         if not self.branch.learns_visible_alone and (exact := truth.exact(regions)) is not None:
             regions = regions[exact]
-        mask_losses = self.branch.losses(features, regions, truth)
+        mask_losses = self.branch.losses(features | {IMAGE: batch.tensors}, regions, truth)
         return losses | box_losses | {name: self.branch_weight * loss for name, loss in mask_losses.items()}
 
     def detect(self, images: list[Image], *, score_threshold: float = 0.0, coarse: bool = False) -> list[BoxedMasks]:
@@ -121,7 +121,8 @@ class AmodalRCNN(nn.Module):
         device = next(self.parameters()).device
         batch, _ = self.resize([image.to(device) for image in images])
         features = self.backbone(batch.tensors)
-        own = [{level: maps[i : i + 1] for level, maps in features.items()} for i in range(len(images))]
+        everything = features | {IMAGE: batch.tensors}
+        own = [{name: maps[i : i + 1] for name, maps in everything.items()} for i in range(len(images))]
         parts = zip(own, batch.image_sizes, _scales(images, batch), strict=True)
         return batch, features, [Encoded(*part) for part in parts]
 

@@ -69,6 +69,34 @@ def feature_body(name: str, weights: str) -> nn.Module:
     return _timm(name, weights)[0]
 
 
+def crop_body(weights: str) -> tuple[nn.Module, list[int]]:
+    """EfficientNet-Lite0 up to stride 16, for cut-outs of a picture: maps at strides 4, 8 and 16, and their channels.
+
+    Args:
+        weights: `efficientnet_lite0` or `imagenet` (both in an installed package), `none`, or a file.
+
+    Raises:
+        UserError: The file is missing, or holds weights of another network.
+    """
+    body = lite0.Lite0(maps=3)
+    if weights == "none":
+        _draw(body)
+    else:
+        packaged = weights in ("efficientnet_lite0", "imagenet")
+        _fill(body, _lite0_weights() if packaged else _read_weights(weights), weights)
+    return body, lite0.CHANNELS[:3]
+
+
+def _draw(body: lite0.Lite0) -> None:
+    """Random weights, norms that change nothing."""
+    for part in body.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(part, lite0.FrozenNorm):
+            for buffer, value in ((part.weight, 1), (part.bias, 0), (part.running_mean, 0), (part.running_var, 1)):
+                nn.init.constant_(buffer, value)
+
+
 def _resnet(name: str, weights: str) -> tuple[nn.Module, list[int], list[nn.Module]]:
     # Frozen batch norm: detection's batches are too small for statistics. Without weights it would be the identity.
     norm: Callable[..., nn.Module] = FrozenBatchNorm2d

@@ -102,7 +102,13 @@ class MaskBranch(nn.Module):
         return bool(self.factor_names)
 
     def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
-        """Losses of the positive regions of a batch; every weight of the branch takes part."""
+        """Losses of the positive regions of a batch; every weight of the branch takes part.
+
+        Args:
+            features: The pyramid's levels by name, and the images themselves (`amodal.models.regions.IMAGE`).
+            regions: With owners.
+            truth: The batch's.
+        """
         raise NotImplementedError
 
     def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:

@@ -116,8 +116,11 @@ class VRSPRConfig:
     """How much wider and higher than its box a region is, as a share: 0.2 is a tenth on every side."""
     overlap_weight: float = 0.25
     """Weight of the masks' overlap (Dice) beside the cells' cross-entropy; 0 leaves it out."""
-    joint_width: int = 48
-    """Channels of the convolutions that correct both refined masks together; 0 leaves them out."""
+    look_width: int = 64
+    """Channels of the decoder that draws the masks from a region's cut-out; 0 leaves the second look out."""
+    look_weights: str = "efficientnet_lite0"
+    """Weights of the body that reads the cut-outs: `efficientnet_lite0` (inside an installed package), `none`, or a
+    file of EfficientNet-Lite0's weights."""
 
 
 @dataclass(frozen=True)

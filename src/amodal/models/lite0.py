@@ -20,15 +20,19 @@ LAST = (1, 2, 4, 6)
 
 
 class Lite0(nn.Module):
-    """Images (B, 3, H, W), sides multiples of 32 -> maps at strides 4, 8, 16 and 32."""
+    """Images (B, 3, H, W), sides multiples of 32 -> maps at strides 4, 8, 16 and 32.
 
-    def __init__(self) -> None:
+    Args:
+        maps: How many of them: without the coarse ones sides need not be multiples of their strides.
+    """
+
+    def __init__(self, maps: int = len(LAST)) -> None:
         super().__init__()
         self.conv_stem = Convolution(3, 32, 3, stride=2)
         self.bn1 = FrozenNorm(32, activate=True)
         stages: list[nn.Module] = []
         before = 32
-        for depth, side, stride, channels in STAGES:
+        for depth, side, stride, channels in STAGES[: LAST[maps - 1] + 1]:
             blocks: list[nn.Module] = []
             for place in range(depth):
                 step = stride if place == 0 else 1

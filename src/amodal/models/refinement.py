@@ -37,10 +37,6 @@ class Refined(Protocol):
         """The shapes nearest to coarse amodal masks."""
         ...
 
-    def final_masks(self, features: Callable[[], Tensor], amodal: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-        """What is given as masks, of refined masks and, where they are asked for, region features."""
-        ...
-
     def reclassification_factor(self, features: Tensor, visible: Tensor, labels: Tensor) -> Float[Tensor, " R"]:
         """The score's factor from the class of the visible region."""
         ...
@@ -131,9 +127,7 @@ class Refinement:
         def found(name: str) -> Tensor:
             return self.masks[name](which)
 
-        amodal, visible = found("refined_amodal"), found("refined_visible")
-        amodal, visible = self.branch.final_masks(lambda: self.features(which), amodal, visible)
-        refined = RegionMasks(amodal.sigmoid(), visible.sigmoid())
+        refined = RegionMasks(found("refined_amodal").sigmoid(), found("refined_visible").sigmoid())
         if not coarse:
             return refined
         first, first_visible = found("coarse_amodal").sigmoid(), found("coarse_visible").sigmoid()

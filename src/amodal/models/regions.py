@@ -14,6 +14,8 @@ from amodal.instances import Target
 from amodal.models.align import Places, align
 
 STRIDES = (4, 8, 16, 32)
+IMAGE = "image"
+"""Beside the pyramid's levels in what a mask branch gets: the resized images themselves, (B, 3, H, W), normalised."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-BODIES = ("backbone.body.", "body.")
+BODIES = ("backbone.body.", "branch.look.body.", "body.")
 """What the names of pretrained weights begin with, in a detector and in a completer."""
 
 

@@ -1,6 +1,7 @@
 """Models from their settings: every part nested here, with its numbers in sight."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
@@ -24,6 +25,7 @@ from amodal.models.methods.vrsp_r import VRSPR
 from amodal.models.reclassification import Reclassifier
 from amodal.models.regions import RegionPooler
 from amodal.models.resizing import Resize
+from amodal.models.second_look import SecondLook
 from amodal.prior.shape_prior import ShapePrior
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -52,7 +54,7 @@ def build(
         backbone=backbone,
         propose=_rpn(backbone.out_channels, detector),
         boxes=BoxStage(backbone.out_channels, num_classes, detector),
-        branch=build_branch(config, num_classes, prior),
+        branch=build_branch(config if pretrained else _without_weights(config), num_classes, prior),
         branch_weight=config.mask.loss_weight,
     )
 
@@ -60,6 +62,10 @@ def build(
 def build_branch(config: ModelConfig, num_classes: int, prior: ShapePrior | None = None) -> MaskBranch:
     """The mask branch alone: what `build` stands on the detector."""
     return _BRANCHES[config.method](config, num_classes, prior)
+
+
+def _without_weights(config: ModelConfig) -> ModelConfig:
+    return replace(config, vrsp_r=replace(config.vrsp_r, look_weights="none"))
 
 
 def needs_prior(config: ModelConfig) -> bool:
@@ -134,7 +140,12 @@ def _prior(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> S
 
 
 def _vrsp_r(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> MaskBranch:
-    return VRSPR(*_vrsp_parts(config, num_classes, prior), (config.vrsp, config.vrsp_r))
+    own, known, look = config.vrsp_r, _prior(config, num_classes, prior), None
+    if own.look_width:
+        num_shapes = 0 if known is None else config.vrsp.num_shapes
+        look = SecondLook(own.look_weights, own.look_width, num_shapes, num_classes)
+    heads = _head(config, num_classes), _head(config, num_classes)
+    return VRSPR(_pool(config), heads, look, known, (config.vrsp, own))
 
 
 def _vrsp(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> MaskBranch:

@@ -128,7 +128,7 @@ class Bench:
         )
         seen = []
         for name, (source, count) in zip(("train", "test"), wanted, strict=True):
-            path = self.runs / f"{name}{count}.safetensors"
+            path = self.runs / f"{name}_scenes{count}.safetensors"
             if not path.exists():
                 model = checkpoint.load(self.detector(), self.device).model
                 pyramids.look(model, open_source(source), count).save(path)

@@ -20,7 +20,7 @@ LABELS = {
     "vrsp": "VRSP",
     "vrsp_r": "VRSP-R",
     "vrsp_r_not_grown": "VRSP-R, regions not grown",
-    "vrsp_r_not_joint": "VRSP-R, masks not corrected together",
+    "vrsp_r_no_second_look": "VRSP-R without the second look",
     "vrsp_r_no_overlap": "VRSP-R without the loss of overlap",
     "vrsp_unguided": "VRSP without the guided pass",
     "vrsp_unguided_no_matching": "VRSP without the guided pass and matching",

@@ -21,12 +21,12 @@ from amodal.files import replacing
 from amodal.instances import Target, move
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import MATCH_IOU
-from amodal.models.regions import STRIDES, BatchTruth, Regions
+from amodal.models.regions import IMAGE, STRIDES, BatchTruth, Regions
 from amodal.models.rescoring import suppress
 
 Boxes = Literal["true", "own"]
 """Whose boxes and classes the mask branches get: the truth's, or those that the detector found and that match it."""
-LEVELS = tuple(str(level) for level in range(len(STRIDES)))
+LEVELS = (*(str(level) for level in range(len(STRIDES))), IMAGE)
 FIELDS = ("boxes", "labels", "amodal_masks", "visible_masks", "depth_order")
 
 
@@ -50,7 +50,7 @@ class Scenes:
     """Scenes of one size.
 
     Attributes:
-        levels: Pyramid levels by name, float16 (scenes, C, h, w).
+        levels: Pyramid levels by name, and the resized images (`IMAGE`), float16 (scenes, C, h, w).
         targets: The truth, with its depth order.
         found: What the detector found.
         scale: Resized over own size, (x, y).
@@ -162,7 +162,7 @@ def look(model: AmodalRCNN, samples: SampleSet, count: int) -> Scenes:
         scale = scale.new_tensor([width / size[1], height / size[0]])
         features = model.backbone(batch.tensors)
         for level in LEVELS:
-            levels[level].append(features[level].half())
+            levels[level].append((batch.tensors if level == IMAGE else features[level]).half())
         targets.append(target)
         found.append(_found(model, batch, features, target["boxes"] * scale.repeat(2)))
     return Scenes({level: torch.cat(maps) for level, maps in levels.items()}, targets, found, scale)

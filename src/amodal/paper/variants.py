@@ -49,7 +49,7 @@ matching in other ways."""
 REFINED_SWITCHES: dict[str, dict[str, float | int]] = {
     "vrsp_r_not_grown": {"growth": 0.0},
     "vrsp_r_no_overlap": {"overlap_weight": 0.0},
-    "vrsp_r_not_joint": {"joint_width": 0},
+    "vrsp_r_no_second_look": {"look_width": 0},
 }
 """VRSP-R without one of its parts."""
 

@@ -1,4 +1,4 @@
-"""VRSP-R: regions are grown, masks come back over boxes that fit them, and overlap is learned."""
+"""VRSP-R: regions are grown and looked at again, masks come back over boxes that fit them, overlap is learned."""
 
 from dataclasses import replace
 
@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amodal.models.branch import RegionMasks, moved
-from amodal.models.joint_masks import JointMasks
-from amodal.models.methods.vrsp_r import fitted, overlap_loss, tight
-from amodal.models.regions import BatchTruth, Regions
+from amodal.models.methods.vrsp_r import fitted, one_of_each_object, overlap_loss, tight
+from amodal.models.regions import IMAGE, BatchTruth, Regions
+from amodal.models.second_look import SecondLook, cut_out
 from tests.small_models import scene, small_model, with_method
 
 WHOLE = torch.tensor([[0.0, 0, 28, 28]])
@@ -82,43 +82,75 @@ def test_overlap_is_lost_in_full_only_where_there_is_none():
     assert float(loss.detach()) == 0
 
 
-def test_masks_corrected_together_begin_as_they_are_and_each_learns_of_the_other():
-    joint = JointMasks(4, 8)
-    features, amodal, visible = torch.rand(3, 4, 14, 14), torch.randn(3, 28, 28), torch.randn(3, 28, 28)
-    before = joint(features, amodal, visible)
-    assert torch.equal(before[0], amodal) and torch.equal(before[1], visible)
-    torch.nn.init.normal_(joint.predictor.weight)
-    corrected = joint(features, amodal, visible)
-    other = joint(features, amodal, -visible)
-    assert not torch.allclose(corrected[0], amodal) and not torch.allclose(corrected[0], other[0])
-    assert [part.shape for part in joint(features[:0], amodal[:0], visible[:0])] == [(0, 28, 28)] * 2
+def test_one_region_of_each_object_takes_the_second_look():
+    images, owners = torch.tensor([0, 0, 0, 1, 1, 1]), torch.tensor([0, 1, 1, 0, 0, 2])
+    regions = Regions(torch.zeros(6, 4), torch.ones(6, dtype=torch.int64), images, owners)
+    found = {tuple(one_of_each_object(regions).tolist()) for _ in range(100)}
+    assert found == {(0, 1, 3, 5), (0, 1, 4, 5), (0, 2, 3, 5), (0, 2, 4, 5)}
+    assert len(one_of_each_object(regions[:0])) == 0
 
 
-def test_detections_have_the_masks_that_were_corrected_together():
+def test_the_second_look_sees_the_picture_the_coarse_masks_and_the_shapes_of_its_own_class():
+    torch.manual_seed(0)
+    look = SecondLook("none", width=8, num_shapes=3, num_classes=2)
+    shown, labels = torch.rand(2, 3, 112, 112), torch.tensor([1, 2])
+    coarse, shapes = (torch.randn(2, 28, 28), torch.randn(2, 28, 28)), torch.rand(2, 3, 14, 14)
+
+    def drawn(shown=shown, coarse=coarse, shapes=shapes, labels=labels):
+        return torch.stack(look(shown, coarse, shapes, labels))
+
+    before = drawn()
+    assert before.shape == (2, 2, 28, 28)
+    for changed in (
+        drawn(shown=1 - shown),
+        drawn(coarse=(-coarse[0], coarse[1])),
+        drawn(coarse=(coarse[0], -coarse[1])),
+        drawn(shapes=1 - shapes),
+        drawn(labels=labels.flip(0)),
+    ):
+        assert not torch.allclose(changed, before, atol=1e-4)
+    alone = drawn(shown[1:], (coarse[0][1:], coarse[1][1:]), shapes[1:], labels[1:])
+    torch.testing.assert_close(alone, before[:, 1:])
+    assert drawn(shown[:0], (coarse[0][:0], coarse[1][:0]), shapes[:0], labels[:0]).shape == (2, 0, 28, 28)
+
+
+def test_a_region_is_cut_out_at_its_place_whatever_its_size():
+    images = torch.zeros(2, 3, 40, 40)
+    images[1, :, 10:20, 4:24] = 1
+    regions = Regions(torch.tensor([[4.0, 10, 24, 20], [0, 0, 40, 40]]), torch.ones(2).long(), torch.tensor([1, 0]))
+    shown = cut_out(images, regions, 28)
+    assert shown.shape == (2, 3, 28, 28)
+    assert float(shown[0, :, 2:-2, 2:-2].min()) == pytest.approx(1)
+    assert not shown[1].any()
+
+
+def test_detections_have_the_masks_that_the_second_look_draws():
     model = small_model(with_method("vrsp_r")).eval()
     image, _ = scene()
     (before,) = model.detect([image])
     with torch.no_grad():
-        model.branch.joint.predictor.bias[1] = -1000  # nothing is visible
+        model.branch.look.predictor.bias[1::2] = -1000  # nothing is visible
     (after,) = model.detect([image])
     assert before.visible is not None and after.visible is not None and len(after.scores)
     assert before.visible.any() and not (after.visible > 0.5).any()
     torch.testing.assert_close(torch.from_numpy(after.amodal), torch.from_numpy(before.amodal))
 
 
-def test_without_its_own_parts_it_learns_as_vrsp_does_and_its_scores_are_the_detector_s():
-    config = with_method("vrsp_r")
-    plain = replace(config, vrsp_r=replace(config.vrsp_r, growth=0.0, overlap_weight=0.0, joint_width=0))
-    ours, theirs = small_model(plain).train(), small_model(with_method("vrsp")).train()
+def test_without_its_own_parts_its_masks_are_those_of_two_heads_and_its_scores_are_the_detector_s():
+    config = with_method("vrsp_r", prior_refinement=False)
+    plain = replace(config, vrsp_r=replace(config.vrsp_r, growth=0.0, overlap_weight=0.0, look_width=0))
+    ours, theirs = small_model(plain).train(), small_model(with_method("two_heads")).train()
     theirs.load_state_dict(ours.state_dict())
     image, target = scene()
     torch.manual_seed(0)
     own = ours([image], [target])
     torch.manual_seed(0)
     expected = theirs([image], [target])
-    assert own.keys() == expected.keys()
     for name, loss in expected.items():
-        torch.testing.assert_close(own[name], loss)
+        torch.testing.assert_close(
+            own[name.replace("loss_amodal", "loss_coarse_amodal").replace("loss_visible", "loss_coarse_visible")], loss
+        )
+    assert len(own) == len(expected)
     assert not ours.branch.rescores
     ((_, candidates),) = ours.eval().candidates([image])
     (found,) = ours.detect([image])
@@ -139,17 +171,25 @@ def test_detections_have_the_boxes_of_their_masks():
             assert max(abs(a - b) for a, b in zip(ends, box.clip(0, [80, 64, 80, 64]), strict=True)) <= 3.5
 
 
-def test_every_part_gets_a_gradient_from_the_grown_region_alone():
+def test_every_part_gets_a_gradient_and_the_second_look_none_through_the_coarse_masks():
     model = small_model(with_method("vrsp_r")).train()
     image, target = scene(num_objects=2)
-    features = model.backbone(image[None])
+    features = model.backbone(image[None]) | {IMAGE: image[None]}
     regions = Regions(target["boxes"], target["labels"], torch.zeros(2, dtype=torch.int64), torch.arange(2))
     losses = model.branch.losses(features, regions, BatchTruth([target], torch.ones(1, 2)))
+    drawn = losses["loss_drawn_amodal"] + losses["loss_drawn_visible"]
+    drawn.backward(retain_graph=True)
+    assert all(weight.grad is None for weight in model.branch.amodal_head.parameters())
     sum(losses.values()).backward()
     assert all(weight.grad is not None for weight in model.branch.parameters() if weight.requires_grad)
-    wider = Regions(regions.grown(0.2).boxes, regions.labels, regions.images, regions.owners)
-    plain = small_model(with_method("vrsp")).train()
-    own = {name: weight for name, weight in model.state_dict().items() if not name.startswith("branch.joint.")}
-    plain.load_state_dict(own)
-    expected = plain.branch.losses(features, wider, BatchTruth([target], torch.ones(1, 2)))
-    torch.testing.assert_close(losses["loss_refined_amodal"], expected["loss_refined_amodal"])
+
+
+def test_a_known_visible_mask_is_told_to_the_second_look():
+    model = small_model(with_method("vrsp_r")).eval()
+    image, target = scene(num_objects=2)
+    features = model.encode([image])[2][0].features
+    regions = Regions(target["boxes"], target["labels"], torch.zeros(2, dtype=torch.int64))
+    whole = torch.ones(2, 28, 28, dtype=torch.bool)
+    found, other = (model.branch.complete(features, regions, visible) for visible in (whole, ~whole))
+    assert torch.equal(found.visible, whole.float())
+    assert found.amodal is not None and other.amodal is not None and not torch.allclose(found.amodal, other.amodal)

@@ -174,11 +174,6 @@ class VRSP(MaskBranch):
             shapes = shapes.contiguous(memory_format=torch.channels_last)  # or the result would lose that layout
         return self.fuse(torch.cat([attended, shapes], 1))
 
-    def final_masks(self, features: Callable[[], Tensor], amodal: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-        """The masks that are given, logits (R, 28, 28): the refined ones as they are."""
-        del features
-        return amodal, visible
-
     def reclassification_factor(self, features: Tensor, visible: Tensor, labels: Tensor) -> Float[Tensor, " R"]:
         """The score's factor from the class of the visible region; `visible` are the visible masks' logits."""
         assert self.reclassifier is not None

@@ -1,16 +1,16 @@
-"""VRSP-R, this project's own method: VRSP over grown regions, with boxes that are fitted to the masks.
+"""VRSP-R, this project's own method: coarse masks, known shapes, and a second look at the picture.
 
-VRSP (`amodal.models.methods.vrsp`) looks at what the detected box holds: a box that is too small cuts the object off,
-and a mask that knows better cannot say so. Here (measured in `docs/results`)
+VRSP (`amodal.models.methods.vrsp`) refines masks from the features of the first pass, within the detected box. Of a
+small object these features are coarse, and a box that is too small cuts the object off. Here (see `docs/results`)
 
 * a region is its box, grown, in training and at inference;
-* the detection's box becomes the one around its amodal mask, and what then coincides is suppressed;
+* two heads make coarse masks of the features, and the prior knows the shapes nearest to the amodal one, as in VRSP;
+* told of both, a network of its own looks at the picture again, at the masks' scale, and draws both masks;
 * masks are learned by their overlap too, beside the cells' cross-entropy;
-* the refined masks are corrected together, at their own resolution;
-* scores are the detector's own: masks are made of what is left after suppression alone, which takes half the time.
+* the detection's box becomes the one around its amodal mask, and what then coincides is suppressed;
+* scores are the detector's own: masks are made of what is left after suppression alone.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -18,92 +18,132 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from amodal.models.branch import LazyMasks, RegionMasks, moved
+from amodal.models.branch import LazyMasks, MaskBranch, RegionMasks, moved
 from amodal.models.config import VRSPConfig, VRSPRConfig
-from amodal.models.joint_masks import JointMasks
+from amodal.models.layout import quick_layout
 from amodal.models.losses import mask_loss
 from amodal.models.mask_head import MaskHead
-from amodal.models.methods.vrsp import VRSP
-from amodal.models.reclassification import Reclassifier
-from amodal.models.regions import BatchTruth, RegionPooler, Regions, RegionTruth
-from amodal.models.vrsp_losses import Passes
+from amodal.models.regions import IMAGE, BatchTruth, RegionPooler, Regions, RegionTruth
+from amodal.models.second_look import STRIDE, SecondLook, cut_out
+from amodal.models.semantics import SEMANTICS
 from amodal.prior.shape_prior import ShapePrior
 
-PASSES = ("coarse_amodal", "coarse_visible", "refined_amodal", "refined_visible")
-"""VRSP's passes, each named after the true mask that it learns."""
+Masks = tuple[Float[Tensor, "R 28 28"], Float[Tensor, "R 28 28"]]
+"""Logits of regions' amodal and visible masks."""
+SURE = 100.0
+"""The logit of a mask that is known."""
 
 
-class VRSPR(VRSP):
-    """VRSP's heads and losses over grown regions.
+class VRSPR(MaskBranch):
+    """Coarse masks, the shapes nearest to them, and the picture itself, over grown regions.
 
     Args:
-        pool: As for VRSP, and so are `heads`, `reclassifier` (which teaches the features, and leaves the score alone)
-            and `prior`.
-        config: VRSP's settings, of which the re-scoring is off, and this method's own.
+        pool: Region features at 14 x 14.
+        heads: Of the coarse amodal and of the coarse visible mask.
+        look: The second look; None leaves the coarse masks as they are.
+        prior: Known shapes; None if they are not used.
+        config: VRSP's settings, of which those of the shape prior are used, and this method's own.
     """
+
+    learns_visible_alone = True
 
     def __init__(
         self,
         pool: RegionPooler,
         heads: tuple[MaskHead, MaskHead],
-        reclassifier: Reclassifier | None,
+        look: SecondLook | None,
         prior: ShapePrior | None,
         config: tuple[VRSPConfig, VRSPRConfig],
     ) -> None:
-        plain = replace(config[0], prior_rescoring=False, reclassification_rescoring=False)
-        super().__init__(pool, heads, reclassifier, prior, plain)
-        self.own = config[1]
-        width = self.own.joint_width
-        self.joint = JointMasks(heads[0].in_channels, width) if width else None
+        super().__init__()
+        self.pool, self.look, self.prior = pool, look, prior
+        self.amodal_head, self.visible_head = heads
+        self.num_shapes, self.own = config[0].num_shapes, config[1]
+        self.as_query = SEMANTICS[config[0].semantics].look_up
 
     def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
-        """VRSP's, over the grown regions, and the masks' overlap."""
-        return super().losses(features, regions.grown(self.own.growth), truth)
+        """Those of the coarse masks in all regions; of the drawn ones in one region of each object."""
+        grown = regions.grown(self.own.growth)
+        pooled = quick_layout(self.pool(features, grown))
+        masks = truth.crop(grown, 2 * pooled.shape[-1])
+        coarse = self.amodal_head(pooled).own_class(grown.labels), self.visible_head(pooled).own_class(grown.labels)
+        losses = self._losses("coarse", coarse, masks)
+        if self.look is None:
+            return losses
+        which = one_of_each_object(grown)
+        known = coarse[0][which].detach(), coarse[1][which].detach()
+        drawn = self.drawn(features, grown[which], known)
+        exact = None if masks.exact is None else masks.exact[which]
+        return losses | self._losses("drawn", drawn, RegionTruth(masks.amodal[which], masks.visible[which], exact))
 
     def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
-        """Refined masks over fitted boxes."""
-        grown = regions.grown(self.own.growth)
-        return fitted(super().predict(features, grown), grown.boxes, regions.boxes)
+        """Masks over fitted boxes."""
+        return self._masks(features, regions, coarse=False)
 
     def on_demand(self, features: dict[str, Tensor], regions: Regions, scores: Float[Tensor, " R"]) -> LazyMasks:
         """Masks over fitted boxes, of what is kept."""
-        grown = regions.grown(self.own.growth)
-        lazy = super().on_demand(features, grown, scores)
 
         def masks(which: Int64[Tensor, " M"], *, coarse: bool) -> RegionMasks:
-            return fitted(lazy.masks(which, coarse=coarse), grown.boxes[which], regions.boxes[which])
+            return self._masks(features, regions[which], coarse=coarse)
 
-        return replace(lazy, masks=masks)
-
-    def final_masks(self, features: Callable[[], Tensor], amodal: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-        """The refined masks, corrected together."""
-        return (amodal, visible) if self.joint is None else self.joint(features(), amodal, visible)
+        return LazyMasks(scores, (), masks)
 
     def complete(self, features: dict[str, Tensor], regions: Regions, visible: Bool[Tensor, "R 28 28"]) -> RegionMasks:
-        """As VRSP's; the masks lie over the given boxes."""
+        """As `predict`, where the visible masks are known: the second look is told them. Over the given boxes."""
         grown = regions.grown(self.own.growth)
-        found = super().complete(features, grown, moved(visible.float(), regions.boxes, grown.boxes) > 0.5)
-        assert found.amodal is not None
-        amodal = moved(found.amodal, grown.boxes, regions.boxes)
+        known = moved(visible.float(), regions.boxes, grown.boxes)
+        first, _ = self.coarse(features, grown)
+        amodal, _ = self.drawn(features, grown, (first, SURE * (2 * known - 1)))
+        amodal = moved(amodal.sigmoid(), grown.boxes, regions.boxes)
         return RegionMasks(amodal=amodal, visible=visible.to(amodal.dtype))
 
-    def further_losses(
-        self, features: Tensor, labels: Tensor, passes: Passes, truth: RegionTruth, small_truth: RegionTruth | None
-    ) -> dict[str, Tensor]:
-        """VRSP's, those of the masks corrected together, and how little all of them overlap with the true ones."""
-        losses = super().further_losses(features, labels, passes, truth, small_truth)
-        found = {name: getattr(passes, name).own_class(labels) for name in PASSES}
-        if self.joint is not None:
-            amodal, visible = self.joint(features, found["refined_amodal"], found["refined_visible"])
-            found |= {"joint_amodal": amodal, "joint_visible": visible}
-            losses["loss_joint_amodal"] = mask_loss(amodal, truth.amodal, truth.exact)
-            losses["loss_joint_visible"] = mask_loss(visible, truth.visible)
-        if self.own.overlap_weight:
-            for name, logits in found.items():
-                kind = name.split("_")[1]
-                loss = overlap_loss(logits, getattr(truth, kind), truth.exact if kind == "amodal" else None)
-                losses[f"loss_{name}_overlap"] = self.own.overlap_weight * loss
+    def coarse(self, features: dict[str, Tensor], regions: Regions) -> Masks:
+        """What the heads make of the pyramid's features."""
+        pooled, labels = self.pool(features, regions), regions.labels
+        return self.amodal_head.own_class(pooled, labels), self.visible_head.own_class(pooled, labels)
+
+    def drawn(self, features: dict[str, Tensor], regions: Regions, coarse: Masks) -> Masks:
+        """What the second look makes of the picture, the coarse masks and the shapes nearest to them."""
+        if self.look is None:
+            return coarse
+        shapes = None
+        if self.prior is not None:
+            shapes = self.prior.averages(self.as_query(coarse[0]), regions.labels - 1, self.num_shapes)
+        shown = cut_out(features[IMAGE], regions, 2 * STRIDE * self.pool.side)
+        return self.look(shown, coarse, shapes, regions.labels)
+
+    def _masks(self, features: dict[str, Tensor], regions: Regions, *, coarse: bool) -> RegionMasks:
+        grown = regions.grown(self.own.growth)
+        first = self.coarse(features, grown)
+        amodal, visible = (logits.sigmoid() for logits in self.drawn(features, grown, first))
+        found = RegionMasks(amodal, visible)
+        if coarse:
+            found = replace(found, coarse_amodal=first[0].sigmoid(), coarse_visible=first[1].sigmoid())
+        return fitted(found, grown.boxes, regions.boxes)
+
+    def _losses(self, name: str, found: Masks, truth: RegionTruth) -> dict[str, Tensor]:
+        """Cross-entropy and overlap of a pair of masks."""
+        losses = {}
+        for kind, logits, wanted, counts in (
+            ("amodal", found[0], truth.amodal, truth.exact),
+            ("visible", found[1], truth.visible, None),
+        ):
+            losses[f"loss_{name}_{kind}"] = mask_loss(logits, wanted, counts)
+            if self.own.overlap_weight:
+                overlap = overlap_loss(logits, wanted, counts)
+                losses[f"loss_{name}_{kind}_overlap"] = self.own.overlap_weight * overlap
         return losses
+
+
+def one_of_each_object(regions: Regions) -> Int64[Tensor, " N"]:
+    """One region of each object, drawn at random: a second look costs as much as all else of a step."""
+    assert regions.owners is not None
+    shuffled = torch.randperm(len(regions), device=regions.labels.device)
+    objects = torch.stack([regions.images, regions.owners], 1)[shuffled]
+    _, number = torch.unique(objects, dim=0, return_inverse=True)
+    places = torch.arange(len(number), device=number.device)
+    first = places.new_full((len(torch.unique(number)),), len(number)).scatter_reduce(0, number, places, "amin")
+    return shuffled[first].sort().values
 
 
 def fitted(found: RegionMasks, over: Float[Tensor, "R 4"], boxes: Float[Tensor, "R 4"]) -> RegionMasks:
