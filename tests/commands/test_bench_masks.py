@@ -14,6 +14,7 @@ from amodal.data.sources import open_source
 from amodal.errors import UserError
 from amodal.models import checkpoint, zoo
 from amodal.models.branch import MaskBranch, RegionMasks
+from amodal.models.regions import IMAGE
 from amodal.paper import branch_rows, branches, pyramids, variants
 from amodal.paper.branch_rows import Amount, Base, Bench, difference
 from amodal.paper.branches import Plan
@@ -50,7 +51,7 @@ def test_scenes_are_what_the_detector_sees(bench: Bench, scenes: Scenes) -> None
     for place, index in enumerate((2, 0)):
         with torch.no_grad():
             batch, _ = model.resize([samples[index]["image"].float() / 255])
-            expected = model.backbone(batch.tensors)
+            expected = model.backbone(batch.tensors) | {IMAGE: batch.tensors}
         for level in pyramids.LEVELS:
             torch.testing.assert_close(features[level][place], expected[level][0], rtol=1e-3, atol=1e-3)
         target = samples[index]["target"]

@@ -43,7 +43,7 @@ LOSSES = {
 }
 LOSSES["vrsp_reference"] = LOSSES["vrsp"]
 DRAWN = {f"{stage}_{kind}" for stage in ("coarse", "drawn") for kind in ("amodal", "visible")}
-LOSSES["vrsp_r"] = DRAWN | {f"{name}_overlap" for name in DRAWN}
+LOSSES["vrsp_r"] = DRAWN | {f"{name}_overlap" for name in DRAWN} | {"drawn_class"}
 DETECTOR_LOSSES = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"}
 
 

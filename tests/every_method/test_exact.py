@@ -81,4 +81,4 @@ def test_their_visible_masks_are_learnt(method: str) -> None:
     model = model_of(method)
     first, second = (losses(model, target(amodal, seen, [True, False])) for seen in (visible, other))
     changed = {name for name in first if first[name] != second[name]}
-    assert changed and all("visible" in name or "reclassification" in name for name in changed)
+    assert changed and all("visible" in name or "class" in name for name in changed)

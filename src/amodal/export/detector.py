@@ -119,7 +119,7 @@ class Traceable(nn.Module):
         else:
             chosen = chosen.at(suppressed(chosen, encoded.size, config.nms_threshold)[: config.detections_per_image])
         regions = all_regions([chosen.boxes], [chosen.labels])
-        masks = branch.predict(features, regions)
+        masks = branch.predict(features, replace(regions, scores=chosen.scores))
         scores = chosen.scores
         if branch.rescores:
             scores = branch.rescored(scores, masks.factors)
@@ -128,8 +128,10 @@ class Traceable(nn.Module):
             regions, scores, masks = regions[kept], scores[kept], masks.at(kept)
         if masks.boxes is None:
             return regions, scores, masks
+        scores = branch.rescored(scores, masks.factors)
         fitted = Candidates(masks.boxes, regions.labels, scores)
         kept = suppressed(fitted, encoded.size, config.nms_threshold)
+        kept = kept[scores[kept] >= score_threshold]
         return replace(regions[kept], boxes=masks.boxes[kept]), scores[kept], masks.at(kept)
 
 

@@ -146,8 +146,10 @@ class AmodalRCNN(nn.Module):
         found = lazy.masks(kept, coarse=coarse)
         if found.boxes is None:
             return regions[kept], scores, found
+        scores = self.branch.rescored(scores, found.factors)
         # Boxes that were fitted to their masks: what lay apart may now be the same object.
         left = suppress(Candidates(found.boxes, regions.labels[kept], scores), config.nms_threshold)
+        left = left[scores[left] >= score_threshold]
         found = found.at(left)
         return replace(regions[kept[left]], boxes=found.boxes), scores[left], found
 
@@ -167,7 +169,8 @@ class AmodalRCNN(nn.Module):
         lazy, everything = self.branch.on_demand(features, regions, scores), torch.arange(len(regions)).to(labels)
         for correct in lazy.corrections:
             scores = correct(everything)
-        return as_boxed(regions, scores, lazy.masks(everything, coarse=coarse).over(regions.boxes), image)
+        found = lazy.masks(everything, coarse=coarse).over(regions.boxes)
+        return as_boxed(regions, self.branch.rescored(scores, found.factors) if found.factors else scores, found, image)
 
 
 def as_boxed(regions: Regions, scores: Tensor, found: RegionMasks, image: Encoded) -> BoxedMasks:

@@ -118,6 +118,10 @@ class VRSPRConfig:
     """Weight of the masks' overlap (Dice) beside the cells' cross-entropy; 0 leaves it out."""
     look_width: int = 64
     """Channels of the decoder that draws the masks from a region's cut-out; 0 leaves the second look out."""
+    look_threshold: float = 0.1
+    """Detections that score less keep their coarse masks: they are many, and hardly ever right."""
+    class_weight: float = 0.03
+    """Weight of the second look's own classification, which corrects the score; 0 leaves the score alone."""
     look_weights: str = "efficientnet_lite0"
     """Weights of the body that reads the cut-outs: `efficientnet_lite0` (inside an installed package), `none`, or a
     file of EfficientNet-Lite0's weights."""

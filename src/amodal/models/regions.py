@@ -1,7 +1,7 @@
 """Regions: which boxes the mask branch works on, their features, and their share of the truth."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -28,6 +28,7 @@ class Regions:
         images: Which image of the batch each region lies in.
         owners: In training, which object of its image's target each region belongs to.
         growth: How much wider and higher the boxes are than those that were found, as a share.
+        scores: Of the detections that the regions belong to, where they are known.
     """
 
     boxes: Float[Tensor, "R 4"]
@@ -35,19 +36,20 @@ class Regions:
     images: Int64[Tensor, " R"]
     owners: Int64[Tensor, " R"] | None = None
     growth: float = 0.0
+    scores: Float[Tensor, " R"] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, keep: Tensor | slice) -> "Regions":
-        owners = None if self.owners is None else self.owners[keep]
-        return Regions(self.boxes[keep], self.labels[keep], self.images[keep], owners, self.growth)
+        owners, scores = (None if part is None else part[keep] for part in (self.owners, self.scores))
+        return Regions(self.boxes[keep], self.labels[keep], self.images[keep], owners, self.growth, scores)
 
     def grown(self, growth: float) -> "Regions":
         """The regions with boxes so much wider and higher, about the same centres: 0.2 is a tenth to every side."""
         margin = (self.boxes[:, 2:] - self.boxes[:, :2]) * (growth / 2)
         boxes = torch.cat([self.boxes[:, :2] - margin, self.boxes[:, 2:] + margin], 1)
-        return Regions(boxes, self.labels, self.images, self.owners, growth)
+        return replace(self, boxes=boxes, growth=growth)
 
 
 class RegionPooler(nn.Module):

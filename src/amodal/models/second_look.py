@@ -21,6 +21,10 @@ SOFTNESS = 4.0
 """Logits by which a mask is told to the network: tanh(logits / 4), 0 where it does not know."""
 
 
+LEAST_VISIBLE = 1e-3
+"""Cells: what is divided by where nothing is visible."""
+
+
 class SecondLook(nn.Module):
     """Cut-outs (R, 3, 112, 112), coarse masks of logits (R, 28, 28), known shapes (R, k, 14, 14) -> both masks.
 
@@ -33,10 +37,12 @@ class SecondLook(nn.Module):
 
     def __init__(self, weights: str, width: int, num_shapes: int, num_classes: int) -> None:
         super().__init__()
+        self.num_classes = num_classes
         self.body, (fine, middle, deep) = crop_body(weights)
         self.up8 = Up(deep, middle, width)
         self.up4 = Up(width, fine + 2 + num_shapes, width)
         self.predictor = nn.Conv2d(width, 2 * num_classes, 1)
+        self.classifier = nn.Linear(2 * deep, num_classes)
 
     def forward(
         self,
@@ -44,14 +50,28 @@ class SecondLook(nn.Module):
         coarse: tuple[Float[Tensor, "R 28 28"], Float[Tensor, "R 28 28"]],
         shapes: Float[Tensor, "R k 14 14"] | None,
         labels: Int64[Tensor, " R"],
-    ) -> tuple[Float[Tensor, "R 28 28"], Float[Tensor, "R 28 28"]]:
-        """Logits of the amodal and of the visible mask of each region's own class. Labels count from 1."""
+    ) -> tuple[Float[Tensor, "R 28 28"], Float[Tensor, "R 28 28"], Float[Tensor, "R D 7 7"]]:
+        """Logits of the amodal and of the visible mask of each region's own class, and the body's deepest map.
+
+        Labels count from 1.
+        """
         told = [(torch.stack(coarse, 1) / SOFTNESS).tanh()]
         if shapes is not None:
             told.append(F.interpolate(2 * shapes.to(told[0]) - 1, scale_factor=2.0, mode="bilinear"))
         fine, middle, deep = self.body(quick_layout(cut_outs))
         found = self.up4(self.up8(deep, middle), torch.cat([fine, *told], 1))
-        return self._own_class(found, labels)
+        return *self._own_class(found, labels), deep
+
+    def classified(self, deep: Float[Tensor, "R D 7 7"], visible: Float[Tensor, "R 28 28"]) -> Float[Tensor, "R K"]:
+        """Logits of the classes, from what the body sees of the region and of its visible part.
+
+        Args:
+            deep: The body's deepest map.
+            visible: The visible mask, in [0, 1].
+        """
+        weights = F.avg_pool2d(visible[:, None].to(deep.dtype), visible.shape[-1] // deep.shape[-1])
+        within = (deep * weights).sum((2, 3)) / weights.sum((2, 3)).clamp(min=LEAST_VISIBLE)
+        return self.classifier(torch.cat([within, deep.mean((2, 3))], 1))
 
     def _own_class(self, found: Float[Tensor, "R W 28 28"], labels: Tensor) -> tuple[Tensor, Tensor]:
         weights = self.predictor.weight.unflatten(0, (-1, 2))[labels - 1, :, :, 0, 0]

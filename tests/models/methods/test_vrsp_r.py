@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from amodal.models.branch import RegionMasks, moved
 from amodal.models.methods.vrsp_r import fitted, one_of_each_object, overlap_loss, tight
 from amodal.models.regions import IMAGE, BatchTruth, Regions
-from amodal.models.second_look import SecondLook, cut_out
 from tests.small_models import scene, small_model, with_method
 
 WHOLE = torch.tensor([[0.0, 0, 28, 28]])
@@ -90,40 +89,6 @@ def test_one_region_of_each_object_takes_the_second_look():
     assert len(one_of_each_object(regions[:0])) == 0
 
 
-def test_the_second_look_sees_the_picture_the_coarse_masks_and_the_shapes_of_its_own_class():
-    torch.manual_seed(0)
-    look = SecondLook("none", width=8, num_shapes=3, num_classes=2)
-    shown, labels = torch.rand(2, 3, 112, 112), torch.tensor([1, 2])
-    coarse, shapes = (torch.randn(2, 28, 28), torch.randn(2, 28, 28)), torch.rand(2, 3, 14, 14)
-
-    def drawn(shown=shown, coarse=coarse, shapes=shapes, labels=labels):
-        return torch.stack(look(shown, coarse, shapes, labels))
-
-    before = drawn()
-    assert before.shape == (2, 2, 28, 28)
-    for changed in (
-        drawn(shown=1 - shown),
-        drawn(coarse=(-coarse[0], coarse[1])),
-        drawn(coarse=(coarse[0], -coarse[1])),
-        drawn(shapes=1 - shapes),
-        drawn(labels=labels.flip(0)),
-    ):
-        assert not torch.allclose(changed, before, atol=1e-4)
-    alone = drawn(shown[1:], (coarse[0][1:], coarse[1][1:]), shapes[1:], labels[1:])
-    torch.testing.assert_close(alone, before[:, 1:])
-    assert drawn(shown[:0], (coarse[0][:0], coarse[1][:0]), shapes[:0], labels[:0]).shape == (2, 0, 28, 28)
-
-
-def test_a_region_is_cut_out_at_its_place_whatever_its_size():
-    images = torch.zeros(2, 3, 40, 40)
-    images[1, :, 10:20, 4:24] = 1
-    regions = Regions(torch.tensor([[4.0, 10, 24, 20], [0, 0, 40, 40]]), torch.ones(2).long(), torch.tensor([1, 0]))
-    shown = cut_out(images, regions, 28)
-    assert shown.shape == (2, 3, 28, 28)
-    assert float(shown[0, :, 2:-2, 2:-2].min()) == pytest.approx(1)
-    assert not shown[1].any()
-
-
 def test_detections_have_the_masks_that_the_second_look_draws():
     model = small_model(with_method("vrsp_r")).eval()
     image, _ = scene()
@@ -134,6 +99,44 @@ def test_detections_have_the_masks_that_the_second_look_draws():
     assert before.visible is not None and after.visible is not None and len(after.scores)
     assert before.visible.any() and not (after.visible > 0.5).any()
     torch.testing.assert_close(torch.from_numpy(after.amodal), torch.from_numpy(before.amodal))
+
+
+def with_look_threshold(threshold: float):
+    config = with_method("vrsp_r")
+    return replace(config, vrsp_r=replace(config.vrsp_r, look_threshold=threshold))
+
+
+def test_the_score_is_corrected_by_the_class_that_the_second_look_finds():
+    model = small_model(with_look_threshold(0.0)).eval()
+    image, _ = scene()
+    with torch.no_grad():
+        model.branch.look.classifier.weight.zero_()
+        model.branch.look.classifier.bias.copy_(torch.tensor([0.2, 0.5, 0.3]).log())
+    ((encoded, candidates),) = model.candidates([image])
+    regions, scores, _ = model.choose(encoded.features, candidates)
+    factors = torch.tensor([0.2, 0.5, 0.3])[regions.labels - 1]
+    before = scores / factors
+    assert all(torch.isclose(candidates.scores, score, atol=1e-6).any() for score in before)
+    assert torch.equal(scores, scores.sort(descending=True).values)
+    threshold = scores.median().item()
+    assert torch.equal(model.choose(encoded.features, candidates, threshold)[1], scores[scores >= threshold])
+
+
+def test_what_scores_little_keeps_its_coarse_masks_and_a_class_by_chance():
+    image, target = scene(num_objects=3)
+    regions = Regions(target["boxes"], target["labels"], torch.zeros(3, dtype=torch.int64))
+    scores = torch.tensor([0.05, 0.5, 0.2])
+    found = {}
+    for threshold in (0.0, 0.1, 1.0):
+        model = small_model(with_look_threshold(threshold)).eval()
+        features = model.encode([image])[2][0].features
+        found[threshold] = model.branch.on_demand(features, regions, scores).masks(torch.arange(3), coarse=False)
+    for place, same_as in enumerate((1.0, 0.0, 0.0)):
+        for name in ("amodal", "visible"):
+            torch.testing.assert_close(getattr(found[0.1], name)[place], getattr(found[same_as], name)[place])
+        torch.testing.assert_close(found[0.1].factors[0][place], found[same_as].factors[0][place])
+    assert found[1.0].factors[0].tolist() == pytest.approx([1 / 3] * 3)
+    assert not torch.allclose(found[0.0].amodal, found[1.0].amodal)
 
 
 def test_without_its_own_parts_its_masks_are_those_of_two_heads_and_its_scores_are_the_detector_s():
@@ -151,7 +154,6 @@ def test_without_its_own_parts_its_masks_are_those_of_two_heads_and_its_scores_a
             own[name.replace("loss_amodal", "loss_coarse_amodal").replace("loss_visible", "loss_coarse_visible")], loss
         )
     assert len(own) == len(expected)
-    assert not ours.branch.rescores
     ((_, candidates),) = ours.eval().candidates([image])
     (found,) = ours.detect([image])
     assert set(found.scores.tolist()) <= set(candidates.scores.tolist())

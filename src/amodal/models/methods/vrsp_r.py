@@ -8,7 +8,8 @@ small object these features are coarse, and a box that is too small cuts the obj
 * told of both, a network of its own looks at the picture again, at the masks' scale, and draws both masks;
 * masks are learned by their overlap too, beside the cells' cross-entropy;
 * the detection's box becomes the one around its amodal mask, and what then coincides is suppressed;
-* scores are the detector's own: masks are made of what is left after suppression alone.
+* it names the object too, and the score is corrected by the probability of the class;
+* masks are made of what is left after suppression alone, and little is looked at twice that hardly counts.
 """
 
 from dataclasses import replace
@@ -71,10 +72,15 @@ class VRSPR(MaskBranch):
         if self.look is None:
             return losses
         which = one_of_each_object(grown)
-        known = coarse[0][which].detach(), coarse[1][which].detach()
-        drawn = self.drawn(features, grown[which], known)
         exact = None if masks.exact is None else masks.exact[which]
-        return losses | self._losses("drawn", drawn, RegionTruth(masks.amodal[which], masks.visible[which], exact))
+        masks = RegionTruth(masks.amodal[which], masks.visible[which], exact)
+        known = coarse[0][which].detach(), coarse[1][which].detach()
+        amodal, visible, deep = self._looked(self.look, features, grown[which], known)
+        losses |= self._losses("drawn", (amodal, visible), masks)
+        if self.own.class_weight:
+            logits = self.look.classified(deep, masks.visible)
+            losses["loss_drawn_class"] = self.own.class_weight * class_loss(logits, grown.labels[which])
+        return losses
 
     def predict(self, features: dict[str, Tensor], regions: Regions) -> RegionMasks:
         """Masks over fitted boxes."""
@@ -82,44 +88,79 @@ class VRSPR(MaskBranch):
 
     def on_demand(self, features: dict[str, Tensor], regions: Regions, scores: Float[Tensor, " R"]) -> LazyMasks:
         """Masks over fitted boxes, of what is kept."""
+        regions = replace(regions, scores=scores)
 
         def masks(which: Int64[Tensor, " M"], *, coarse: bool) -> RegionMasks:
             return self._masks(features, regions[which], coarse=coarse)
 
         return LazyMasks(scores, (), masks)
 
+    def rescored(self, scores: Float[Tensor, " R"], factors: tuple[Tensor, ...]) -> Float[Tensor, " R"]:
+        """The scores times the probability of the class, where there is a second look that names objects."""
+        return scores * factors[0] if factors else scores
+
     def complete(self, features: dict[str, Tensor], regions: Regions, visible: Bool[Tensor, "R 28 28"]) -> RegionMasks:
         """As `predict`, where the visible masks are known: the second look is told them. Over the given boxes."""
         grown = regions.grown(self.own.growth)
-        known = moved(visible.float(), regions.boxes, grown.boxes)
-        first, _ = self.coarse(features, grown)
-        amodal, _ = self.drawn(features, grown, (first, SURE * (2 * known - 1)))
+        known = SURE * (2 * moved(visible.float(), regions.boxes, grown.boxes) - 1)
+        amodal, _, factors = self._drawn(features, grown, (self._coarse(features, grown)[0], known))
         amodal = moved(amodal.sigmoid(), grown.boxes, regions.boxes)
-        return RegionMasks(amodal=amodal, visible=visible.to(amodal.dtype))
+        return RegionMasks(amodal=amodal, visible=visible.to(amodal.dtype), factors=factors)
 
-    def coarse(self, features: dict[str, Tensor], regions: Regions) -> Masks:
+    def _masks(self, features: dict[str, Tensor], regions: Regions, *, coarse: bool) -> RegionMasks:
+        grown = regions.grown(self.own.growth)
+        first = self._coarse(features, grown)
+        amodal, visible, factors = self._drawn(features, grown, first)
+        found = RegionMasks(amodal.sigmoid(), visible.sigmoid(), factors=factors)
+        if coarse:
+            found = replace(found, coarse_amodal=first[0].sigmoid(), coarse_visible=first[1].sigmoid())
+        return fitted(found, grown.boxes, regions.boxes)
+
+    def _coarse(self, features: dict[str, Tensor], regions: Regions) -> Masks:
         """What the heads make of the pyramid's features."""
         pooled, labels = self.pool(features, regions), regions.labels
         return self.amodal_head.own_class(pooled, labels), self.visible_head.own_class(pooled, labels)
 
-    def drawn(self, features: dict[str, Tensor], regions: Regions, coarse: Masks) -> Masks:
-        """What the second look makes of the picture, the coarse masks and the shapes nearest to them."""
+    def _drawn(
+        self, features: dict[str, Tensor], regions: Regions, coarse: Masks
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """The final masks, coarse where the score is too low for a second look, and the factor of the score."""
         if self.look is None:
-            return coarse
+            return *coarse, ()
+        if regions.scores is None:
+            return self._named(self.look, features, regions, coarse)
+        is_looked_at = regions.scores >= self.own.look_threshold
+        which, rest = torch.where(is_looked_at)[0], torch.where(~is_looked_at)[0]
+        amodal, visible, factors = self._named(
+            self.look, features, regions[which], (coarse[0][which], coarse[1][which])
+        )
+        back = torch.cat([which, rest]).argsort()  # by sorting, since an exported graph cannot write into a tensor
+        by_chance = regions.scores.new_full((1,), 1 / self.look.num_classes).expand(len(rest))
+        return (
+            torch.cat([amodal, coarse[0][rest]])[back],
+            torch.cat([visible, coarse[1][rest]])[back],
+            tuple(torch.cat([factor, by_chance])[back] for factor in factors),
+        )
+
+    def _named(
+        self, look: SecondLook, features: dict[str, Tensor], regions: Regions, coarse: Masks
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Masks that were looked at, and the probabilities of their classes."""
+        amodal, visible, deep = self._looked(look, features, regions, coarse)
+        if not self.own.class_weight:
+            return amodal, visible, ()
+        probabilities = look.classified(deep, visible.sigmoid()).float().softmax(1)
+        return amodal, visible, (probabilities.gather(1, regions.labels[:, None] - 1)[:, 0],)
+
+    def _looked(
+        self, look: SecondLook, features: dict[str, Tensor], regions: Regions, coarse: Masks
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the second look makes of the picture, the coarse masks and the shapes nearest to them."""
         shapes = None
         if self.prior is not None:
             shapes = self.prior.averages(self.as_query(coarse[0]), regions.labels - 1, self.num_shapes)
         shown = cut_out(features[IMAGE], regions, 2 * STRIDE * self.pool.side)
-        return self.look(shown, coarse, shapes, regions.labels)
-
-    def _masks(self, features: dict[str, Tensor], regions: Regions, *, coarse: bool) -> RegionMasks:
-        grown = regions.grown(self.own.growth)
-        first = self.coarse(features, grown)
-        amodal, visible = (logits.sigmoid() for logits in self.drawn(features, grown, first))
-        found = RegionMasks(amodal, visible)
-        if coarse:
-            found = replace(found, coarse_amodal=first[0].sigmoid(), coarse_visible=first[1].sigmoid())
-        return fitted(found, grown.boxes, regions.boxes)
+        return look(shown, coarse, shapes, regions.labels)
 
     def _losses(self, name: str, found: Masks, truth: RegionTruth) -> dict[str, Tensor]:
         """Cross-entropy and overlap of a pair of masks."""
@@ -133,6 +174,11 @@ class VRSPR(MaskBranch):
                 overlap = overlap_loss(logits, wanted, counts)
                 losses[f"loss_{name}_{kind}_overlap"] = self.own.overlap_weight * overlap
         return losses
+
+
+def class_loss(logits: Float[Tensor, "R K"], labels: Int64[Tensor, " R"]) -> Float[Tensor, ""]:
+    """Cross-entropy, the mean over regions; 0 (with a gradient) for no region. Labels count from 1."""
+    return F.cross_entropy(logits.float(), labels - 1) if len(labels) else logits.sum() * 0
 
 
 def one_of_each_object(regions: Regions) -> Int64[Tensor, " N"]:
