@@ -146,7 +146,7 @@ class AmodalRCNN(nn.Module):
         found = lazy.masks(kept, coarse=coarse)
         if found.boxes is None:
             return regions[kept], scores, found
-        scores = self.branch.rescored(scores, found.factors)
+        scores = self.branch.rescored(candidates.scores[kept], found.factors)
         # Boxes that were fitted to their masks: what lay apart may now be the same object.
         left = suppress(Candidates(found.boxes, regions.labels[kept], scores), config.nms_threshold)
         left = left[scores[left] >= score_threshold]

@@ -119,7 +119,7 @@ class VRSPRConfig:
     look_width: int = 64
     """Channels of the decoder that draws the masks from a region's cut-out; 0 leaves the second look out."""
     look_threshold: float = 0.1
-    """Detections that score less keep their coarse masks: they are many, and hardly ever right."""
+    """Detections that the detector scores less keep their coarse masks: they are many, and hardly ever right."""
     class_weight: float = 0.03
     """Weight of the second look's own classification, which corrects the score; 0 leaves the score alone."""
     look_weights: str = "efficientnet_lite0"

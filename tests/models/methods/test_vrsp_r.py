@@ -115,7 +115,7 @@ def test_the_score_is_corrected_by_the_class_that_the_second_look_finds():
     ((encoded, candidates),) = model.candidates([image])
     regions, scores, _ = model.choose(encoded.features, candidates)
     factors = torch.tensor([0.2, 0.5, 0.3])[regions.labels - 1]
-    before = scores / factors
+    before = scores.square() / factors
     assert all(torch.isclose(candidates.scores, score, atol=1e-6).any() for score in before)
     assert torch.equal(scores, scores.sort(descending=True).values)
     threshold = scores.median().item()

@@ -8,7 +8,7 @@ small object these features are coarse, and a box that is too small cuts the obj
 * told of both, a network of its own looks at the picture again, at the masks' scale, and draws both masks;
 * masks are learned by their overlap too, beside the cells' cross-entropy;
 * the detection's box becomes the one around its amodal mask, and what then coincides is suppressed;
-* it names the object too, and the score is corrected by the probability of the class;
+* it names the object too, and the score is the mean of what both find;
 * masks are made of what is left after suppression alone, and little is looked at twice that hardly counts.
 """
 
@@ -93,11 +93,16 @@ class VRSPR(MaskBranch):
         def masks(which: Int64[Tensor, " M"], *, coarse: bool) -> RegionMasks:
             return self._masks(features, regions[which], coarse=coarse)
 
-        return LazyMasks(scores, (), masks)
+        return LazyMasks(self.rescored(scores, ()), (), masks)
 
     def rescored(self, scores: Float[Tensor, " R"], factors: tuple[Tensor, ...]) -> Float[Tensor, " R"]:
-        """The scores times the probability of the class, where there is a second look that names objects."""
-        return scores * factors[0] if factors else scores
+        """The geometric mean of the detector's probability of the class and the second look's, where it names objects.
+
+        A mean, so that what both are half sure of is no quarter; without factors, as if the second look were sure.
+        """
+        if self.look is None or not self.own.class_weight:
+            return scores
+        return (scores * factors[0] if factors else scores).sqrt()
 
     def complete(self, features: dict[str, Tensor], regions: Regions, visible: Bool[Tensor, "R 28 28"]) -> RegionMasks:
         """As `predict`, where the visible masks are known: the second look is told them. Over the given boxes."""
