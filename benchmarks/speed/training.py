@@ -124,17 +124,19 @@ def curves(model: AmodalRCNN, quick: bool) -> list[Curve]:
     by_side = []
     for side in sides:
         resize.min_size = (side,)
-        by_side.append(best(step(model, *batch(count, side)), repetitions))
+        by_side.append(best(step(model, *batch(count, side)), repetitions, process_time))
     resize.min_size = sizes
     regions = [16, 32] if quick else [32, 64, 128, 256]
     sampler = model.boxes.sampler
     before, by_regions, data = sampler.batch_size_per_image, [], batch(count)
     for number in regions:
         sampler.batch_size_per_image = number
-        by_regions.append(best(step(model, *data), repetitions))
+        by_regions.append(best(step(model, *data), repetitions, process_time))
     sampler.batch_size_per_image = before
     objects = [2, 4] if quick else [2, 4, 8, 16]
-    by_objects = [best(step(model, *batch(count, large, (number, number))), repetitions) for number in objects]
+    by_objects = [
+        best(step(model, *batch(count, large, (number, number))), repetitions, process_time) for number in objects
+    ]
     return [
         Curve("step", "pixels of a side", [float(s) for s in sides], by_side),
         Curve("step", "regions of an image", [float(n) for n in regions], by_regions),
@@ -171,7 +173,8 @@ def describe(measured: Measured) -> str:
 same weights, images and sampled regions; convolutions and matrix products are counted, forward and backward.
 Seconds are the processor's. The process keeps what it frees, as a training does (`processes.keep_memory`): VRSP's step
 would be 7 % longer otherwise. Its pooling of regions is one sparse product, forward and backward (`models/align.py`),
-and not torchvision's RoIAlign: 9 % less.
+and not torchvision's RoIAlign: 9 % less. Tried without gain: one gradient of a head's cells, its ReLU and its masks, a few
+regions at a time. What is left is convolutions.
 
 {chr(10).join(lines)}
 
