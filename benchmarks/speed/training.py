@@ -173,8 +173,8 @@ def describe(measured: Measured) -> str:
 same weights, images and sampled regions; convolutions and matrix products are counted, forward and backward.
 Seconds are the processor's. The process keeps what it frees, as a training does (`processes.keep_memory`): VRSP's step
 would be 7 % longer otherwise. Its pooling of regions is one sparse product, forward and backward (`models/align.py`),
-and not torchvision's RoIAlign: 9 % less. Tried without gain: one gradient of a head's cells, its ReLU and its masks, a few
-regions at a time. What is left is convolutions.
+and not torchvision's RoIAlign: 9 % less. Tried without gain: one gradient of a head's cells, its ReLU and its masks, a
+few regions at a time. What is left is convolutions.
 
 {chr(10).join(lines)}
 
