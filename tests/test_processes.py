@@ -49,6 +49,34 @@ print(int(kept), [step() for _ in range(12)][-1])
 """
 
 
+AFTERWARDS = """
+import resource, torch
+from pathlib import Path
+from amodal import processes
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+def freed():
+    held = [torch.ones(2**26), torch.ones(2**20)]
+    last = torch.ones(16)  # behind them, so that the heap cannot shrink by itself
+    before = resident()
+    del held
+    return before - resident(), last
+
+with processes.keeping_memory(torch.device("cpu")):
+    kept = freed()
+print(kept[0] < 2**20, freed()[0] > 2**27)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
+def test_after_a_training_memory_goes_back_to_the_system() -> None:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    done = subprocess.run([sys.executable, "-c", AFTERWARDS], env=own, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
 @pytest.mark.parametrize("set_by_user", [False, True])
 def test_memory_that_a_process_frees_stays_its_own(set_by_user: bool) -> None:

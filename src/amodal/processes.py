@@ -105,6 +105,23 @@ def keep_memory() -> bool:
 
 
 @contextmanager
+def keeping_memory(device: torch.device) -> Iterator[None]:
+    """`keep_memory` for as long as a training on a CPU lasts.
+
+    Who called it gets the memory back, and malloc then gives large blocks back as it does after a while by itself.
+    """
+    kept = device.type == "cpu" and keep_memory()
+    try:
+        yield
+    finally:
+        if kept:
+            library = ctypes.CDLL(None)
+            for option in ((_MMAP_THRESHOLD, 2**25), (_TRIM_THRESHOLD, 2**26)):  # where glibc's own adjusting ends
+                library.mallopt(*option)
+            library.malloc_trim(0)
+
+
+@contextmanager
 def joined(device_name: str = "auto") -> Iterator[torch.device]:
     """Joins the process group that torchrun announces, if any, and leaves it in the end. Gives the device to use."""
     device = choose_device(device_name)

@@ -73,8 +73,6 @@ def _train(
     if config.start_from is not None:
         checkpoint.take(config.start_from, model)
     model.to(device)
-    if device.type == "cpu":
-        processes.keep_memory()
     groups = weight_groups(model, config.weight_decay, config.body_share)
     optimiser = torch.optim.AdamW(groups, lr=config.lr)
     schedule = OneCycleLR(optimiser, [config.lr * group["share"] for group in groups], config.steps, pct_start=0.1)
@@ -84,7 +82,7 @@ def _train(
     began, running = perf_counter() - seconds, {}
     steps = range(step, min(config.steps, stop_after or config.steps))
     bar = tqdm(batches(items, steps, workers=config.workers), initial=step, total=config.steps, unit="step")
-    with listener.being(busy=True):
+    with listener.being(busy=True), processes.keeping_memory(device):
         for batch in bar:
             model.train()
             torch.manual_seed(config.seed + step)

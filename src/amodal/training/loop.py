@@ -80,10 +80,9 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False, device_nam
             naming_failures(folder),
             deaths_named(),
             processes.joined(device_name) as device,
+            processes.keeping_memory(device),
         ):
             lead = processes.is_lead()
-            if device.type == "cpu":
-                processes.keep_memory()
             run = open_run(config, folder, device, resume=resume)
             with Journal(folder, run.step, config.schedule.iterations) if lead else nullcontext() as journal:
                 optimise(run, journal, listener)
