@@ -149,18 +149,12 @@ def _vrsp_r(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> 
 
 
 def _vrsp(config: ModelConfig, num_classes: int, prior: ShapePrior | None) -> MaskBranch:
-    return VRSP(*_vrsp_parts(config, num_classes, prior), config.vrsp)
-
-
-def _vrsp_parts(
-    config: ModelConfig, num_classes: int, prior: ShapePrior | None
-) -> tuple[RegionPooler, tuple[MaskHead, MaskHead], Reclassifier | None, ShapePrior | None]:
     reclassifier: Reclassifier | None = None
     if config.vrsp.reclassification:
         flat = config.backbone.fpn_channels * MASK_SIDE**2
         reclassifier = Reclassifier(flat, config.vrsp.reclassification_width, num_classes)
     heads = _head(config, num_classes), _head(config, num_classes)
-    return _pool(config), heads, reclassifier, _prior(config, num_classes, prior)
+    return VRSP(_pool(config), heads, reclassifier, _prior(config, num_classes, prior), config.vrsp)
 
 
 _BRANCHES: dict[str, Callable[[ModelConfig, int, ShapePrior | None], MaskBranch]] = {

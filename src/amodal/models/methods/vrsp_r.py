@@ -109,7 +109,8 @@ class VRSPR(MaskBranch):
         """As `predict`, where the visible masks are known: the second look is told them. Over the given boxes."""
         grown = regions.grown(self.own.growth)
         known = SURE * (2 * moved(visible.float(), regions.boxes, grown.boxes) - 1)
-        amodal, _, factors = self._drawn(features, grown, (self._coarse(features, grown)[0], known))
+        first = self.amodal_head.own_class(self.pool(features, grown), grown.labels)
+        amodal, _, factors = self._drawn(features, grown, (first, known))
         amodal = moved(amodal.sigmoid(), grown.boxes, regions.boxes)
         return RegionMasks(amodal=amodal, visible=visible.to(amodal.dtype), factors=factors)
 
@@ -190,7 +191,7 @@ def class_loss(logits: Float[Tensor, "R K"], labels: Int64[Tensor, " R"]) -> Flo
 def best_of_each_object(regions: Regions, truth: BatchTruth) -> Int64[Tensor, " N"]:
     """The region of each object that overlaps it most, as the refined boxes of detections do.
 
-    Learning from every proposal costs twice the time, and masks (`docs/results`): most lie askew.
+    Most proposals lie askew: learning from any one of an object's regions costs a point of AP (`docs/results`).
     """
     assert regions.owners is not None
     counts = torch.tensor([0, *(len(target["boxes"]) for target in truth.targets)]).cumsum(0).to(regions.images)
