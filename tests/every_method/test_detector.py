@@ -99,15 +99,22 @@ def test_images_in_which_nothing_is_proposed(name, monkeypatch):
         assert [len(found[key]) for key in ("boxes", "labels", "scores")] == [0, 0, 0]
 
 
-@pytest.mark.parametrize("name", ["orcnn", "vrsp"])
-def test_a_batch_gives_what_each_image_gives_alone(name):
+SIZES = ((64, 64), (48, 96), (64, 64), (96, 48), (9, 300))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_batch_of_any_sizes_gives_what_each_image_gives_alone(name):
     model = small_model(METHODS[name]).eval()
-    images = [scene(seed=s)[0] for s in range(2)]
+    images = [scene(height=height, width=width, seed=number)[0] for number, (height, width) in enumerate(SIZES)]
+    prompts = Prompts(np.float32([[1, 1, 9, 8], [3, 2, 40, 9]]), np.int64([1, 2]))
     with torch.no_grad():
-        together, alone = model(images), [model([image])[0] for image in images]
+        together, alone = model.detect(images), [model.detect([image])[0] for image in images]
+        together += model.complete(images, [prompts] * len(images))
+        alone += [model.complete([image], [prompts])[0] for image in images]
     for batch, single in zip(together, alone, strict=True):
-        assert batch["labels"].tolist() == single["labels"].tolist()
-        torch.testing.assert_close(batch["boxes"], single["boxes"], rtol=1e-3, atol=1e-2)
+        assert batch.labels.tolist() == single.labels.tolist()
+        np.testing.assert_allclose(batch.boxes, single.boxes, rtol=1e-3, atol=1e-2)
+        np.testing.assert_allclose(batch.scores, single.scores, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", METHODS)

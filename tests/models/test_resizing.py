@@ -23,3 +23,16 @@ def test_whole_numbers_and_floats_of_an_image_are_one_to_the_model(side):
     assert (image[0].numel() > LARGE * found.tensors[0, 0].numel()) == (side == 640)
     assert found.image_sizes == expected.image_sizes
     torch.testing.assert_close(found.tensors, expected.tensors, rtol=1e-5, atol=1e-5)
+
+
+def test_images_are_alike_whose_padding_alone_is_the_same():
+    resize = small_model(with_method("orcnn")).eval().resize
+    sides = [(h, w) for h in (1, 7, 33, 64, 65, 300) for w in (1, 40, 63, 66, 95, 500)]
+    images = [torch.zeros(3, *each, dtype=torch.uint8) for each in sides]
+    alone = [resize([image])[0].tensors.shape for image in images]
+    groups = resize.alike(images)
+    assert sorted(index for group in groups for index in group) == list(range(len(images)))
+    assert [len({alone[index] for index in group}) for group in groups] == [1] * len(groups)
+    assert len(groups) == len(set(alone))
+    for group in groups:
+        assert resize([images[index] for index in group])[0].tensors.shape[1:] == alone[group[0]][1:]

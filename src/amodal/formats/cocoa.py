@@ -5,20 +5,19 @@ Regions have no id and no category: they are numbered through the file, and each
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from amodal import rle
 from amodal.annotations import Annotation, AnnotationSet, ImageRecord
-from amodal.files import is_file
 from amodal.formats import coco, image_folder, json_stream, outlines
 from amodal.formats.contents import Contents, Record, called, extra_of
 from amodal.formats.json_stream import JsonDocument, SmallFile
 from amodal.formats.losses import FIELDS
 from amodal.formats.problems import Problem
 from amodal.mask_arrays import occlusion_rates
-from amodal.pictures import IMAGE_SUFFIXES
 
 Walk = Callable[[], Iterable[Any]]
 """Walks the records of a file from its start."""
@@ -35,7 +34,8 @@ def contents(document: JsonDocument, images: Path | None) -> Contents:
 def contents_of_single(path: Path, documents: list[SmallFile], images: Path | None) -> Contents:
     """What files of one bare record each state: their images lie beside them under the same name, or as the `url`."""
     raw_records = [document.members for document in documents]
-    names = [_image_name(document, images) for document in documents]
+    finders = cache(image_folder.by_stem)
+    names = [_image_name(document, finders(images or document.path.parent)) for document in documents]
     listed = [
         {"id": raw.get("image_id"), "file_name": name, **_size_from_masks(raw)}
         for raw, name in zip(raw_records, names, strict=True)
@@ -51,11 +51,11 @@ def _contents(path: Path, images: list[Any], walk: Walk, folder: Path | None) ->
     return Contents(path, "cocoa", images, categories, _records(walk(), number_of), folder)
 
 
-def _image_name(document: SmallFile, images: Path | None) -> str:
-    folder = images or document.path.parent
-    beside = (document.path.with_suffix(suffix).name for suffix in IMAGE_SUFFIXES)
-    found = next((name for name in beside if is_file(folder / name)), None)
-    return found or str(document.members.get("url", document.path.stem)).rsplit("/", 1)[-1]
+def _image_name(document: SmallFile, picture_of: Callable[[PurePath], str | None]) -> str:
+    return (
+        picture_of(PurePath(document.path.stem))
+        or str(document.members.get("url", document.path.stem)).rsplit("/", 1)[-1]
+    )
 
 
 def _size_from_masks(raw: dict[str, Any]) -> dict[str, Any]:

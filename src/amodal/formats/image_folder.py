@@ -1,14 +1,16 @@
 """Where the images of an annotation file lie, and the files of formats that have one for each of them."""
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path, PurePath
 from typing import Any
 
 from amodal.annotations import ImageRecord
 from amodal.errors import UserError
 from amodal.files import is_file
 from amodal.formats.records import inside
+from amodal.pictures import IMAGE_SUFFIXES
 
 # As the archives of D2SA, KITTI (KINS) and COCO (COCOA) unpack, beside the annotations or one folder up.
 _TRAINING = ("training/image_2", "train2014", "train2017")
@@ -36,6 +38,30 @@ def find(path: Path, images: list[Any], given: Path | None = None) -> Path | Non
         if any(is_file(folder / name) for name in names):
             return folder
     return None
+
+
+def by_stem(folder: Path | None) -> Callable[[PurePath], str | None]:
+    """Finds `a/b.JPG` in a folder by `a/b`, for formats that name pictures without their endings; None without one.
+
+    Endings are pictures', in upper or lower case. Each folder is listed once.
+    """
+
+    @cache
+    def listed(parent: PurePath) -> dict[str, str]:
+        try:
+            names = os.listdir(folder / parent) if folder is not None else []  # noqa: PTH208 - names are wanted
+        except OSError:
+            return {}
+        pictures = [name for name in names if PurePath(name).suffix.lower() in IMAGE_SUFFIXES]
+        # Of several with one stem, the usual ending: later ones take the place of those before them.
+        pictures.sort(key=lambda name: (-IMAGE_SUFFIXES.index(PurePath(name).suffix.lower()), name))
+        return {PurePath(name).stem: name for name in pictures}
+
+    def find_one(stem: PurePath) -> str | None:
+        name = listed(stem.parent).get(stem.name)
+        return None if name is None else (stem.parent / name).as_posix()
+
+    return find_one
 
 
 def link(place: Path, images: Path | None) -> None:

@@ -125,6 +125,8 @@ def _of_folder(folder: Path, images: Path | None) -> Contents:
     for name, read in _INSIDE.items():
         if (folder / name).exists():
             return read(folder, images)
+    if yolo.layout_of(folder) is not None:  # of one split, whose names lie above it
+        return yolo.contents(folder, images)
     documents = [read_small(path) for path in found_in(folder, (".json",))]
     drawn = [document for document in documents if "shapes" in document.members]
     single = [document for document in documents if "regions" in document.members]

@@ -7,7 +7,7 @@ visible.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -17,10 +17,10 @@ from amodal import rle
 from amodal.annotations import Extra
 from amodal.errors import UserError
 from amodal.files import found_in
-from amodal.formats import xml_files
+from amodal.formats import image_folder, xml_files
 from amodal.formats.contents import Contents, Record
 from amodal.formats.problems import Problem
-from amodal.pictures import IMAGE_SUFFIXES, read_indices
+from amodal.pictures import read_indices
 
 FOLDER = "SegmentationObject"
 TWENTY = (
@@ -39,15 +39,16 @@ def contents(folder: Path, images: Path | None) -> Contents:
     names = _class_names(folder)
     listed: list[dict[str, Any]] = []
     found: list[tuple[Record | Problem, str]] = []
+    picture_of = image_folder.by_stem(photographs)
     for number, path in enumerate(found_in(folder / FOLDER, (".png",)), start=1):
         objects, problem = _indices(path)
-        suffix = next((s for s in IMAGE_SUFFIXES if (photographs / f"{path.stem}{s}").is_file()), ".jpg")
-        listed.append({"id": number, "file_name": f"{path.stem}{suffix}"})
+        stem = path.relative_to(folder / FOLDER).with_suffix("")
+        listed.append({"id": number, "file_name": picture_of(stem) or f"{stem.as_posix()}.jpg"})
         if objects is None:
             found.append((problem or Problem("bad_mask", path.name, "no picture"), ""))
             continue
         listed[-1] |= {"height": objects.shape[0], "width": objects.shape[1]}
-        found += _objects(folder, path, number, objects, names)
+        found += _objects(folder, stem, number, objects, names)
     used = {name for _, name in found if name}
     known = list(names.values()) if names else list(TWENTY) if used <= set(TWENTY) else []
     labels = list(dict.fromkeys([*known, *sorted(used)]))
@@ -77,15 +78,15 @@ def _indices(path: Path) -> tuple[np.ndarray | None, Problem | None]:
 
 
 def _objects(
-    folder: Path, path: Path, image_id: int, objects: np.ndarray, names: dict[int, str]
+    folder: Path, stem: PurePath, image_id: int, objects: np.ndarray, names: dict[int, str]
 ) -> Iterator[tuple[Record | Problem, str]]:
     """The objects of one image, each with its category's name."""
-    beside = folder / "SegmentationClass" / path.name
+    beside = folder / "SegmentationClass" / f"{stem}.png"
     classes = _indices(beside)[0] if beside.is_file() else None
     if classes is not None and classes.shape != objects.shape:
-        yield Problem("mask_size", path.name, f"{beside.parent.name} is of another size than {FOLDER}"), ""
+        yield Problem("mask_size", beside.name, f"{beside.parent.name} is of another size than {FOLDER}"), ""
         return
-    boxes = _boxes(folder / "Annotations" / f"{path.stem}.xml")
+    boxes = _boxes(folder / "Annotations" / f"{stem}.xml")
     for number in np.unique(objects).tolist():
         if number in (0, VOID):
             continue
@@ -96,7 +97,7 @@ def _objects(
             most = np.bincount(classes[pixels & (classes != VOID)], minlength=1).argmax()
             name = names.get(int(most), "") if names else (TWENTY[most - 1] if 0 < most <= len(TWENTY) else "")
         name = name or "object"
-        yield Record(f"{path.stem} object {number}", None, image_id, None, mask, extra=extra), name
+        yield Record(f"{stem.as_posix()} object {number}", None, image_id, None, mask, extra=extra), name
 
 
 def _named(mask: rle.Rle, boxes: list[tuple[Box, str, Extra]]) -> tuple[str, Extra | None]:

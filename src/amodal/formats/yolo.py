@@ -8,19 +8,18 @@ lines there and back. A line of four numbers after the class is a box: detectors
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from amodal import outputs
 from amodal.annotations import AnnotationSet, ImageRecord
 from amodal.errors import UserError
-from amodal.files import found_in, is_file, read_text, replacing, require_file
+from amodal.files import found_in, read_text, replacing, require_file
 from amodal.formats import image_folder, outlines
 from amodal.formats.contents import Contents, Record
 from amodal.formats.problems import Problem, RejectedRecord
 from amodal.formats.records import size_of
-from amodal.pictures import IMAGE_SUFFIXES
 
-DATA_FILE, LABELS = "data.yaml", "labels"
+DATA_FILE, LABELS, IMAGES = "data.yaml", "labels", "images"
 HOLDS = frozenset({"amodal", "visible", "hidden_objects", "crowd_marks"})  # as there are no crowds in it
 
 
@@ -46,7 +45,7 @@ def write(annotation_set: AnnotationSet, folder: Path, mask: Literal["amodal", "
         listed = "".join(f"  {index}: {json.dumps(category.name)}\n" for index, category in enumerate(names))
         text = f"path: {json.dumps(str(folder.resolve()))}\ntrain: images\nval: images\nnames:\n{listed}"
         temporary.write_text(text, encoding="utf-8")
-    image_folder.link(folder / "images", annotation_set.image_folder)
+    image_folder.link(folder / IMAGES, annotation_set.image_folder)
 
 
 def places(annotation_set: AnnotationSet, folder: Path) -> list[Path]:
@@ -60,20 +59,42 @@ def _shares(polygon: list[int], image: ImageRecord) -> list[str]:
     return [f"{coordinate / side:.7g}" for coordinate, side in zip(polygon, sides, strict=True)]
 
 
+class Layout(NamedTuple):
+    """Where the parts of a data set, or of one of its splits, lie."""
+
+    data_file: Path
+    labels: Path
+    images: Path
+
+
+def layout_of(folder: Path) -> Layout | None:
+    """That of a whole data set, of Roboflow's `train`, or of ultralytics' `labels/train`; None where it is of none."""
+    whole, split = folder.parent / DATA_FILE, folder.parent.parent / DATA_FILE
+    if (folder / LABELS).is_dir():
+        data_file = next((place for place in (folder / DATA_FILE, whole) if place.exists()), None)
+        return None if data_file is None else Layout(data_file, folder / LABELS, folder / IMAGES)
+    if folder.parent.name == LABELS and split.exists():
+        return Layout(split, folder, folder.parent.parent / IMAGES / folder.name)
+    return None
+
+
 def contents(folder: Path, images: Path | None) -> Contents:
     """What the folder states: `labels/`, the names in `data.yaml`, and the images, which are measured.
 
     Images and objects are numbered from 1. The masks are taken as amodal, fully visible.
     """
-    photographs = images or folder / "images"
-    labels = folder / LABELS
+    layout = layout_of(folder)
+    if layout is None:
+        problem, remedy = f"no folder '{LABELS}' beside {DATA_FILE}", "Give a split, as the folder 'train', or add it"
+        raise UserError(problem, file=folder, remedy=remedy)
+    labels, photographs = layout.labels, images or layout.images
+    picture_of = image_folder.by_stem(photographs)
     listed: list[dict[str, Any]] = []
     records: list[Record | Problem] = []
     for number, path in enumerate(found_in(labels, (".txt",)), start=1):
         stem = path.relative_to(labels)
-        found = (stem.with_suffix(suffix) for suffix in IMAGE_SUFFIXES)
-        name = next((name for name in found if is_file(photographs / name)), stem.with_suffix(".jpg"))
-        listed.append({"id": number, "file_name": name.as_posix()})
+        name = picture_of(stem.with_suffix("")) or stem.with_suffix(".jpg").as_posix()
+        listed.append({"id": number, "file_name": name})
         try:
             height, width = size_of(listed[-1], photographs)
         except RejectedRecord:
@@ -82,7 +103,7 @@ def contents(folder: Path, images: Path | None) -> Contents:
             if not text.strip():
                 continue
             records.append(_record(f"{stem} line {line}", len(records) + 1, number, text, (width, height)))
-    names = enumerate(_names(folder / DATA_FILE))
+    names = enumerate(_names(layout.data_file))
     categories = [{"id": index, "name": name} for index, name in names]
     return Contents(folder, "yolo", listed, categories, records, photographs)
 

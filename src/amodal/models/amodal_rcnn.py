@@ -9,7 +9,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
-from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from amodal.boxed_masks import BoxedMasks, Prompts
 from amodal.instances import Prediction, Target, as_known
@@ -18,6 +17,7 @@ from amodal.models.branch import MaskBranch, RegionMasks
 from amodal.models.prompting import cropped, grown, named
 from amodal.models.regions import IMAGE, BatchTruth, Regions
 from amodal.models.rescoring import Candidates, SuppressionLimits, suppress, suppress_rescored
+from amodal.models.resizing import Resize
 from amodal.results.duplicates import lower_duplicates
 
 Image = Float[Tensor, "3 _ _"] | UInt8[Tensor, "3 _ _"]
@@ -48,7 +48,7 @@ class AmodalRCNN(nn.Module):
 
     def __init__(
         self,
-        resize: GeneralizedRCNNTransform,
+        resize: Resize,
         backbone: nn.Module,
         propose: RegionProposalNetwork,
         boxes: BoxStage,
@@ -87,20 +87,21 @@ class AmodalRCNN(nn.Module):
     def detect(self, images: list[Image], *, score_threshold: float = 0.0, coarse: bool = False) -> list[BoxedMasks]:
         """The objects of each image: candidates, suppression (with re-scoring where the branch has it), masks.
 
-        What is found twice then loses score, where the settings ask for it.
+        What is found twice then loses score, where the settings ask for it. Each image is answered as if it were alone.
 
         Args:
             images: RGB, any sizes: floats in [0, 1], or uint8.
             score_threshold: Objects that score less are left out, and little work is done for them.
             coarse: Also give the coarse masks of a branch that refines them.
         """
-        found = [
-            as_boxed(*self.choose(encoded.features, candidates, score_threshold, coarse=coarse), encoded)
-            for encoded, candidates in self.candidates(images)
-        ]
+        found: dict[int, BoxedMasks] = {}
+        for which in self.resize.alike(images):
+            for index, (encoded, candidates) in zip(which, self.candidates([images[i] for i in which]), strict=True):
+                chosen = self.choose(encoded.features, candidates, score_threshold, coarse=coarse)
+                found[index] = as_boxed(*chosen, encoded)
         iou = self.boxes.config.duplicate_threshold
         sizes = [(image.shape[-2], image.shape[-1]) for image in images]
-        return [lower_duplicates(each, size, iou, score_threshold) for each, size in zip(found, sizes, strict=True)]
+        return [lower_duplicates(found[index], size, iou, score_threshold) for index, size in enumerate(sizes)]
 
     def complete(self, images: list[Image], prompts: Sequence[Prompts], *, coarse: bool = False) -> list[BoxedMasks]:
         """Masks of objects that someone else has found, in their order: the mask branch, and no detector.
@@ -113,8 +114,11 @@ class AmodalRCNN(nn.Module):
         Returns:
             Scores are the branch's own factors of 1, or of the class's probability where the model named the object.
         """
-        encoded = self.encode(images)[2]
-        return [self._complete(*each, coarse=coarse) for each in zip(encoded, prompts, strict=True)]
+        found: dict[int, BoxedMasks] = {}
+        for which in self.resize.alike(images):
+            for index, encoded in zip(which, self.encode([images[i] for i in which])[2], strict=True):
+                found[index] = self._complete(encoded, prompts[index], coarse=coarse)
+        return [found[index] for index in range(len(images))]
 
     def encode(self, images: list[Tensor]) -> tuple[ImageList, dict[str, Tensor], list[Encoded]]:
         """The resized batch, its features, and each image's share of them."""

@@ -1,6 +1,7 @@
 """Images of any shape brought to the size that a model works at."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -27,23 +28,34 @@ class Resize(GeneralizedRCNNTransform):
         if not torch.jit.is_tracing():  # type: ignore[reportPrivateImportUsage] - a graph asks no such question
             image, target = self._thickened(image, target)
             if image.dtype == torch.uint8:
-                size = self._size(image)
+                size = self._size(*image.shape[-2:])
                 if image[0].numel() > LARGE * math.prod(size):
                     return super().normalize(shrunk(image, size)), target
                 image = image.float() / 255
         image, target = super().resize(image, target)
         return (image if self.training else super().normalize(image)), target
 
-    def _size(self, image: Tensor) -> tuple[int, int]:
+    def alike(self, images: Sequence[Tensor]) -> list[list[int]]:
+        """Indices of images that come to one size with the padding of each alone, outside training.
+
+        Only such images may share a batch where answers matter: the pyramid sees the padding, so that one image's
+        would change another's answer.
+        """
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for index, image in enumerate(images):
+            sides = tuple(-(-side // self.size_divisible) for side in self._size(*self._thick(*image.shape[-2:])))
+            groups.setdefault(sides, []).append(index)
+        return list(groups.values())
+
+    def _size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width after resizing, outside training."""
-        height, width = image.shape[-2:]
         shortest: int = self.min_size[-1]  # type: ignore[index]  # torchvision says that it is one number
         scale = min(shortest / min(height, width), self.max_size / max(height, width))
         return int(height * scale), int(width * scale)
 
     def _thickened(self, image: Tensor, target: dict[str, Tensor] | None) -> tuple[Tensor, dict[str, Tensor] | None]:
         sides = image.shape[-2:]
-        times = math.ceil(max(sides) / self.max_size / min(sides))
+        times = self._times(*sides)
         if times > 1:
             thin = 0 if sides[0] < sides[1] else 1  # 0: the height
             image = image.repeat_interleave(times, dim=thin - 2)
@@ -51,6 +63,15 @@ class Resize(GeneralizedRCNNTransform):
                 factors = torch.ones(4).index_fill_(0, torch.tensor([1 - thin, 3 - thin]), times)
                 target = target | {"boxes": target["boxes"] * factors.to(target["boxes"])}
         return image, target
+
+    def _times(self, height: int, width: int) -> int:
+        """How often the short side is drawn out."""
+        return math.ceil(max(height, width) / self.max_size / min(height, width))
+
+    def _thick(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width, drawn out."""
+        times = self._times(height, width)
+        return (height * times, width) if height < width else (height, width * times)
 
 
 def shrunk(image: UInt8[Tensor, "3 H W"], size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
