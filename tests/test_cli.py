@@ -16,7 +16,7 @@ from PIL import Image
 import amodal
 from amodal import cli
 from amodal.annotations import Category
-from amodal.commands.declared import COUNT
+from amodal.arguments import COUNT
 from amodal.errors import unknown
 from amodal.files import replacing
 from amodal.models import checkpoint

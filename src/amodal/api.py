@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from amodal.annotations import AnnotationSet, Detection
+from amodal.arguments import require_word
 from amodal.commands.declared import checked
 from amodal.commands.synth import SceneOutput, SceneParts
 from amodal.commands.synth import synth as synth_command
@@ -36,6 +37,7 @@ def evaluate(
     Raises:
         UserError: Something is missing, or the model and the data have different categories.
     """
+    require_word("masks", masks, ("refined", "coarse"))
     from amodal.inference.scoring import Asked, detections_of, report_of, without_stuff
 
     truth = without_stuff(data if isinstance(data, AnnotationSet) else read(data))

@@ -52,7 +52,7 @@ def _array_pixels(array: np.ndarray, *, integer: bool = False) -> np.ndarray:
     array = np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array[:, :, :3]
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
-    if array.dtype == bool or not np.isfinite(array).all():
+    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         raise UserError("the image holds values that are no colours", remedy="Give 0-255 integers or 0-1 floats")
     top = 255 if integer or np.issubdtype(array.dtype, np.integer) else 1
     if array.min() < 0 or array.max() > top:

@@ -10,8 +10,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import pytest
 
 from amodal import outputs
+from amodal.arguments import Within
 from amodal.cli import COMMANDS, GROUPS, main
-from amodal.commands.declared import Leaf, Reads, Within, Writes, checked, leaves
+from amodal.commands.declared import Leaf, Reads, Writes, checked, leaves
 from amodal.errors import UserError
 from amodal.files import replacing, write_json
 

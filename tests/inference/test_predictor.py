@@ -96,6 +96,8 @@ def test_large_images_are_answered_in_their_own_pixels(predictor):
         (np.full((5, 5, 3), 7.0), "not 0 to 1"),
         (np.full((5, 5, 3), np.nan), "no colours"),
         (np.full((5, 5, 3), -1), "not 0 to 255"),
+        (np.zeros((5, 5, 3), object), "no colours"),
+        (np.zeros((5, 5, 3), complex), "no colours"),
         (torch.zeros(1, 3, 5, 5), "a tensor image is"),
         (17, "cannot take int"),
     ],
@@ -103,6 +105,21 @@ def test_large_images_are_answered_in_their_own_pixels(predictor):
 def test_bad_images_are_named(predictor, image, problem):
     with pytest.raises(UserError, match=problem):
         predictor.predict(image)
+
+
+IMPOSSIBLE = [
+    *[("batch_size", value) for value in (0, -1, None)],
+    *[("score_threshold", value) for value in (50, -0.1, "0.5", float("nan"))],
+]
+
+
+@pytest.mark.parametrize(("name", "value"), IMPOSSIBLE)
+def test_numbers_that_cannot_be_are_named(predictor, picture, name, value):
+    """A batch of no image gave no result for any, and a score in percent found nothing, without a word."""
+    with pytest.raises(UserError, match=f"{name} .* cannot be. Give "):
+        predictor.predict([picture, picture], **{name: value})
+    with pytest.raises(UserError, match=f"{name} .* cannot be. Give "):
+        next(predictor.stream([picture], **{name: value}))
 
 
 def test_pixels_of_other_kinds():
@@ -197,6 +214,10 @@ def test_a_known_visible_mask_guides_the_amodal_one(picture):
         ({}, "nothing to complete"),
         ({"boxes": [[1, 2, 3]]}, "boxes of shape"),
         ({"boxes": [[9.0, 9, 5, 12]]}, "box 0 is"),
+        ({"boxes": [[1, 2, 3, 4], [1, 2]]}, "no table of numbers"),
+        ({"boxes": 7}, "boxes of shape"),
+        ({"boxes": [[1.0, 1, 5, 12]], "box_kind": "whole"}, "box_kind cannot be 'whole'.*visible, amodal"),
+        ({"boxes": [[1.0, 1, 5, 12]], "occluders": "givn"}, "occluders cannot be 'givn'. Did you mean given"),
         ({"boxes": [[1.0, 1, 5, 12]], "labels": ["table"]}, "knows no class 'table'"),
         ({"boxes": [[1.0, 1, 5, 12]], "labels": [4]}, "knows no class '4'"),
         ({"boxes": [[1.0, 1, 5, 12]], "labels": [1, 2]}, "1 objects, 2 labels"),

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN
+from amodal.arguments import COUNT, FROM_ZERO
+from amodal.commands.declared import READS, WRITES_IN
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, SHARE, WRITES_IN, Within
+from amodal.arguments import COUNT, FROM_ZERO, SHARE, Within
+from amodal.commands.declared import READS, WRITES_IN
 
 if TYPE_CHECKING:
     import numpy as np

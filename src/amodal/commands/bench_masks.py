@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN, Within
+from amodal.arguments import COUNT, FROM_ZERO, Within
+from amodal.commands.declared import READS, WRITES_IN
 
 VARIANTS = ("two_heads", "mask_rcnn", "mask_rcnn_visible", "orcnn", "sln", "vrsp", "vrsp_unguided")
 

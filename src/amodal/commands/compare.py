@@ -5,7 +5,8 @@ from typing import Annotated
 
 import tyro
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_OR_SHOWS
+from amodal.arguments import COUNT, FROM_ZERO
+from amodal.commands.declared import READS, WRITES_OR_SHOWS
 from amodal.commands.json_output import json_to
 
 

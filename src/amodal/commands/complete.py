@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from amodal.arguments import SHARE
 from amodal.commands.convert import Format, require_place
-from amodal.commands.declared import READS, SHARE, WRITES_EITHER
+from amodal.commands.declared import READS, WRITES_EITHER
 
 if TYPE_CHECKING:
     from amodal.annotations import AnnotationSet

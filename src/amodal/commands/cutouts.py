@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from amodal.commands.declared import COUNT, READS, WRITES_IN
+from amodal.arguments import COUNT
+from amodal.commands.declared import READS, WRITES_IN
 from amodal.synthesis.config import CutOutConfig
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from amodal.commands.declared import COUNT, READS, WRITES, WRITES_IN, WRITES_PAGE
+from amodal.arguments import COUNT
+from amodal.commands.declared import READS, WRITES, WRITES_IN, WRITES_PAGE
 from amodal.formats.choices import AS_STATED, Choices
 
 

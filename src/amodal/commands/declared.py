@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from amodal.arguments import Within, require_word
 from amodal.errors import UserError
 from amodal.outputs import Guard, claim, guarded, require_folder
 
@@ -43,27 +44,10 @@ class Writes:
             raise UserError(f"is no name of a page, which ends in {self.endings[0]}", file=path, remedy=remedy)
 
 
-@dataclass(frozen=True)
-class Within:
-    """Marks a number that must lie in [least, most]; with `above`, `least` itself is too little."""
-
-    least: float
-    most: float = float("inf")
-    above: bool = False
-
-    def check(self, flag: str, value: float) -> None:
-        """Raises UserError for a number outside, or none at all (NaN)."""
-        if not self.least <= value <= self.most or (self.above and value == self.least):
-            bound = f"{self.least:g} or more" if self.most == float("inf") else f"{self.least:g} to {self.most:g}"
-            bound = f"more than {self.least:g}" if self.above else bound
-            raise UserError(f"{flag} {value:g} cannot be", remedy=f"Give {bound}")
-
-
 READS, WRITES, WRITES_IN, WRITES_EITHER = Reads(), Writes(), Writes("folder"), Writes("either")
 WRITES_OR_SHOWS, WRITES_PAGE = Writes(shows=True), Writes(endings=(".html", ".htm"))
 STANDARD_OUTPUT = Path("-")
 """In place of a file, where a command writes or shows."""
-SHARE, COUNT, FROM_ZERO = Within(0, 1), Within(1), Within(0)
 
 
 @dataclass(frozen=True)
@@ -91,6 +75,12 @@ class Leaf:
         if self.value is None:
             return ()
         return self.value if isinstance(self.value, tuple) else (self.value,)
+
+    @property
+    def words(self) -> tuple[Any, ...]:
+        """The words that its type allows; none where it allows anything else, or is a union."""
+        bare = get_args(self.hint)[0] if self.marks else self.hint
+        return get_args(bare) if get_origin(bare) is Literal else ()
 
     def paths(self, kind: type) -> list[Path]:
         """The paths given, if the parameter is marked so."""
@@ -121,7 +111,7 @@ def checked(command: Callable[..., Any]) -> Callable[..., Any]:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         found = list(leaves(get_type_hints(command, include_extras=True), bound.arguments))
-        _check_numbers(found)
+        _check_values(found)
         flags = {leaf.flag: leaf.value for leaf in found}
         inputs = tuple(path for leaf in found for path in leaf.paths(Reads) if path.exists())
         with guarded(Guard(inputs, flags.get("--overwrite"))):
@@ -131,8 +121,11 @@ def checked(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _check_numbers(found: list[Leaf]) -> None:
+def _check_values(found: list[Leaf]) -> None:
     for leaf in found:
+        words = leaf.words
+        for value in leaf.values if words else ():
+            require_word(leaf.flag, value, words)
         for mark in leaf.marks:
             if isinstance(mark, Within):
                 for value in leaf.values:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import tyro
 
-from amodal.commands.declared import READS, Within
+from amodal.arguments import Within
+from amodal.commands.declared import READS
 
 
 def demo(

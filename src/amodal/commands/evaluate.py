@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, STANDARD_OUTPUT, WRITES, WRITES_OR_SHOWS, WRITES_PAGE
+from amodal.arguments import COUNT, FROM_ZERO
+from amodal.commands.declared import READS, STANDARD_OUTPUT, WRITES, WRITES_OR_SHOWS, WRITES_PAGE
 from amodal.commands.json_output import json_to
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from amodal.commands.declared import COUNT, READS, SHARE, WRITES_IN
+from amodal.arguments import COUNT, SHARE
+from amodal.commands.declared import READS, WRITES_IN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

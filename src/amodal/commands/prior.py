@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES
+from amodal.arguments import COUNT, FROM_ZERO
+from amodal.commands.declared import READS, WRITES
 from amodal.prior.config import PriorConfig
 
 if TYPE_CHECKING:

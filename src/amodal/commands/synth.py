@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN
+from amodal.arguments import COUNT, FROM_ZERO
+from amodal.commands.declared import READS, WRITES_IN
 from amodal.synthesis.config import OcclusionConfig, SceneConfig, Split
 
 if TYPE_CHECKING:

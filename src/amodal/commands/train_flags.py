@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from amodal.commands.declared import COUNT, FROM_ZERO, READS, WRITES_IN, Within
+from amodal.arguments import COUNT, FROM_ZERO, Within
+from amodal.commands.declared import READS, WRITES_IN
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from PIL import Image
 
 from amodal import mask_arrays
+from amodal.arguments import Within, require_word
 from amodal.drawing.colours import Colour, colour
 from amodal.drawing.distances import smooth_distance
 from amodal.drawing.labels import Label, draw_labels
+from amodal.errors import UserError
 
 READABLE = 640
 """Images with a shorter short side than this are enlarged, so that names can be read..."""
@@ -37,6 +39,12 @@ class Style:
     """Names and scores."""
     scale: float | None = None
     """Output pixels for each image pixel; None enlarges small images until names can be read."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a word that `show` does not take, or a scale of nothing."""
+        require_word("show", self.show, ("both", "visible", "invisible"))
+        if self.scale is not None:
+            Within(0, above=True).check("scale", self.scale)
 
 
 @dataclass(frozen=True)
@@ -95,10 +103,16 @@ def draw(
 
     Returns:
         An RGB image, `style.scale` times as large.
+
+    Raises:
+        UserError: The objects are those of an image of another size.
     """
     height, width = image.shape[:2]
     if (height, width) != objects.size:
-        raise ValueError(f"image {height}x{width}, masks {objects.size[0]}x{objects.size[1]}")
+        problem = (
+            f"the image is {height} x {width}, the objects were found in one of {objects.size[0]} x {objects.size[1]}"
+        )
+        raise UserError(problem, remedy="Draw over the image that was predicted on")
     scale = style.scale or readable_scale(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     pixels = np.array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))

@@ -11,6 +11,7 @@ from msgspec import ValidationError, convert
 from rich.console import Console, Group
 from rich.table import Table
 
+from amodal.arguments import require_word
 from amodal.errors import UserError
 from amodal.evaluation import comparable
 from amodal.evaluation.analysis import Analysis
@@ -81,6 +82,7 @@ class Report:
 
     def ap_occluded(self, *, mode: Literal["clean", "vrsp"] = "clean", least_rate: float = 0.15) -> Number:
         """AP of amodal masks of instances hidden by at least `least_rate`. Mode "vrsp": the paper's AP(Occluded)."""
+        require_word("mode", mode, ("clean", "vrsp"))
         wanted = ("amodal", mode, column(least_rate))
         return next((s.ap for s in self.occlusion if (s.masks, s.mode, s.column) == wanted), None)
 

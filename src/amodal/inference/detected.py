@@ -94,7 +94,11 @@ def checked_boxes(boxes: Boxes, masks: np.ndarray | None) -> Float32[np.ndarray,
     if boxes is None:
         assert masks is not None
         return main_boxes(masks)
-    array = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) if len(boxes) == 0 else np.asarray(boxes, np.float32)
+    try:
+        array = np.asarray(boxes, dtype=np.float32)
+    except (TypeError, ValueError):  # of several lengths, or no numbers
+        raise UserError("boxes that are no table of numbers", remedy="Give (N, 4), xyxy in pixels") from None
+    array = array.reshape(-1, 4) if array.shape[:1] == (0,) else array
     if array.ndim != 2 or array.shape[1] != 4 or not np.isfinite(array).all():
         raise UserError(f"boxes of shape {array.shape} or with no finite numbers", remedy="Give (N, 4), xyxy in pixels")
     if (array[:, 2:] <= array[:, :2]).any():

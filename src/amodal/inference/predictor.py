@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, get_args, overload
 
 import numpy as np
 
 from amodal.annotations import Category
+from amodal.arguments import COUNT, SHARE, require_word
 from amodal.boxed_masks import BoxedMasks, BoxKind, Prompts
 from amodal.categories import key, labels_by_name
 from amodal.errors import UserError, unknown
@@ -75,8 +76,10 @@ class Predictor:
         self, images: "Iterable[ImageLike]", *, score_threshold: float = 0.5, batch_size: int = 1
     ) -> Iterator[Result]:
         """As `predict` for a list, one result after the other: no more than a batch is held in memory."""
+        SHARE.check("score_threshold", score_threshold)
+        COUNT.check("batch_size", batch_size)
         remaining = iter(images)
-        while batch := [as_pixels(image) for image in islice(remaining, batch_size)]:
+        while batch := [as_pixels(image) for image in islice(remaining, int(batch_size))]:
             for pixels, found in zip(batch, self.model.detect(batch, score_threshold=score_threshold), strict=True):
                 yield from_boxed(found, (pixels.shape[0], pixels.shape[1]), self.categories, score_threshold)
 
@@ -118,6 +121,8 @@ class Predictor:
         Raises:
             UserError: Boxes, labels and masks do not fit each other, the image or the model.
         """
+        require_word("box_kind", box_kind, get_args(BoxKind))
+        require_word("occluders", occluders, get_args(Occluders))
         pixels = as_pixels(image)
         given = detected(boxes)
         if isinstance(given, Detected):

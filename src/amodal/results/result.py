@@ -11,6 +11,7 @@ from PIL import Image
 
 from amodal import mask_arrays, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
+from amodal.arguments import require_word
 from amodal.boxed_masks import BoxedMasks
 from amodal.errors import UserError
 from amodal.pixels import as_pixels
@@ -188,6 +189,7 @@ class Result:
         Raises:
             UserError: The model predicts no such masks, or supervision is not installed.
         """
+        require_word("masks", masks, ("amodal", "visible"))
         try:
             import supervision
         except ImportError as error:

@@ -18,6 +18,7 @@ import numpy as np
 
 from amodal import rle
 from amodal.annotations import AnnotationSet, Detection, ImageRecord
+from amodal.arguments import require_word
 from amodal.errors import UserError
 from amodal.files import read_json, replacing, require_file
 from amodal.formats.json_stream import BYTES_AT_ONCE, CHARACTERS_AT_ONCE, cut, gc_paused, write_array
@@ -41,6 +42,7 @@ def read(
         UserError: The file is missing or no results file, or a detection names an unknown image or category, or has
             a mask of the wrong size or no score.
     """
+    require_word("segmentation", segmentation, ("amodal", "visible"))
     images = {image.id: image for image in truth.images}
     ways = finders(truth.images)
     path = require_file(path)
