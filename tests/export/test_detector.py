@@ -37,6 +37,9 @@ CONFIGS = {
     "vrsp": SMALL,
     "vrsp reference": with_method("vrsp", semantics="reference"),
     "vrsp_r": with_method("vrsp_r"),
+    "two_heads": with_method("two_heads"),
+    "aisformer": with_method("aisformer"),
+    "bcnet": with_method("bcnet"),
 }
 
 
@@ -84,9 +87,9 @@ def best_candidate(model: AmodalRCNN, picture: np.ndarray) -> float:
     return float(candidates.scores[0])
 
 
-@pytest.mark.parametrize("method", ["vrsp", "sln", "mask_rcnn"])
-def test_any_number_of_objects_and_none(method, tmp_path):
-    model = small_model(with_method(method)).eval()
+@pytest.mark.parametrize("name", CONFIGS)
+def test_any_number_of_objects_and_none(name, tmp_path):
+    model = small_model(CONFIGS[name]).eval()
     pictures = [noise(60, 80) // shade + offset for shade in (1, 4, 200) for offset in (0, 40, 55)]
     eager = Predictor(TorchModel(model, CATEGORIES))
     best = [best_candidate(model, picture) for picture in pictures]
@@ -99,6 +102,19 @@ def test_any_number_of_objects_and_none(method, tmp_path):
     assert found == [len(eager.predict(picture, score_threshold=0)) for picture in pictures]
     assert found[order[0]] == 0 < found[order[-1]]
     assert len(set(found)) > 2
+
+
+@pytest.mark.parametrize("share", [0.5, 1.1])
+def test_some_objects_or_none_are_sure_enough_for_a_second_look(share, tmp_path):
+    """As many images have: what is found scores little, and VRSP-R's second look reads no region."""
+    model, pictures = small_model(CONFIGS["vrsp_r"]).eval(), [noise(60, 80) // shade + 40 for shade in (1, 4, 200)]
+    model.branch.own = replace(model.branch.own, look_threshold=share * best_candidate(model, pictures[1]))
+    export_onnx(model, CATEGORIES, tmp_path / "model.onnx")
+    exported, eager = amodal.load(tmp_path / "model.onnx", device="cpu"), Predictor(TorchModel(model, CATEGORIES))
+    for picture in pictures:
+        ours, theirs = (each.predict(picture, score_threshold=0) for each in (eager, exported))
+        assert len(ours) == len(theirs)
+        np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
 
 
 def test_it_leaves_out_what_scores_too_little_and_other_programs_need_not_ask(export_of):

@@ -118,9 +118,8 @@ class Traceable(nn.Module):
             chosen = Candidates(*(part[:MOST_CANDIDATES] for part in (chosen.boxes, chosen.labels, chosen.scores)))
         else:
             chosen = chosen.at(suppressed(chosen, encoded.size, config.nms_threshold)[: config.detections_per_image])
-        regions = all_regions([chosen.boxes], [chosen.labels])
-        masks = branch.predict(features, replace(regions, scores=chosen.scores))
-        scores = chosen.scores
+        regions, scores = all_regions([chosen.boxes], [chosen.labels]), chosen.scores
+        masks = branch.predict(features, one_more(regions, scores)).at(torch.where(scores >= 0)[0])  # all but that one
         if branch.rescores:
             scores = branch.rescored(scores, masks.factors)
             kept = suppressed(Candidates(chosen.boxes, chosen.labels, scores), encoded.size, config.nms_threshold)
@@ -247,6 +246,19 @@ REPLACED: dict[type[nn.Module], Callable[..., nn.Module]] = {
     ShapePrior: TraceablePrior,
 }
 """Parts that rely on what tracing forgets, wherever in a model they stand, and what computes the same."""
+
+
+def one_more(regions: Regions, scores: Float[Tensor, " R"]) -> Regions:
+    """The regions, scored, and one of a pixel at their end that scores 0.
+
+    With it a branch never sees no region, of which ONNX Runtime cannot tell what shape its maps have: a model would
+    fail on pictures in which nothing is found.
+    """
+    extra = all_regions([scores.new_tensor([[0.0, 0.0, 1.0, 1.0]])], [regions.labels.new_ones(1)])
+    images, boxes, labels = (
+        torch.cat([getattr(regions, name), getattr(extra, name)]) for name in ("images", "boxes", "labels")
+    )
+    return replace(regions, images=images, boxes=boxes, labels=labels, scores=torch.cat([scores, scores.new_zeros(1)]))
 
 
 def suppressed(candidates: Candidates, size: tuple[int, int], iou: float) -> Int64[Tensor, " M"]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from amodal.models.backbones import crop_body
-from amodal.models.layout import quick_layout
+from amodal.models.layout import as_rows, quick_layout
 from amodal.models.regions import Regions
 
 STRIDE = 4
@@ -76,7 +76,7 @@ class SecondLook(nn.Module):
     def _own_class(self, found: Float[Tensor, "R W 28 28"], labels: Tensor) -> tuple[Tensor, Tensor]:
         weights = self.predictor.weight.unflatten(0, (-1, 2))[labels - 1, :, :, 0, 0]
         bias: Tensor = self.predictor.bias  # type: ignore[assignment]
-        masks = weights.to(found.dtype) @ found.flatten(2) + bias.unflatten(0, (-1, 2))[labels - 1, :, None]
+        masks = weights.to(found.dtype) @ as_rows(found) + bias.unflatten(0, (-1, 2))[labels - 1, :, None]
         amodal, visible = masks.unflatten(2, found.shape[2:]).unbind(1)
         return amodal, visible
 

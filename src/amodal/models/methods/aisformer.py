@@ -77,7 +77,7 @@ class Decoder(nn.Module):
 
     def forward(self, cells: Float[Tensor, "R N C"], places: Float[Tensor, "N C"]) -> Float[Tensor, "R Q C"]:
         """What each query found."""
-        queries = self.queries.expand(len(cells), -1, -1)
+        queries = self.queries.expand(cells.shape[0], -1, -1)  # `len` would be a fixed number in an exported graph
         found = self.norms[0](self.among(queries, queries, torch.zeros_like(queries)))
         found = self.norms[1](found + self.across(found + queries, cells + places, cells))
         return self.norms[3](self.norms[2](found + self.inner(found)))

@@ -142,7 +142,7 @@ class VRSPR(MaskBranch):
             self.look, features, regions[which], (coarse[0][which], coarse[1][which])
         )
         back = torch.cat([which, rest]).argsort()  # by sorting, since an exported graph cannot write into a tensor
-        by_chance = regions.scores.new_full((1,), 1 / self.look.num_classes).expand(len(rest))
+        by_chance = torch.full_like(regions.scores[rest], 1 / self.look.num_classes)
         return (
             torch.cat([amodal, coarse[0][rest]])[back],
             torch.cat([visible, coarse[1][rest]])[back],
