@@ -15,6 +15,7 @@ from msgspec import ValidationError, convert
 
 from amodal.archives import Stored
 from amodal.errors import UserError
+from amodal.files import place_of
 from amodal.rle import Rle
 
 Extra = dict[str, Any]
@@ -62,7 +63,7 @@ class ImageRecord:
 
     def place_in(self, folder: Path) -> Path | Stored:
         """Where its picture is, if the data set's image folder is `folder`."""
-        return self.stored or folder / self.file_name
+        return self.stored or place_of(folder, self.file_name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
@@ -105,6 +106,18 @@ def _umask() -> int:
 def is_file(path: Path) -> bool:
     """Whether there is such a file; a name too long, or with a zero byte, names none."""
     return os.path.isfile(path)  # noqa: PTH113 - which raises nothing, unlike pathlib's
+
+
+def place_of(folder: Path, name: str) -> Path:
+    """A file by its name in a folder, also where its accents are written otherwise there.
+
+    Unicode has `ä` as one letter and as two signs; macOS and its archives write the second, most annotations the first.
+    """
+    path = folder / name
+    if name.isascii() or is_file(path):
+        return path
+    others = (folder / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    return next((other for other in others if is_file(other)), path)
 
 
 def is_hidden(name: str | Path) -> bool:

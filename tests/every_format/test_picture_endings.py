@@ -1,6 +1,7 @@
 """Formats that name a picture without its ending find it whatever the ending, in folders within folders too."""
 
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 
 from amodal.errors import UserError
 from amodal.formats import annotation_files, image_folder
-from tests.annotation_files import cocoa, save, save_image
+from amodal.formats.check import check
+from tests.annotation_files import cocoa, d2sa, save, save_image
 from tests.every_format.test_habits import CUP_LINE, yolo
 from tests.every_format.test_mask_pictures import voc
 
@@ -49,6 +51,20 @@ def test_pictures_are_found_by_their_stems(write: Callable[[Path], Path], ending
     assert sorted(image.file_name for image in result.images) == sorted(f"{stem}{ending}" for stem in STEMS)
     assert len({annotation.image_id for annotation in result.annotations}) == 3
     assert result.repairs == {}
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
+def test_accents_may_be_written_either_way(forms: tuple[str, str], tmp_path: Path) -> None:
+    stated, there = (unicodedata.normalize(form, "Tür/gräu.png") for form in forms)
+    save_image(tmp_path / "images" / there)
+    content = d2sa()
+    content["images"] = [{"id": 10, "file_name": stated}]  # neither height nor width: the picture is measured
+    result = annotation_files.read(save(content, tmp_path / "in.json"))
+    assert [(image.file_name, image.height, image.width) for image in result.images] == [(stated, 6, 8)]
+    assert result.image_folder == tmp_path / "images"
+    place = result.images[0].place_in(tmp_path / "images")
+    assert place == tmp_path / "images" / there
+    assert not check(tmp_path / "in.json", tmp_path / "images").counts
 
 
 def test_of_several_pictures_the_usual_one_is_taken(tmp_path: Path) -> None:

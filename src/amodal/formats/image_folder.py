@@ -8,7 +8,7 @@ from typing import Any
 
 from amodal.annotations import ImageRecord
 from amodal.errors import UserError
-from amodal.files import is_file
+from amodal.files import is_file, place_of
 from amodal.formats.records import inside
 from amodal.pictures import IMAGE_SUFFIXES
 
@@ -35,7 +35,7 @@ def find(path: Path, images: list[Any], given: Path | None = None) -> Path | Non
     # KITTI numbers its training and its testing images alike: the file's name tells which are meant.
     splits = _TRAINING + _TESTING if "train" in path.name else _TESTING + _TRAINING
     for folder in (parent / below for parent in (path.parent, path.parent.parent) for below in (*_ANY, *splits)):
-        if any(is_file(folder / name) for name in names):
+        if any(is_file(place_of(folder, name)) for name in names):
             return folder
     return None
 

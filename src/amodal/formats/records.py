@@ -9,6 +9,7 @@ from typing import Any
 from amodal import rle
 from amodal.annotations import TEXT_ID, Annotation, AnnotationSet, Category, ImageRecord
 from amodal.errors import UserError
+from amodal.files import place_of
 from amodal.formats import box_masks, text_ids
 from amodal.formats.choices import Choices
 from amodal.formats.contents import CATEGORY_KEYS, IMAGE_KEYS, Contents, Record, called, extra_of
@@ -84,7 +85,7 @@ def size_of(raw: dict[str, Any], folder: Path | None) -> tuple[int, int]:
     """Height and width of an image as stated, or else as its file has it. Raises RejectedRecord."""
     if raw.get("height") is None or raw.get("width") is None:
         try:
-            return image_size((folder or Path()) / raw["file_name"])
+            return image_size(place_of(folder or Path(), raw["file_name"]))
         except UserError:
             problem = f"no height and width, and '{raw['file_name']}' cannot be opened to measure them"
             raise RejectedRecord("bad_record", problem) from None

@@ -28,6 +28,7 @@ from amodal.formats.stated_masks import StatedMask, encoded
 from amodal.results.detections import Detections, Masks
 from amodal.results.image_ids import Find, finders
 
+NO_SCORE = "its score is not a number"
 REMEDY = "Each detection needs image_id, category_id, score, and segmentation, visible_mask or bbox"
 
 
@@ -230,7 +231,9 @@ def check(truth: AnnotationSet, detections: Detections, *, file: str | Path | No
     problem = next(_problems(truth, detections), None)
     if problem:
         place, reason = problem
-        raise UserError(reason, file=file, record=f"detection {place}", remedy="Score it on its own data set")
+        is_score = reason == NO_SCORE
+        remedy = "Give every detection a number" if is_score else "Score it on its own data set"
+        raise UserError(reason, file=file, record=f"detection {place}", remedy=remedy)
     for kind, masks in (("amodal", detections.amodal), ("visible", detections.visible)):
         missing = masks.count(None)
         if 0 < missing < len(masks):
@@ -250,7 +253,7 @@ def _problems(truth: AnnotationSet, detections: Detections) -> Iterator[tuple[in
         ("category", detections.category_ids, [category.id for category in truth.categories]),
     ):
         yield from ((place, f"{name} {ids[place]} is not in the data set") for place in _where(~np.isin(ids, known)))
-    yield from ((place, "its score is not a number") for place in _where(np.isnan(detections.scores)))
+    yield from ((place, NO_SCORE) for place in _where(np.isnan(detections.scores)))
     for masks in (detections.amodal, detections.visible):
         if masks.count(None) == len(masks):
             continue
