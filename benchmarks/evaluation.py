@@ -2,6 +2,7 @@
 
     python -m benchmarks.evaluation                  # 5,000 images of 100 detections, about 6 minutes
     python -m benchmarks.evaluation --repetitions 1
+    python -m benchmarks.evaluation --photographs FOLDER   # what the packaged detector finds on photographs
     python -m benchmarks.evaluation --quick --out FILE
 
 Objects are blobs of 24 corners in images of 640 x 480, 20 categories, 10 objects an image. Each program reads the same
@@ -9,8 +10,9 @@ two files, truth and results, and gives AP; once with results of boxes alone and
 of its own, the programs take turns. Memory is the process's peak. `seconds` and its parts are wall clock, `cpu_seconds`
 the processors' time, of all threads: on a busy machine only that tells something. All are medians.
 
-Written to benchmarks/results/evaluation.json: `measured`, one entry a program and kind, `ratios` of the same
-repetition against pycocotools (median and interquartile range), and `bootstrap`, a resample of `amodal compare`.
+Written to benchmarks/results/evaluation.json, of photographs evaluation_photographs.json: `measured`, one entry a
+program and kind, `ratios` of the same repetition against pycocotools (median and interquartile range), and `bootstrap`,
+a resample of `amodal compare`.
 """
 
 import argparse
@@ -35,6 +37,7 @@ from benchmarks.peak import peak_bytes
 
 HEIGHT, WIDTH, CATEGORIES, OBJECTS = 480, 640, 20, 10
 RESULTS = Path(__file__).parent / "results" / "evaluation.json"
+RESULTS_OF_PHOTOGRAPHS = RESULTS.with_name("evaluation_photographs.json")
 TRUTH = "truth.json"
 KINDS = ("bbox", "segm")
 Steps = tuple[Callable[[], Any], Callable[[Any], float]]
@@ -81,6 +84,13 @@ def write_data(folder: Path, images: int, detections: int) -> None:
     listed = [{"id": i, "height": HEIGHT, "width": WIDTH, "file_name": f"{i}.jpg"} for i in range(1, images + 1)]
     categories = [{"id": i, "name": str(i)} for i in range(1, CATEGORIES + 1)]
     write_json(folder / TRUTH, {"images": listed, "categories": categories, "annotations": annotations})
+
+
+def write_trained(folder: Path, photographs: Path) -> tuple[int, int]:
+    """What the packaged detector finds; the numbers of images and of detections."""
+    from benchmarks.trained_detections import write
+
+    return write(folder, photographs, (TRUTH, *(f"{kind}.json" for kind in KINDS)))  # type: ignore[arg-type]
 
 
 def pycocotools(folder: Path, kind: str) -> Steps:
@@ -249,9 +259,10 @@ def main() -> None:
     parser.add_argument("--detections", type=int, default=100, help="of each image")
     parser.add_argument("--repetitions", type=int, default=3, help="of each program, at most")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, which measure nothing")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--photographs", type=Path, help="folder of them: a trained model's detections, not made ones")
+    parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    if given.quick and given.out == RESULTS:
+    if given.quick and given.out is None:
         parser.error("--quick measures nothing worth keeping: give --out")
     if given.quick:
         given.images, given.detections = 10, 20
@@ -259,21 +270,27 @@ def main() -> None:
 
     with TemporaryDirectory() as name:
         folder = Path(name)
-        apart(write_data, folder, given.images, given.detections)
+        if given.photographs:
+            images, detections = apart(write_trained, folder, given.photographs)
+            asked, out = "--photographs FOLDER", given.out or RESULTS_OF_PHOTOGRAPHS
+        else:
+            images, detections = given.images, given.images * given.detections
+            apart(write_data, folder, given.images, given.detections)
+            asked, out = f"--images {given.images}", given.out or RESULTS
         measured = [entry for kind in KINDS for entry in measure(folder, kind, given.repetitions)]
     content = about(
-        f"python -m benchmarks.evaluation --images {given.images} --repetitions {given.repetitions}",
-        images=given.images,
-        detections_per_image=given.detections,
+        f"python -m benchmarks.evaluation {asked} --repetitions {given.repetitions}",
+        images=images,
+        detections_per_image=round(detections / images, 1),
         measured=measured,
         ratios=ratios(measured),
-        bootstrap=apart(partial(resample, given.images * given.detections, given.images)),
+        bootstrap=apart(partial(resample, detections, images)),
         cores=os.cpu_count(),
         load_average_at_end=os.getloadavg()[0],
     )
     for program in sorted(SYSTEMS.keys() - {"amodal"}):
         content["versions"][program] = version(program)
-    write_json(given.out, content, indent=1)
+    write_json(out, content, indent=1)
 
 
 if __name__ == "__main__":

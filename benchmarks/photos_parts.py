@@ -8,6 +8,8 @@ r"""How the packaged detector was trained, part by part, each starting from the 
         --start-from runs/fresh.safetensors --prior runs/photos/prior.safetensors
     amodal train benchmarks/photos_parts.py:fourth --data FOLDER --out runs/fourth \
         --start-from runs/third/model.safetensors --prior runs/photos/prior.safetensors
+    amodal train benchmarks/photos_parts.py:fifth --data FOLDER --out runs/fifth \
+        --start-from runs/fourth/model.safetensors --prior runs/photos/prior.safetensors
 
 The second part came to a visible AP of 30.1 on the photographs as they are, and 640 steps more of it to 28.9: the
 backbone had learnt at the full rate and forgotten what it knew of ImageNet. The command between the second and the
@@ -86,6 +88,19 @@ def fourth(data: Path) -> TrainConfig:
         optimiser=replace(recipe.optimiser, body_share=0.05),
         schedule=ScheduleConfig(2700, "one_cycle", warm_up=60),
         seed=12,
+    )
+
+
+def fifth(data: Path) -> TrainConfig:
+    """2,700 steps as VRSP-R, whose second look is new; backbone, boxes, coarse masks and prior go on from VRSP's."""
+    before = fourth(data)
+    return replace(
+        before,
+        recipe="photos_fifth",
+        data=replace(before.data, train=replace(_source(before), seed=13)),
+        model=replace(before.model, method="vrsp_r"),
+        optimiser=replace(before.optimiser, body_share=0.1),
+        seed=13,
     )
 
 

@@ -75,6 +75,7 @@ GOOD: dict[str, Any] = {"image_id": 1, "category_id": 3, "score": 0.5, "segmenta
         ([5], "detection 0"),
         ([{**GOOD, "image_id": [1]}], "detection 0"),
         ([{**GOOD, "bbox": [1, 2]}], "detection 0"),
+        ([GOOD, {**GOOD, "bbox": [5, 1, -3, 1]}], "detection 1: its box is -3 wide and 1 high: COCO's boxes are"),
     ],
 )
 def test_bad_results_are_named(tmp_path: Path, content: Any, message: str) -> None:

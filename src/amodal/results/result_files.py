@@ -111,6 +111,8 @@ class _Stated(msgspec.Struct, gc=False):
 
 _DECODER = msgspec.json.Decoder(list[_Stated])
 _NOWHERE = (np.nan,) * 4
+ROUNDING = 1e-3
+"""Pixels by which a box may end before it begins: what is left of an empty one by rounding."""
 
 
 def _usual(stated: list[_Stated], sizes: dict[int, tuple[int, int]], find: Find) -> Detections | None:
@@ -254,6 +256,7 @@ def _problems(truth: AnnotationSet, detections: Detections) -> Iterator[tuple[in
     ):
         yield from ((place, f"{name} {ids[place]} is not in the data set") for place in _where(~np.isin(ids, known)))
     yield from ((place, NO_SCORE) for place in _where(np.isnan(detections.scores)))
+    yield from _turned_boxes(detections)
     for masks in (detections.amodal, detections.visible):
         if masks.count(None) == len(masks):
             continue
@@ -265,6 +268,14 @@ def _problems(truth: AnnotationSet, detections: Detections) -> Iterator[tuple[in
     for place in _where(~detections.has_box):
         if detections.amodal[place] is None and detections.visible[place] is None:
             yield place, "it has neither a box nor a mask"
+
+
+def _turned_boxes(detections: Detections) -> Iterator[tuple[int, str]]:
+    """Those that end before they begin."""
+    lengths = detections.boxes[:, 2:] - detections.boxes[:, :2]
+    for place in _where((lengths < -ROUNDING).any(1)):
+        width, height = lengths[place].tolist()
+        yield place, f"its box is {width:g} wide and {height:g} high: COCO's boxes are [x, y, width, height]"
 
 
 def _where(flags: np.ndarray) -> list[int]:
