@@ -122,6 +122,8 @@ class VRSPRConfig:
     """Detections that the detector scores less keep their coarse masks: they are many, and hardly ever right."""
     class_weight: float = 0.03
     """Weight of the second look's own classification, which corrects the score; 0 leaves the score alone."""
+    mask_rescoring: bool = True
+    """The score is multiplied by how sure both masks are of the cells that they claim."""
     look_weights: str = "efficientnet_lite0"
     """Weights of the body that reads the cut-outs: `efficientnet_lite0` (inside an installed package), `none`, or a
     file of EfficientNet-Lite0's weights."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amodal.models.branch import RegionMasks, moved
-from amodal.models.methods.vrsp_r import best_of_each_object, fitted, overlap_loss, tight
+from amodal.models.methods.vrsp_r import best_of_each_object, fitted, overlap_loss, sureness, tight
 from amodal.models.regions import IMAGE, BatchTruth, Regions
 from tests.small_models import scene, small_model, with_method
 
@@ -105,13 +105,13 @@ def test_detections_have_the_masks_that_the_second_look_draws():
     torch.testing.assert_close(torch.from_numpy(after.amodal), torch.from_numpy(before.amodal))
 
 
-def with_look_threshold(threshold: float):
+def with_look_threshold(threshold: float, **own):
     config = with_method("vrsp_r")
-    return replace(config, vrsp_r=replace(config.vrsp_r, look_threshold=threshold))
+    return replace(config, vrsp_r=replace(config.vrsp_r, look_threshold=threshold, **own))
 
 
 def test_the_score_is_corrected_by_the_class_that_the_second_look_finds():
-    model = small_model(with_look_threshold(0.0)).eval()
+    model = small_model(with_look_threshold(0.0, mask_rescoring=False)).eval()
     image, _ = scene()
     with torch.no_grad():
         model.branch.look.classifier.weight.zero_()
@@ -124,6 +124,31 @@ def test_the_score_is_corrected_by_the_class_that_the_second_look_finds():
     assert torch.equal(scores, scores.sort(descending=True).values)
     threshold = scores.median().item()
     assert torch.equal(model.choose(encoded.features, candidates, threshold)[1], scores[scores >= threshold])
+
+
+def test_a_mask_is_as_sure_as_the_cells_that_it_claims():
+    masks = 0.1 + 0.8 * block(0, 0, 14, 28)
+    masks[:, :7] = masks[:, :7] * 2 / 3  # 0.6 in the upper half of what is claimed
+    assert sureness(masks).tolist() == pytest.approx([0.75])
+    assert sureness(torch.full((2, 28, 28), 0.5)).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("look_width", [64, 0])
+def test_the_score_is_corrected_by_how_sure_both_masks_are(look_width):
+    image, target = scene(num_objects=3)
+    regions = Regions(target["boxes"], target["labels"], torch.zeros(3, dtype=torch.int64))
+    answers = {}
+    for mask_rescoring in (True, False):
+        model = small_model(with_look_threshold(0.0, mask_rescoring=mask_rescoring, look_width=look_width)).eval()
+        grown = regions.grown(model.branch.own.growth)
+        features = model.encode([image])[2][0].features
+        found = model.branch.predict(features, regions)
+        assert found.amodal is not None and found.visible is not None
+        answers[mask_rescoring] = model.branch.rescored(torch.tensor([0.2, 0.5, 0.9]), found.factors)
+        drawn = model.branch._drawn(features, grown, model.branch._coarse(features, grown))[:2]
+    sure = sureness(drawn[0].sigmoid()) * sureness(drawn[1].sigmoid())
+    torch.testing.assert_close(answers[True], answers[False] * sure)
+    assert (model.branch.rescored(torch.ones(3), ()) >= answers[True]).all()
 
 
 def test_what_scores_little_keeps_its_coarse_masks_and_a_class_by_chance():
@@ -145,7 +170,9 @@ def test_what_scores_little_keeps_its_coarse_masks_and_a_class_by_chance():
 
 def test_without_its_own_parts_its_masks_are_those_of_two_heads_and_its_scores_are_the_detector_s():
     config = with_method("vrsp_r", prior_refinement=False)
-    plain = replace(config, vrsp_r=replace(config.vrsp_r, growth=0.0, overlap_weight=0.0, look_width=0))
+    plain = replace(
+        config, vrsp_r=replace(config.vrsp_r, growth=0.0, overlap_weight=0.0, look_width=0, mask_rescoring=False)
+    )
     ours, theirs = small_model(plain).train(), small_model(with_method("two_heads")).train()
     theirs.load_state_dict(ours.state_dict())
     image, target = scene()

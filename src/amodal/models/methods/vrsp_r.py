@@ -8,7 +8,7 @@ small object these features are coarse, and a box that is too small cuts the obj
 * told of both, a network of its own looks at the picture again, at the masks' scale, and draws both masks;
 * masks are learned by their overlap too, beside the cells' cross-entropy;
 * the detection's box becomes the one around its amodal mask, and what then coincides is suppressed;
-* it names the object too, and the score is the mean of what both find;
+* it names the object too, and the score is the mean of what both find, times how sure the masks are;
 * masks are made of what is left after suppression alone, and little is looked at twice that hardly counts.
 """
 
@@ -97,13 +97,13 @@ class VRSPR(MaskBranch):
         return LazyMasks(self.rescored(scores, ()), (), masks)
 
     def rescored(self, scores: Float[Tensor, " R"], factors: tuple[Tensor, ...]) -> Float[Tensor, " R"]:
-        """The geometric mean of the detector's probability of the class and the second look's, where it names objects.
+        """The geometric mean of the detector's probability of the class and the second look's, times the masks' own.
 
-        A mean, so that what both are half sure of is no quarter; without factors, as if the second look were sure.
+        A mean, so that what both are half sure of is no quarter. Without factors: the most that it can become.
         """
-        if self.look is None or not self.own.class_weight:
-            return scores
-        return (scores * factors[0] if factors else scores).sqrt()
+        if self.look is not None and self.own.class_weight:
+            scores = (scores * factors[0] if factors else scores).sqrt()
+        return scores * factors[-1] if factors and self.own.mask_rescoring else scores
 
     def complete(self, features: dict[str, Tensor], regions: Regions, visible: Bool[Tensor, "R 28 28"]) -> RegionMasks:
         """As `predict`, where the visible masks are known: the second look is told them. Over the given boxes."""
@@ -111,17 +111,26 @@ class VRSPR(MaskBranch):
         known = SURE * (2 * moved(visible.float(), regions.boxes, grown.boxes) - 1)
         first = self.amodal_head.own_class(self.pool(features, grown), grown.labels)
         amodal, _, factors = self._drawn(features, grown, (first, known))
-        amodal = moved(amodal.sigmoid(), grown.boxes, regions.boxes)
+        amodal = amodal.sigmoid()
+        factors += self._sureness(amodal)
+        amodal = moved(amodal, grown.boxes, regions.boxes)
         return RegionMasks(amodal=amodal, visible=visible.to(amodal.dtype), factors=factors)
 
     def _masks(self, features: dict[str, Tensor], regions: Regions, *, coarse: bool) -> RegionMasks:
         grown = regions.grown(self.own.growth)
         first = self._coarse(features, grown)
         amodal, visible, factors = self._drawn(features, grown, first)
-        found = RegionMasks(amodal.sigmoid(), visible.sigmoid(), factors=factors)
+        amodal, visible = amodal.sigmoid(), visible.sigmoid()
+        found = RegionMasks(amodal, visible, factors=factors + self._sureness(amodal, visible))
         if coarse:
             found = replace(found, coarse_amodal=first[0].sigmoid(), coarse_visible=first[1].sigmoid())
         return fitted(found, grown.boxes, regions.boxes)
+
+    def _sureness(self, *probabilities: Float[Tensor, "R 28 28"]) -> tuple[Tensor, ...]:
+        """The factor of the score that the masks give, where they give one."""
+        if not self.own.mask_rescoring:
+            return ()
+        return (torch.stack([sureness(one) for one in probabilities]).prod(0),)
 
     def _coarse(self, features: dict[str, Tensor], regions: Regions) -> Masks:
         """What the heads make of the pyramid's features."""
@@ -186,6 +195,16 @@ class VRSPR(MaskBranch):
 def class_loss(logits: Float[Tensor, "R K"], labels: Int64[Tensor, " R"]) -> Float[Tensor, ""]:
     """Cross-entropy, the mean over regions; 0 (with a gradient) for no region. Labels count from 1."""
     return F.cross_entropy(logits.float(), labels - 1) if len(labels) else logits.sum() * 0
+
+
+def sureness(probabilities: Float[Tensor, "R S S"]) -> Float[Tensor, " R"]:
+    """The mean probability of the cells that a mask claims, in (0.5, 1]; 0 for one that claims none.
+
+    A mask that is right is sure of its cells: its mean tells of its IoU what the class does not know
+    (Wang et al., "SOLO: Segmenting Objects by Locations", ECCV 2020, re-score so).
+    """
+    claimed = probabilities > 0.5
+    return (probabilities * claimed).sum((1, 2)) / claimed.sum((1, 2)).clamp(min=1)
 
 
 def best_of_each_object(regions: Regions, truth: BatchTruth) -> Int64[Tensor, " N"]:
