@@ -139,8 +139,8 @@ def _detections(
 def same_detections(model: AmodalRCNN, plain: AmodalRCNN, image: Tensor) -> bool:
     """Whether the bound, and a model made ready, change nothing: boxes, labels, scores and masks."""
     expected, amodal, visible = all_passes(plain, image)
-    features, candidates, _ = candidates_of(model, image)
-    regions, scores, masks = model.choose(features, candidates)
+    ((encoded, candidates),) = model.candidates([image])
+    regions, scores, masks = model.choose(encoded, candidates)
     if len(regions) != len(expected.labels):
         return False
     assert masks.amodal is not None

@@ -120,6 +120,7 @@ class Traceable(nn.Module):
             chosen = chosen.at(suppressed(chosen, encoded.size, config.nms_threshold)[: config.detections_per_image])
         regions, scores = all_regions([chosen.boxes], [chosen.labels]), chosen.scores
         masks = branch.predict(features, one_more(regions, scores)).at(torch.where(scores >= 0)[0])  # all but that one
+        masks = masks.within(encoded.size)
         if branch.rescores:
             scores = branch.rescored(scores, masks.factors)
             kept = suppressed(Candidates(chosen.boxes, chosen.labels, scores), encoded.size, config.nms_threshold)

@@ -97,7 +97,7 @@ class AmodalRCNN(nn.Module):
         found: dict[int, BoxedMasks] = {}
         for which in self.resize.alike(images):
             for index, (encoded, candidates) in zip(which, self.candidates([images[i] for i in which]), strict=True):
-                chosen = self.choose(encoded.features, candidates, score_threshold, coarse=coarse)
+                chosen = self.choose(encoded, candidates, score_threshold, coarse=coarse)
                 found[index] = as_boxed(*chosen, encoded)
         iou = self.boxes.config.duplicate_threshold
         sizes = [(image.shape[-2], image.shape[-1]) for image in images]
@@ -137,17 +137,17 @@ class AmodalRCNN(nn.Module):
         return list(zip(encoded, self.boxes.candidates(features, proposals, batch.image_sizes), strict=True))
 
     def choose(
-        self, features: dict[str, Tensor], candidates: Candidates, score_threshold: float = 0.0, *, coarse: bool = False
+        self, image: Encoded, candidates: Candidates, score_threshold: float = 0.0, *, coarse: bool = False
     ) -> tuple[Regions, Tensor, RegionMasks]:
         """One image's detections, best first: regions, final scores, masks."""
         config = self.boxes.config
         regions = all_regions([candidates.boxes], [candidates.labels])
-        lazy = self.branch.on_demand(features, regions, candidates.scores)
+        lazy = self.branch.on_demand(image.features, regions, candidates.scores)
         bounded = Candidates(candidates.boxes, candidates.labels, lazy.bounds)
         limits = SuppressionLimits(config.nms_threshold, config.detections_per_image, score_threshold)
         step = STEP_CPU if candidates.boxes.device.type == "cpu" else STEP_GPU
         kept, scores = suppress_rescored(bounded, lazy.corrections, limits, step)
-        found = lazy.masks(kept, coarse=coarse)
+        found = lazy.masks(kept, coarse=coarse).within(image.size)
         if found.boxes is None:
             return regions[kept], scores, found
         scores = self.branch.rescored(candidates.scores[kept], found.factors)

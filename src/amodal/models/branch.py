@@ -1,11 +1,12 @@
 """Mask branches: what stands on the detector, and what the methods of the field differ in."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
+from torchvision.ops import clip_boxes_to_image
 
 from amodal.models.regions import BatchTruth, Regions
 
@@ -42,6 +43,20 @@ class RegionMasks:
             return self
         found = {name: moved(mask, self.boxes, boxes, side) for name, mask in self._masks().items()}
         return RegionMasks(**found, factors=self.factors)
+
+    def within(self, size: tuple[int, int]) -> "RegionMasks":
+        """Boxes of the masks' own cut off at the borders of an image (height, width), and the masks over what is left.
+
+        What lies outside in one piece stays as it is.
+        """
+        if self.boxes is None:
+            return self
+        inside = clip_boxes_to_image(self.boxes, size)
+        is_left = (inside[:, 2:] > inside[:, :2]).all(1)[:, None]
+        boxes = torch.where(is_left, inside, self.boxes)
+        is_cut = (boxes != self.boxes).any(1)[:, None, None]
+        found = {n: torch.where(is_cut, moved(mask, self.boxes, boxes), mask) for n, mask in self._masks().items()}
+        return replace(self, **found, boxes=boxes)
 
     def _masks(self) -> dict[str, Tensor]:
         names = ("amodal", "visible", "coarse_amodal", "coarse_visible")

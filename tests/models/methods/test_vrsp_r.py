@@ -70,6 +70,20 @@ def test_fitted_masks_lie_over_the_object_and_come_back_over_any_box():
     assert torch.equal(back.amodal > 0.5, masks > 0.5)
 
 
+def test_boxes_and_masks_end_where_the_image_does():
+    masks = block(6, 10, 20, 16)
+    boxes = torch.tensor([[-7.0, 4, 21, 32]])
+    found = RegionMasks(masks, masks, boxes=boxes).within((25, 40))
+    assert found.boxes is not None and found.amodal is not None
+    assert found.boxes.tolist() == [[0, 4, 21, 25]]
+    assert found.amodal.mean().item() == pytest.approx((20 - 6) / 21 * (16 - 10) / 21, abs=0.02)  # of what is left
+    inside = RegionMasks(masks, masks, boxes=boxes).within((99, 99))
+    assert inside.boxes is not None and inside.boxes.tolist() == [[0, 4, 21, 32]]
+    outside = RegionMasks(masks, masks, boxes=boxes - 50).within((25, 40))
+    assert outside.boxes is not None and torch.equal(outside.boxes, boxes - 50)
+    assert torch.equal(RegionMasks(masks, boxes=boxes + 7).within((99, 99)).amodal, masks)
+
+
 def test_overlap_is_lost_in_full_only_where_there_is_none():
     truth = block(0, 0, 14, 28).bool()
     sure = 100 * (2 * truth.float() - 1)
@@ -117,13 +131,13 @@ def test_the_score_is_corrected_by_the_class_that_the_second_look_finds():
         model.branch.look.classifier.weight.zero_()
         model.branch.look.classifier.bias.copy_(torch.tensor([0.2, 0.5, 0.3]).log())
     ((encoded, candidates),) = model.candidates([image])
-    regions, scores, _ = model.choose(encoded.features, candidates)
+    regions, scores, _ = model.choose(encoded, candidates)
     factors = torch.tensor([0.2, 0.5, 0.3])[regions.labels - 1]
     before = scores.square() / factors
     assert all(torch.isclose(candidates.scores, score, atol=1e-6).any() for score in before)
     assert torch.equal(scores, scores.sort(descending=True).values)
     threshold = scores.median().item()
-    assert torch.equal(model.choose(encoded.features, candidates, threshold)[1], scores[scores >= threshold])
+    assert torch.equal(model.choose(encoded, candidates, threshold)[1], scores[scores >= threshold])
 
 
 def test_a_mask_is_as_sure_as_the_cells_that_it_claims():
