@@ -2,8 +2,8 @@
 
     python docs/make_opening.py            # --model coco where its weights can be downloaded
 
-README's are the package's own, `docs/make_sample.py` makes them: whoever runs README's first lines sees the same. Look
-at the pictures before they are committed: they are what a model says, mistakes too.
+`docs/make_sample.py` makes the photographs; whoever runs README's first lines sees the cat behind a cup. Look at the
+pictures before they are committed: they are what a model says, mistakes too.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from amodal.pixels import as_pixels
 from amodal.samples import pictures
 
 IMAGES = Path(__file__).parent / "images"
-TARGETS = {"predictions.jpg": ("cat", "cat behind a cup"), "failures.jpg": ("astronaut", "behind a cup")}
+TARGETS = {"predictions.jpg": ("astronaut", "behind a cup"), "failures.jpg": ("cat", "cat behind a cup")}
 """Which photographs each picture shows."""
 
 
