@@ -4,23 +4,18 @@ from pathlib import Path
 from typing import Any
 
 from amodal.files import read_json
-from benchmarks.evaluation import RESULTS, RESULTS_OF_PHOTOGRAPHS
 from benchmarks.speed.harness import Measured, Row
 
 TITLE = "Reading and scoring results"
+SOURCE = Path(__file__).parents[1] / "results" / "evaluation.json"
 KINDS = {"bbox": "boxes", "segm": "masks"}
 AIMS = {"bbox": 70.0, "segm": 25.0}
 
 
 def measure(quick: bool) -> Measured:
-    """Nothing new, quick or not: the figures of the other benchmark's files."""
-    made, found = of_file(RESULTS, ""), of_file(RESULTS_OF_PHOTOGRAPHS, ", found by `photos`")
-    return Measured([*made.rows, *found.rows], facts={"made": made.facts, "found": found.facts})
-
-
-def of_file(path: Path, words_for_results: str) -> Measured:
-    content = read_json(path)
-    size = f"{content['images']:,} images of {content['detections_per_image']} detections{words_for_results}"
+    """Nothing new, quick or not: the figures of the other benchmark's file."""
+    content = read_json(SOURCE)
+    size = f"{content['images']:,} images of {content['detections_per_image']} detections"
     measured = {(one["system"], one["kind"]): one for one in content["measured"]}
     of_cpu = {(one["system"], one["kind"]): one for one in content["ratios"] if one["of"] == "cpu_seconds"}
     rows = []
@@ -29,21 +24,29 @@ def of_file(path: Path, words_for_results: str) -> Measured:
         details = {
             "seconds": own["cpu_seconds"],
             "rival_seconds": theirs["cpu_seconds"],
+            "equal": all(one["ap"] == theirs["ap"] for one in content["measured"] if one["kind"] == kind),
         }
         name = f"Results of {words} read and scored, {size}, processor time"
         rows.append(Row(name, "pycocotools", ratio["ratio"], ratio["spread"], aim=AIMS[kind], details=details))
-    about = {key: content[key] for key in ("command", "commit", "date", "bootstrap", "load_average_at_end", "images")}
+    about = {key: content[key] for key in ("command", "commit", "date", "bootstrap", "load_average_at_end")}
     times = [one | {"times": of_cpu[key]["ratio"] if key in of_cpu else 1.0} for key, one in measured.items()]
     return Measured(rows, facts={"measured": times, **about})
 
 
 def describe(measured: Measured) -> str:
-    made, found = measured.facts["made"], measured.facts["found"]
-    theirs, engines = (processor_time(made, system) for system in ("pycocotools", "hotcoco"))
-    return f"""Measured by `{made["command"]}` (commit {made["commit"]}, {made["date"]}): each program reads the same
-two files and gives AP, in a process of its own. {agreement(made)}. The machine's load was
-{made["load_average_at_end"]:.1f}: the processors' time counts, of all threads, and not the clock's. A resample of
-`amodal compare` of {made["bootstrap"]["detections"]:,} detections takes {1e3 * made["bootstrap"]["seconds"]:.0f} ms.
+    facts, equal = measured.facts, all(row.details["equal"] for row in measured.rows)
+    lines = [
+        "| | | read, s | score, s | processor time, s | pycocotools' time / its | peak memory, GB | AP |",
+        "|---|---|---|---|---|---|---|---|",
+        *map(line, facts["measured"]),
+    ]
+    table = "\n".join(lines)
+    theirs, engines = (processor_time(facts, system) for system in ("pycocotools", "hotcoco"))
+    same = "All give pycocotools' AP to the last digit" if equal else "NOT all give pycocotools' AP"
+    return f"""Measured by `{facts["command"]}` (commit {facts["commit"]}, {facts["date"]}): each program reads the same
+two files and gives AP, in a process of its own. {same}. The machine's load was
+{facts["load_average_at_end"]:.1f}: the processors' time counts, of all threads, and not the clock's. A resample of
+`amodal compare` of {facts["bootstrap"]["detections"]:,} detections takes {1e3 * facts["bootstrap"]["seconds"]:.0f} ms.
 
 hotcoco does the matching for us. What we take beyond it goes into what it does not do: every mask, box and id of both
 files is checked, so that a damaged record is named, and all is kept for whatever else is measured. The aims are out of
@@ -55,30 +58,7 @@ tenth each. To leave out masks that can match nothing, by box and area, spares l
 matching of our own over hotcoco's overlaps took longer than hotcoco's. ultrafast-pycocotools calls itself alpha,
 vernier's own metadata say that it is being planned: rivals to measure against, not engines to depend on alone.
 
-{table(made)}
-
-What a trained detector finds, `photos` on {found["images"]:,} photographs,
-{found["bootstrap"]["detections"]:,} detections in all
-(`{found["command"]}`, commit {found["commit"]}, {found["date"]}, load {found["load_average_at_end"]:.1f}).
-{agreement(found)}.
-
-{table(found)}"""
-
-
-def agreement(facts: dict[str, Any]) -> str:
-    """Whether all programs give one AP."""
-    digits = {kind: {one["ap"] for one in facts["measured"] if one["kind"] == kind} for kind in KINDS}
-    same = all(len(aps) == 1 for aps in digits.values())
-    return "All give pycocotools' AP to the last digit" if same else "NOT all give pycocotools' AP"
-
-
-def table(facts: dict[str, Any]) -> str:
-    lines = [
-        "| | | read, s | score, s | processor time, s | pycocotools' time / its | peak memory, GB | AP |",
-        "|---|---|---|---|---|---|---|---|",
-        *map(line, facts["measured"]),
-    ]
-    return "\n".join(lines)
+{table}"""
 
 
 def processor_time(facts: dict[str, Any], system: str) -> dict[str, float]:
