@@ -18,13 +18,14 @@ from amodal.models.boxes import POOLED_SIDE, POSITIVE_SHARE
 from amodal.models.config import ModelConfig
 from amodal.models.mask_head import MaskHead
 from amodal.models.methods.vrsp import VRSP
+from amodal.models.methods.vrsp_r import VRSPR
 from amodal.models.zoo import IMAGENET_MEAN, IMAGENET_STD, MASK_SIDE
 
 LEVELS = ["0", "1", "2", "3"]
 
 
 def torchvision_mask_rcnn(model: AmodalRCNN, config: ModelConfig, num_classes: int) -> MaskRCNN:
-    """The rival of a VRSP model, in its mode, with its backbone and the weights of detector and amodal head, copied."""
+    """The rival of a VRSP or VRSP-R model, in its mode: its backbone, weights of detector and amodal head, copied."""
     detector, channels, width = config.detector, config.backbone.fpn_channels, config.mask.width
     anchors = AnchorGenerator(tuple((size,) for size in detector.anchor_sizes), ((0.5, 1.0, 2.0),) * 5)
     rival: Any = MaskRCNN(
@@ -54,7 +55,7 @@ def torchvision_mask_rcnn(model: AmodalRCNN, config: ModelConfig, num_classes: i
     rival.rpn.head.load_state_dict(model.propose.head.state_dict())
     rival.roi_heads.box_head.load_state_dict(model.boxes.head.state_dict())
     rival.roi_heads.box_predictor.load_state_dict(model.boxes.predictor.state_dict())
-    assert isinstance(model.branch, VRSP)
+    assert isinstance(model.branch, VRSP | VRSPR)
     _fill_mask_head(rival, model.branch.amodal_head)
     return rival.train(model.training)
 
