@@ -273,7 +273,7 @@ def _problems(truth: AnnotationSet, detections: Detections) -> Iterator[tuple[in
 def _turned_boxes(detections: Detections) -> Iterator[tuple[int, str]]:
     """Those that end before they begin."""
     lengths = detections.boxes[:, 2:] - detections.boxes[:, :2]
-    for place in _where((lengths < -ROUNDING).any(axis=1, keepdims=False)):
+    for place in _where(lengths.min(axis=1, initial=0.0) < -ROUNDING):
         width, height = lengths[place].tolist()
         yield place, f"its box is {width:g} wide and {height:g} high: COCO's boxes are [x, y, width, height]"
 
