@@ -86,13 +86,6 @@ def write_data(folder: Path, images: int, detections: int) -> None:
     write_json(folder / TRUTH, {"images": listed, "categories": categories, "annotations": annotations})
 
 
-def write_trained(folder: Path, photographs: Path) -> tuple[int, int]:
-    """What the packaged detector finds; the numbers of images and of detections."""
-    from benchmarks.trained_detections import write
-
-    return write(folder, photographs, (TRUTH, *(f"{kind}.json" for kind in KINDS)))  # type: ignore[arg-type]
-
-
 def pycocotools(folder: Path, kind: str) -> Steps:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -271,7 +264,9 @@ def main() -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         if given.photographs:
-            images, detections = apart(write_trained, folder, given.photographs)
+            from benchmarks.trained_detections import write
+
+            images, detections = apart(write, folder, given.photographs)
             asked, out = "--photographs FOLDER", given.out or RESULTS_OF_PHOTOGRAPHS
         else:
             images, detections = given.images, given.images * given.detections

@@ -28,7 +28,7 @@ from amodal.data.config import PhotographSource
 from amodal.models import checkpoint
 from amodal.models.backbones import build_backbone
 from amodal.training import composed
-from amodal.training.config import ScheduleConfig, TrainConfig
+from amodal.training.config import ScheduleConfig, TrainConfig, with_seed
 from amodal.training.recipes import RECIPES
 
 
@@ -67,56 +67,49 @@ def second(data: Path) -> TrainConfig:
 
 def third(data: Path) -> TrainConfig:
     """480 steps from ImageNet's backbone, which learns at a tenth of the rate; masks weigh less."""
-    before = second(data)
+    before = with_seed(second(data), 11)
     return replace(
         before,
         recipe="photos_third",
-        data=replace(before.data, train=replace(_source(before), repeat_threshold=0.2, seed=11)),
+        data=replace(before.data, train=replace(_source(before), repeat_threshold=0.2)),
         model=replace(before.model, mask=replace(before.model.mask, loss_weight=0.4)),
         optimiser=replace(before.optimiser, body_share=0.1),
         schedule=ScheduleConfig(480, "one_cycle", warm_up=60),
-        seed=11,
     )
 
 
 def fourth(data: Path) -> TrainConfig:
     """2,700 steps as `photos_vrsp_small` is today: 320 px, the pretrained body at a twentieth."""
-    recipe = RECIPES["photos_vrsp_small"](data)
+    recipe = with_seed(RECIPES["photos_vrsp_small"](data), 12)
     return replace(
         recipe,
         recipe="photos_fourth",
-        data=replace(recipe.data, train=replace(_source(recipe), seed=12)),
         model=replace(recipe.model, vrsp=second(data).model.vrsp),
         optimiser=replace(recipe.optimiser, body_share=0.05),
         schedule=ScheduleConfig(2700, "one_cycle", warm_up=60),
-        seed=12,
     )
 
 
 def fifth(data: Path) -> TrainConfig:
     """2,700 steps as VRSP-R, whose second look is new; backbone, boxes, coarse masks and prior go on from VRSP's."""
-    before = fourth(data)
+    before = with_seed(fourth(data), 13)
     return replace(
         before,
         recipe="photos_fifth",
-        data=replace(before.data, train=replace(_source(before), seed=13)),
         model=replace(before.model, method="vrsp_r"),
         optimiser=replace(before.optimiser, body_share=0.1),
-        seed=13,
     )
 
 
 def sixth(data: Path) -> TrainConfig:
     """1,200 steps more at half the rate; the second look learns more to name what it sees."""
-    before = fifth(data)
+    before = with_seed(fifth(data), 14)
     return replace(
         before,
         recipe="photos_sixth",
-        data=replace(before.data, train=replace(_source(before), seed=14)),
         model=replace(before.model, vrsp_r=replace(before.model.vrsp_r, class_weight=0.3)),
         optimiser=replace(before.optimiser, lr=0.0005, body_share=0.2),
         schedule=ScheduleConfig(1200, "one_cycle", warm_up=40),
-        seed=14,
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from amodal import rle
 from amodal.evaluation.evaluator import LoaderSettings, predict
@@ -11,25 +12,26 @@ from amodal.files import write_json
 from amodal.formats import coco
 from amodal.inference.model_files import model_file
 from amodal.models import checkpoint
+from benchmarks.evaluation import KINDS, TRUTH
 from benchmarks.photographs import open_sets
 
 
-def write(folder: Path, photographs: Path, files: tuple[str, str, str]) -> tuple[int, int]:
+def write(folder: Path, photographs: Path) -> tuple[int, int]:
     """The packaged detector's detections, all of them, on the validation photographs as they are.
 
     Args:
-        folder: Takes the files.
+        folder: Takes the files, as `evaluation.write_data` names them; masks are the visible ones.
         photographs: Folder of the photographs' annotations.
-        files: Names of the truth, of the results of boxes and of those of masks (the visible ones).
 
     Returns:
         The numbers of images and of detections.
     """
+    torch.set_num_threads(1)
     samples = open_sets(photographs)["photographs as they are"]
     model = checkpoint.load(model_file("photos")).model
     predicted = predict(model.detect, samples, loading=LoaderSettings(workers=0))
     images = [replace(image, file_name=f"{image.id}.jpg") for image in predicted.truth.images]
-    coco.write_plain(replace(predicted.truth, images=images), folder / files[0], "visible")
+    coco.write_plain(replace(predicted.truth, images=images), folder / TRUTH, "visible")
     boxes, masks = [], []
     for found in predicted.detections["refined"]:
         assert found.visible is not None
@@ -42,6 +44,6 @@ def write(folder: Path, photographs: Path, files: tuple[str, str, str]) -> tuple
         }
         boxes.append(one)
         masks.append(one | {"segmentation": rle.to_json(found.visible)})
-    write_json(folder / files[1], boxes)
-    write_json(folder / files[2], masks)
+    for kind, content in zip(KINDS, (boxes, masks), strict=True):
+        write_json(folder / f"{kind}.json", content)
     return len(predicted.truth.images), len(boxes)

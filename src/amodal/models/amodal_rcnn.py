@@ -1,7 +1,8 @@
 """READ FIRST. Image -> features -> proposals -> boxes and classes -> the masks of one method."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from amodal.models.resizing import Resize
 from amodal.results.duplicates import lower_duplicates
 
 Image = Float[Tensor, "3 _ _"] | UInt8[Tensor, "3 _ _"]
+Answer = TypeVar("Answer")
 STEP_CPU, STEP_GPU = 16, 128
 """Candidates whose masks are looked at in one go: few on a CPU, which is busy with them; many fill a GPU."""
 
@@ -94,14 +96,13 @@ class AmodalRCNN(nn.Module):
             score_threshold: Objects that score less are left out, and little work is done for them.
             coarse: Also give the coarse masks of a branch that refines them.
         """
-        found: dict[int, BoxedMasks] = {}
-        for which in self.resize.alike(images):
-            for index, (encoded, candidates) in zip(which, self.candidates([images[i] for i in which]), strict=True):
-                chosen = self.choose(encoded, candidates, score_threshold, coarse=coarse)
-                found[index] = as_boxed(*chosen, encoded)
+        found = [
+            as_boxed(*self.choose(encoded, candidates, score_threshold, coarse=coarse), encoded)
+            for encoded, candidates in self._alike_at_once(images, self.candidates)
+        ]
         iou = self.boxes.config.duplicate_threshold
         sizes = [(image.shape[-2], image.shape[-1]) for image in images]
-        return [lower_duplicates(found[index], size, iou, score_threshold) for index, size in enumerate(sizes)]
+        return [lower_duplicates(each, size, iou, score_threshold) for each, size in zip(found, sizes, strict=True)]
 
     def complete(self, images: list[Image], prompts: Sequence[Prompts], *, coarse: bool = False) -> list[BoxedMasks]:
         """Masks of objects that someone else has found, in their order: the mask branch, and no detector.
@@ -114,10 +115,14 @@ class AmodalRCNN(nn.Module):
         Returns:
             Scores are the branch's own factors of 1, or of the class's probability where the model named the object.
         """
-        found: dict[int, BoxedMasks] = {}
+        encoded = self._alike_at_once(images, lambda alike: self.encode(alike)[2])
+        return [self._complete(*each, coarse=coarse) for each in zip(encoded, prompts, strict=True)]
+
+    def _alike_at_once(self, images: list[Image], answer: Callable[[list[Image]], list[Answer]]) -> list[Answer]:
+        """What `answer` makes of the images, in their order, asked of such as are padded alike alone (`Resize`)."""
+        found: dict[int, Answer] = {}
         for which in self.resize.alike(images):
-            for index, encoded in zip(which, self.encode([images[i] for i in which])[2], strict=True):
-                found[index] = self._complete(encoded, prompts[index], coarse=coarse)
+            found.update(zip(which, answer([images[index] for index in which]), strict=True))
         return [found[index] for index in range(len(images))]
 
     def encode(self, images: list[Tensor]) -> tuple[ImageList, dict[str, Tensor], list[Encoded]]:

@@ -28,7 +28,7 @@ from amodal.formats.stated_masks import StatedMask, encoded
 from amodal.results.detections import Detections, Masks
 from amodal.results.image_ids import Find, finders
 
-NO_SCORE = "its score is not a number"
+OWN_DATA = "Score it on its own data set"
 REMEDY = "Each detection needs image_id, category_id, score, and segmentation, visible_mask or bbox"
 
 
@@ -232,9 +232,7 @@ def check(truth: AnnotationSet, detections: Detections, *, file: str | Path | No
         raise UserError("no images in the data set", file=truth.source, remedy="Give a file with images to score on")
     problem = next(_problems(truth, detections), None)
     if problem:
-        place, reason = problem
-        is_score = reason == NO_SCORE
-        remedy = "Give every detection a number" if is_score else "Score it on its own data set"
+        place, reason, remedy = problem
         raise UserError(reason, file=file, record=f"detection {place}", remedy=remedy)
     for kind, masks in (("amodal", detections.amodal), ("visible", detections.visible)):
         missing = masks.count(None)
@@ -247,15 +245,17 @@ def check(truth: AnnotationSet, detections: Detections, *, file: str | Path | No
             )
 
 
-def _problems(truth: AnnotationSet, detections: Detections) -> Iterator[tuple[int, str]]:
-    """What is wrong, and with which detection."""
+def _problems(truth: AnnotationSet, detections: Detections) -> Iterator[tuple[int, str, str]]:
+    """Which detection is wrong, in what, and what to do about it."""
     sizes = {image.id: [image.height, image.width] for image in truth.images}
     for name, ids, known in (
         ("image", detections.image_ids, list(sizes)),
         ("category", detections.category_ids, [category.id for category in truth.categories]),
     ):
-        yield from ((place, f"{name} {ids[place]} is not in the data set") for place in _where(~np.isin(ids, known)))
-    yield from ((place, NO_SCORE) for place in _where(np.isnan(detections.scores)))
+        unknown = _where(~np.isin(ids, known))
+        yield from ((place, f"{name} {ids[place]} is not in the data set", OWN_DATA) for place in unknown)
+    no_score = "its score is not a number", "Give every detection a number"
+    yield from ((place, *no_score) for place in _where(np.isnan(detections.scores)))
     yield from _turned_boxes(detections)
     for masks in (detections.amodal, detections.visible):
         if masks.count(None) == len(masks):
@@ -264,18 +264,19 @@ def _problems(truth: AnnotationSet, detections: Detections) -> Iterator[tuple[in
         for place, mask in enumerate(masks):
             if mask is not None and mask["size"] != wanted[place]:
                 (height, width), size = mask["size"], wanted[place]
-                yield place, f"its mask is {height} x {width}, its image {size[0]} x {size[1]}"
+                yield place, f"its mask is {height} x {width}, its image {size[0]} x {size[1]}", OWN_DATA
     for place in _where(~detections.has_box):
         if detections.amodal[place] is None and detections.visible[place] is None:
-            yield place, "it has neither a box nor a mask"
+            yield place, "it has neither a box nor a mask", REMEDY
 
 
-def _turned_boxes(detections: Detections) -> Iterator[tuple[int, str]]:
+def _turned_boxes(detections: Detections) -> Iterator[tuple[int, str, str]]:
     """Those that end before they begin."""
     lengths = detections.boxes[:, 2:] - detections.boxes[:, :2]
     for place in _where(lengths.min(axis=1, initial=0.0) < -ROUNDING):
         width, height = lengths[place].tolist()
-        yield place, f"its box is {width:g} wide and {height:g} high: COCO's boxes are [x, y, width, height]"
+        problem = f"its box is {width:g} wide and {height:g} high: COCO's boxes are [x, y, width, height]"
+        yield place, problem, "Give bbox as COCO's results have it"
 
 
 def _where(flags: np.ndarray) -> list[int]:
