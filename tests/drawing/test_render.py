@@ -13,6 +13,7 @@ from amodal.drawing.distances import nearest, smooth_distance
 from amodal.drawing.labels import Label, draw_labels
 from amodal.drawing.render import READABLE, Style
 from amodal.drawing.sheet import Tile, contact_sheet
+from amodal.errors import UserError
 from amodal.results.result import Result
 
 GREY = 128
@@ -124,7 +125,9 @@ def test_empty_masks_and_single_kinds_of_masks_are_drawn():
 
 
 def test_image_and_masks_must_be_of_one_size():
-    with pytest.raises(ValueError, match="image 5x5, masks 100x120"):
+    with pytest.raises(
+        UserError, match="^the image is 5 x 5, the objects were found in one of 100 x 120. Draw over the"
+    ):
         bars().draw(np.zeros((5, 5, 3), np.uint8), Style())
 
 
