@@ -109,7 +109,7 @@ drawn, takes {1e3 * drawn:.0f} ms on {THREADS}: {1 / drawn:.1f} frames a second 
 The exported model takes {1e3 * exported.details["seconds"] / frames:.0f} ms on one thread; its detections are
 {"those of" if exported.details["same_detections"] else "NOT those of"} PyTorch.
 
-ONNX Runtime's own profile of an image, beside other work: convolutions
+ONNX Runtime's own profile of an image, of the former `photos`, a VRSP, and beside other work: convolutions
 43 %, RoIAlign 18 %, matrix products 12 %, changes of layout and padding 6 %, suppression and sorting 2 %, and 18 % in
 more than a thousand small calls: anchors, each level's boxes, shapes. Norms and activations are within the convolutions
 already: made so before the export, the time stayed. EfficientNet's padding at stride 2, of one side more than the

@@ -125,7 +125,8 @@ def test_empty_masks_and_single_kinds_of_masks_are_drawn():
 
 
 def test_image_and_masks_must_be_of_one_size():
-    with pytest.raises(UserError, match="^the image is 5 x 5, the objects were found in one of 100 x 120. Draw"):
+    problem = r"^the image is 5 x 5, the objects were found in one of 100 x 120\. Draw over the image"
+    with pytest.raises(UserError, match=problem):
         bars().draw(np.zeros((5, 5, 3), np.uint8), Style())
 
 
