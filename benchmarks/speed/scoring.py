@@ -15,7 +15,7 @@ AIMS = {"bbox": 70.0, "segm": 25.0}
 def measure(quick: bool) -> Measured:
     """Nothing new, quick or not: the figures of the other benchmark's file."""
     content = read_json(SOURCE)
-    size = f"{content['images']:,} images of {content['detections_per_image']} detections"
+    size = f"{content['images']:,} images of {content['detections_per_image']:g} detections"
     measured = {(one["system"], one["kind"]): one for one in content["measured"]}
     of_cpu = {(one["system"], one["kind"]): one for one in content["ratios"] if one["of"] == "cpu_seconds"}
     rows = []
