@@ -234,6 +234,11 @@ def test_reports_that_cannot_be_compared_are_refused() -> None:
     one, other = report_of([True, False]), report_of([True, False, True])
     with pytest.raises(UserError, match="b: is about other data than a"):
         compare({"a": one, "b": other}, resamples=5)
+    others = [replace(kind, name=f"other {kind.name}") for kind in KINDS]  # as many objects in as many images
+    truth, detections = three_images([True, False])
+    renamed = replace(one, amodal=score(replace(truth, categories=others), detections).amodal)
+    with pytest.raises(UserError, match="b: is about other data than a: it has no 'carrot', 'mug'"):
+        compare({"a": one, "b": renamed}, resamples=5)
     with pytest.raises(UserError, match="nothing to compare"):
         compare({"a": one})
     truth, detections = three_images([True])

@@ -310,12 +310,13 @@ def test_resampled_ap_is_that_of_repeated_images(seed: int) -> None:
             assert resampling.average_precisions(weights) == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
-def test_resampling_in_parts_is_resampling_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bound", ["DETECTIONS_AT_ONCE", "CATEGORIES_AT_ONCE"])
+def test_resampling_in_parts_is_resampling_at_once(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
     truth, detections = as_data(scenes(0) + scenes(1))
     [records] = collect(truth, detections, AMODAL, occlusion.clean_filter(truth), ["all"])
     weights = np.array([0, 3, 1, 1, 2, 0, 1, 1, 0, 1])
     at_once = Resampling(records)
-    monkeypatch.setattr("amodal.evaluation.metrics.bootstrap.DETECTIONS_AT_ONCE", 1)
+    monkeypatch.setattr(f"amodal.evaluation.metrics.bootstrap.{bound}", 1)
     parts = Resampling(records)
     assert (len(at_once.parts), len(parts.parts)) == (1, 2)
     assert parts.average_precisions(weights) == pytest.approx(at_once.average_precisions(weights), abs=1e-12)

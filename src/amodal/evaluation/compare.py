@@ -9,10 +9,14 @@ import numpy as np
 from rich.table import Table
 from tqdm import tqdm
 
+from amodal.annotations import Category
+from amodal.categories import order_problem
 from amodal.errors import UserError
 from amodal.evaluation.matching.records import Records
 from amodal.evaluation.metrics.bootstrap import Resampling, draws, interval
 from amodal.evaluation.report import Report, percent
+
+_REMEDY = "Compare runs on one data set"
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ def compare(
     if resamples < 1:
         raise UserError(f"{resamples} resamples", remedy="Give 1 or more")
     kept = {name: _records(name, report) for name, report in reports.items()}
+    _check_same_categories(reports)
     first, *others = kept
     measures = [m for m in kept[first] if all(m in records for records in kept.values())]
     found: list[Difference] = []
@@ -86,11 +91,24 @@ def _records(name: str, report: Report) -> dict[str, Records]:
     return report.analysis.records
 
 
+def _check_same_categories(reports: dict[str, Report]) -> None:
+    """Records count instances by place; of two data sets as large as each other only the names tell which is which."""
+    (first, named), *others = ((name, _categories(report)) for name, report in reports.items())
+    for name, other in others:
+        if problem := order_problem(other, named, "it has", f"{first} has"):
+            raise UserError(f"is about other data than {first}: {problem}", file=name, remedy=_REMEDY)
+
+
+def _categories(report: Report) -> list[Category]:
+    scores = report.amodal or report.box
+    return [Category(place, name) for place, name in enumerate(scores.by_category if scores else ())]
+
+
 def _check_same_truth(runs: dict[str, Records]) -> None:
     first, *others = runs
     for name in others:
         if not np.array_equal(runs[name].wanted, runs[first].wanted):
-            raise UserError(f"is about other data than {first}", file=name, remedy="Compare runs on one data set")
+            raise UserError(f"is about other data than {first}", file=name, remedy=_REMEDY)
 
 
 def _mean_aps(records: Records, drawn: np.ndarray) -> list[float]:

@@ -38,6 +38,8 @@ CONFIDENCE = 0.95
 """Share of the draws that an interval holds."""
 DETECTIONS_AT_ONCE = 20_000
 """As many as keep what is computed of them in the processor's cache."""
+CATEGORIES_AT_ONCE = 16
+"""So few that no array of their recall points is so large that the system is asked for memory at every draw."""
 
 
 class Resampling:
@@ -45,7 +47,8 @@ class Resampling:
 
     def __init__(self, records: Records) -> None:
         ends = records.category.searchsorted(np.arange(len(records.wanted)), "right")
-        firsts = np.flatnonzero(np.diff(ends // DETECTIONS_AT_ONCE, prepend=-1))
+        full = np.diff(ends // DETECTIONS_AT_ONCE, prepend=-1) > 0
+        firsts = np.flatnonzero(full | (np.arange(len(ends)) % CATEGORIES_AT_ONCE == 0))
         bounds = [*firsts.tolist(), len(records.wanted)]
         self.parts = [_Part(records.of_categories(*bounds[i : i + 2])) for i in range(len(firsts))]
 
