@@ -1,5 +1,6 @@
 """Models small enough for tests: random weights, a few channels; and scenes of rectangles."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -39,13 +40,14 @@ SMALL = replace(
 """With all convolutions, and with random weights never without detections."""
 
 
-def small_prior() -> ShapePrior:
-    return ShapePrior(MaskAutoencoder(3), CodeBook.from_classes([torch.randn(6, 128) for _ in range(NUM_CLASSES)]))
+def small_prior(shapes: Sequence[int] = (6,) * NUM_CLASSES) -> ShapePrior:
+    """With so many shapes of each class."""
+    return ShapePrior(MaskAutoencoder(3), CodeBook.from_classes([torch.randn(number, 128) for number in shapes]))
 
 
-def small_model(config: ModelConfig, seed: int = 0) -> AmodalRCNN:
+def small_model(config: ModelConfig, seed: int = 0, shapes: Sequence[int] = (6,) * NUM_CLASSES) -> AmodalRCNN:
     torch.manual_seed(seed)
-    return build(config, NUM_CLASSES, small_prior() if needs_prior(config) else None)
+    return build(config, NUM_CLASSES, small_prior(shapes) if needs_prior(config) else None)
 
 
 def with_method(method: str, **vrsp) -> ModelConfig:

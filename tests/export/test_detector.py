@@ -18,6 +18,7 @@ from amodal.export.int8 import to_int8
 from amodal.inference.eager import TorchModel
 from amodal.inference.predictor import Predictor
 from amodal.models.amodal_rcnn import AmodalRCNN
+from amodal.models.zoo import needs_prior
 from tests.small_models import SMALL, small_model, with_method
 
 pytest.importorskip("onnx")
@@ -71,6 +72,20 @@ def test_it_answers_as_pytorch_does(name, export_of):
         assert (ours.labels == theirs.labels).all()
         assert (ours.masks != theirs.masks).mean() < 1e-4
         assert (ours.visible_masks is None) == (theirs.visible_masks is None)
+
+
+@pytest.mark.parametrize("shapes", [(1, 2, 1), (0, 1, 0), (1, 0, 0)], ids=str)
+@pytest.mark.parametrize("name", [name for name, config in CONFIGS.items() if needs_prior(config)])
+def test_categories_of_few_shapes_and_of_none(name, shapes, tmp_path):
+    """As those are that training had no whole object of."""
+    model = small_model(CONFIGS[name], shapes=shapes).eval()
+    export_onnx(model, CATEGORIES, tmp_path / "model.onnx")
+    exported, eager = amodal.load(tmp_path / "model.onnx", device="cpu"), Predictor(TorchModel(model, CATEGORIES))
+    ours, theirs = (each.predict(noise(50, 70), score_threshold=0) for each in (eager, exported))
+    assert ours.labels.tolist() == theirs.labels.tolist()
+    assert min(shapes[label - 1] for label in ours.labels) < 2
+    np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
+    assert (ours.masks != theirs.masks).mean() < 1e-4
 
 
 def test_a_picture_too_thin_for_the_graph_is_one_line(export_of):

@@ -236,7 +236,8 @@ class TraceablePrior(nn.Module):
         bits = self.bits[indices[:, 0]].to(torch.int32)[:, :, None] & self.places
         nearest = (bits != 0).reshape(masks.shape)
         if self.fewest == 0:
-            nearest = torch.where(is_known[:, 0], nearest, self.autoencoder.decode(embeddings)[:, 0] > 0.5)
+            own, is_there = self.autoencoder.decode(embeddings)[:, 0] > 0.5, is_known[:, 0]
+            nearest = (nearest & is_there) | (own & ~is_there)  # ONNX Runtime cannot choose between bools
         return (masks ^ nearest).float().mean((1, 2))
 
 
