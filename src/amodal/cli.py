@@ -1,5 +1,6 @@
 """The command line: which commands there are. Each one imports what it needs when it runs."""
 
+import inspect
 import os
 import shlex
 import sys
@@ -158,8 +159,7 @@ def _require_known(given: list[str], commands: Commands, prog: str) -> None:
 
 
 def _how_to_go_on(given: list[str], stopped: Stopped) -> str:
-    kept = [word for word in given if word not in ("--overwrite", "--resume")]  # to start anew is what nobody wants now
-    again = [*kept, "--resume"] if stopped.resumable else given
+    again = _going_on(given) if stopped.resumable else given
     place = os.environ
     if "TORCHELASTIC_RUN_ID" not in place:
         return f"{'Go on' if stopped.resumable else 'Start again'} with: {shlex.join(['amodal', *again])}"
@@ -169,6 +169,15 @@ def _how_to_go_on(given: list[str], stopped: Stopped) -> str:
     torchrun = ["torchrun", *(nodes if several else []), "--nproc-per-node", place["LOCAL_WORLD_SIZE"]]
     where = " (each machine has its own --node-rank)" if several else ""
     return f"Go on with: {shlex.join([*torchrun, '-m', 'amodal.cli', *again])}{where}"
+
+
+def _going_on(given: list[str]) -> list[str]:
+    """The words that go on with what these began. A command without `--resume`, as the bench's, does so by itself."""
+    commands, name = (GROUPS[given[0]][1], given[1]) if given[0] in GROUPS else (COMMANDS, given[0])
+    if "resume" not in inspect.signature(commands[name]).parameters:
+        return given
+    kept = [word for word in given if word not in ("--overwrite", "--resume")]  # to start anew is what nobody wants now
+    return [*kept, "--resume"]
 
 
 def _run(commands: Commands, prog: str, description: str, arguments: list[str]) -> None:
