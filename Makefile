@@ -3,6 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := runs/demo
+# One process more than cores: some tests wait for processes of their own.
+TESTERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+# Where this is set, every process of a demo and of a test would compile PyTorch anew: seconds each.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check bench fuzz soak docs lock release-check clean
 
@@ -16,7 +20,7 @@ demo: $(INSTALLED)  ## drawn scenes, shape prior, training, numbers and pictures
 	@echo "pictures: $(DEMO)/pictures/sheet.jpg   numbers: $(DEMO)/scores.json   report: $(DEMO)/report.html"
 
 test: check  ## everything that must hold
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --dist worksteal -q
 
 check: $(INSTALLED)  ## style, types, layers
 	$(BIN)/ruff format --check .

@@ -27,6 +27,7 @@ def result() -> Result:
 WRONG: dict[str, Callable[[Path], Any]] = {
     "masks": lambda _: amodal.evaluate([], NOTHING, masks="rough"),  # type: ignore[arg-type]
     "mode": lambda _: score(NOTHING, []).ap_occluded(mode="paper"),  # type: ignore[arg-type]
+    "least_rate": lambda _: score(NOTHING, []).ap_occluded(least_rate=0.3),
     "segmentation": lambda path: result_files.read(path, NOTHING, segmentation="modal"),  # type: ignore[arg-type]
     "show": lambda _: Style(show="hidden"),  # type: ignore[arg-type]
     "scale": lambda _: Style(scale=0),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import EpsImagePlugin, Image
 
 import amodal
@@ -61,6 +62,29 @@ def test_what_keeps_every_pixel_is_read_to_the_pixel(tmp_path: Path, kind: str) 
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), noise())
     assert image_size(tmp_path / "a.png") == (12, 20)
     check_image(tmp_path / "a.png", (12, 20))
+
+
+def test_a_picture_is_read_by_its_address(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(Image.fromarray(noise()), "PNG"))
+    store = MemoryFileSystem()
+    store.pipe_file("/bucket/a.png", (tmp_path / "a.png").read_bytes())
+    store.pipe_file("/bucket/text.png", b"no picture")
+    for name in ("memory://bucket/a.png", Path("memory://bucket/a.png"), (tmp_path / "a.png").as_uri()):
+        np.testing.assert_array_equal(as_pixels(name), noise())
+    for name, problem in (
+        ("memory://bucket/b.png", "no such file"),
+        ("memory://bucket/text.png", "cannot be read as an image"),
+        ("nowhere://a.png", "cannot be reached"),
+    ):
+        with pytest.raises(UserError, match=f"^{name}: {problem}"):
+            as_pixels(name)
+
+
+def test_what_is_on_this_disk_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "memory:").mkdir()
+    (tmp_path / "memory:" / "a.png").write_bytes(encoded(Image.fromarray(noise()), "PNG"))
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(as_pixels("memory:/a.png"), noise())
 
 
 def test_of_several_pictures_the_first_is_read(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from amodal.models.quick import quicken
 from amodal.models.rescoring import Candidates, SuppressionLimits, suppress_rescored
 from benchmarks.speed.harness import Row, compare
 from benchmarks.speed.rival import torchvision_mask_rcnn
-from benchmarks.speed.small import SURE, candidates_of, scenes, untrained
+from benchmarks.speed.small import FEW, SURE, candidates_of, scenes, untrained
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def measure(demo: AmodalRCNN, rival: MaskRCNN, quick: bool, told_rival: str) -> 
     side, count = (96, 1) if quick else (800, 4)
     config = ModelConfig(detector=DetectorConfig(min_size=(side,)))
     if quick:
-        config = replace(config, backbone=BackboneConfig("resnet18"), mask=MaskConfig(16))
+        few = replace(config.detector, proposals_inference=FEW)
+        config = replace(config, detector=few, backbone=BackboneConfig("resnet18"), mask=MaskConfig(16))
     images = scenes(count, side)
     large, large_rival = with_rival(config)
     quicken(large)  # as `amodal.load` does

@@ -11,9 +11,7 @@ from torchvision.ops import roi_align
 from torchvision.ops.poolers import LevelMapper
 
 from amodal.inference.eager import TorchModel
-from amodal.inference.model_files import PACKAGED
 from amodal.inference.predictor import Predictor
-from amodal.models import checkpoint
 from amodal.models.amodal_rcnn import AmodalRCNN
 from amodal.models.boxes import all_regions
 from amodal.models.methods.vrsp import VRSP
@@ -24,7 +22,7 @@ from amodal.models.zoo import MASK_SIDE
 from benchmarks.speed import full_size
 from benchmarks.speed.harness import Curve, Measured, best, compare
 from benchmarks.speed.rival import torchvision_mask_rcnn
-from benchmarks.speed.small import SURE, candidates_of, scenes
+from benchmarks.speed.small import SURE, candidates_of, packaged_demo, scenes
 
 TITLE = "Inference"
 RIVAL = "torchvision Mask R-CNN, same backbone, proposals and detector weights"
@@ -32,7 +30,7 @@ RIVAL = "torchvision Mask R-CNN, same backbone, proposals and detector weights"
 
 @torch.inference_mode()
 def measure(quick: bool) -> Measured:
-    loaded = checkpoint.load(PACKAGED / "demo.safetensors")
+    loaded = packaged_demo(quick)
     model, images = loaded.model, scenes(1 if quick else 12)
     repetitions, few = (1, 1) if quick else (7, 3)
     rival = torchvision_mask_rcnn(model, loaded.config, len(loaded.categories))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,22 @@ def drawn_scenes(count: int, side: int | None = None, num_objects: tuple[int, in
     scenes = source.scenes
     scenes = replace(scenes, size=(side, side) if side else scenes.size, num_objects=num_objects or scenes.num_objects)
     return open_source(replace(source, scenes=scenes, count=count))
+
+
+FEW = 40
+"""Proposals of an image where a test only asks whether a part runs."""
+
+
+def packaged_demo(quick: bool) -> checkpoint.Checkpoint:
+    """The packaged model of drawn scenes; quick, it looks at few proposals."""
+    loaded = checkpoint.load(PACKAGED / "demo.safetensors")
+    if not quick:
+        return loaded
+    propose: Any = loaded.model.propose
+    for kept in (propose._pre_nms_top_n, propose._post_nms_top_n):
+        kept["testing"] = FEW
+    detector = replace(loaded.config.detector, proposals_inference=FEW)
+    return replace(loaded, config=replace(loaded.config, detector=detector))
 
 
 def untrained(config: ModelConfig) -> AmodalRCNN:

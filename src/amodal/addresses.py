@@ -54,6 +54,14 @@ def reaching(address: str) -> Iterator[None]:
         raise UserError(problem, file=address, remedy="Check the address, and who may read it") from error
 
 
+def content(address: str | Path) -> bytes:
+    """What is in the file at an address. Raises UserError."""
+    address = spelled(address)
+    with reaching(address):
+        fs, path = file_system(address)
+        return fs.cat_file(path)
+
+
 def listed(names: Iterable[str | Path], ending: str) -> list[str]:
     """The files that names stand for, in their order, each once: an address, or an absolute path.
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
+from amodal.addresses import content, spelled
 from amodal.archives import Stored
 from amodal.errors import UserError
 from amodal.files import found_in, replacing, require_file
@@ -68,6 +69,15 @@ def read_image(path: Place | bytes) -> np.ndarray:
     """
     with _opened(path) as image:
         return to_rgb(_upright(image))
+
+
+def read_at(address: str | Path) -> np.ndarray:
+    """As `read_image`, of the picture at an address (`https://`, `s3://`).
+
+    For what a user names himself: a name in an annotation file must not make this machine ask another.
+    """
+    with _told(spelled(address)):
+        return read_image(content(address))
 
 
 def read_annotated_image(path: Place, size: tuple[int, int]) -> np.ndarray:
@@ -225,7 +235,7 @@ def _opened(source: Place | bytes) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def _told(file: Path | None) -> Iterator[None]:
+def _told(file: str | Path | None) -> Iterator[None]:
     """Whatever a decoder raises as a UserError of one line: of a damaged file that may be anything."""
     try:
         yield

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from amodal.addresses import is_address
 from amodal.errors import UserError
-from amodal.pictures import read_image, upright_rgb
+from amodal.pictures import read_at, read_image, upright_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,15 +22,15 @@ def as_pixels(image: "ImageLike") -> UInt8[np.ndarray, "H W 3"]:
     """An image as uint8 RGB.
 
     Args:
-        image: A path, a PIL image, an array (H, W, 3 or 4 or 1) or (H, W) as Pillow and imageio give them, or a
-            tensor (3 or 1, H, W) as torchvision gives them. Integers are 0-255, floats 0-1. A photograph's EXIF
-            rotation is applied to paths and PIL images.
+        image: A path or address (`https://`, `s3://`), a PIL image, an array (H, W, 3 or 4 or 1) or (H, W) as Pillow
+            and imageio give them, or a tensor (3 or 1, H, W) as torchvision gives them. Integers are 0-255, floats
+            0-1. A photograph's EXIF rotation is applied to files and PIL images.
 
     Raises:
         UserError: A file that is missing or damaged, or an array that is no image.
     """
     if isinstance(image, str | Path):
-        return read_image(image)
+        return read_at(image) if is_address(image) and not Path(image).exists() else read_image(image)
     if isinstance(image, Image.Image):
         return upright_rgb(image)
     if isinstance(image, np.ndarray):

@@ -15,7 +15,7 @@ from amodal.arguments import require_word
 from amodal.errors import UserError
 from amodal.evaluation import comparable
 from amodal.evaluation.analysis import Analysis
-from amodal.evaluation.metrics.occlusion import column
+from amodal.evaluation.metrics.occlusion import OCCLUSION_RATES, column
 from amodal.evaluation.metrics.oracles import MEANING, Losses
 
 Number = float | None
@@ -81,8 +81,13 @@ class Report:
     """Where the numbers come from: data, checkpoint, command. Free for the caller to fill."""
 
     def ap_occluded(self, *, mode: Literal["clean", "vrsp"] = "clean", least_rate: float = 0.15) -> Number:
-        """AP of amodal masks of instances hidden by at least `least_rate`. Mode "vrsp": the paper's AP(Occluded)."""
+        """AP of amodal masks of instances hidden by at least `least_rate`. Mode "vrsp": the paper's AP(Occluded).
+
+        None where no instance counts, or the mode needs visible masks that there are not. Raises UserError for a rate
+        that reports do not have.
+        """
         require_word("mode", mode, ("clean", "vrsp"))
+        require_word("least_rate", least_rate, OCCLUSION_RATES)
         wanted = ("amodal", mode, column(least_rate))
         return next((s.ap for s in self.occlusion if (s.masks, s.mode, s.column) == wanted), None)
 

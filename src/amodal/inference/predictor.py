@@ -61,7 +61,8 @@ class Predictor:
         """The objects of an image, or of each of a list.
 
         Args:
-            images: A path, PIL image, uint8 or float array (H, W, 3) or tensor (3, H, W), RGB; or a list of them.
+            images: A path or address, PIL image, uint8 or float array (H, W, 3) or tensor (3, H, W), RGB; or a list
+                of them.
             score_threshold: Objects that score less are left out.
             batch_size: Images that the model sees at a time.
 
