@@ -56,7 +56,7 @@ def test_the_page_of_results_shows_the_masks_of_trained_models() -> None:
         assert cells in [row[1:] for row in shown]
 
 
-@pytest.mark.parametrize("file", ["masks_eth80.json", "masks_eth80_gpu.json", "masks_eth80_cpu.json"])
+@pytest.mark.parametrize("file", sorted(path.name for path in RESULTS.glob("masks_eth80*.json")))
 def test_the_page_of_results_shows_the_bench_of_mask_branches(file: str) -> None:
     expected, shown = rows(markdown(json.loads((RESULTS / file).read_text()), "two_heads")), rows(PAGE)
     assert len(expected) > 4
