@@ -31,16 +31,26 @@ def replacing(path: str | Path) -> Iterator[Path]:
     outputs.claim([Path(path)])
     path = outputs.target_of(path)
     with naming_failures(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = temporaries.create(path.parent, path.suffix)
-        try:
+        with appearing(path) as temporary:
             yield temporary
-            temporary.chmod(0o666 & ~_umask())  # it was private; outputs follow the user's umask
             _to_disk(temporary)
-            temporary.replace(path)
-            _to_disk(path.parent)
-        finally:
-            temporaries.remove(temporary)
+        _to_disk(path.parent)
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """As `replacing`, of files by the ten thousand that can be made again: whole after a kill, if not a power cut.
+
+    Waiting for the disk after each would take hours.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporaries.create(path.parent, path.suffix)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())  # it was private; outputs follow the user's umask
+        temporary.replace(path)
+    finally:
+        temporaries.remove(temporary)
 
 
 @contextmanager

@@ -75,6 +75,28 @@ def test_kins_of_either_year_takes_each_parts_own_images(train: str, val: str, c
         assert [category.name for category in result.categories] == ["cup", "jug"]  # without the empty rider
 
 
+def test_kins_as_it_is_downloaded_loose_annotations_and_packed_pictures(tmp_path: Path):
+    for name in ("update_train_2020.json", "update_test_2020.json"):
+        save(kins2020(), tmp_path / name)
+    picture = save_image(tmp_path / "source" / "a.png").read_bytes()
+    with zipfile.ZipFile(tmp_path / "data_object_image_2.zip", "w") as archive:
+        for part in ("training", "testing"):
+            archive.writestr(f"{part}/image_2/a.png", picture)
+    assert "unpacked 1 archives" in run("kins", tmp_path)
+    for name, part in (("train", "training"), ("val", "testing")):
+        assert annotation_files.read(tmp_path / f"kins_{name}.json").image_folder == tmp_path / part / "image_2"
+
+
+@pytest.mark.parametrize("there", ["training", "testing"])
+def test_no_split_of_kins_takes_the_others_images_of_the_same_names(there: str, tmp_path: Path):
+    for name in ("instances_train.json", "instances_val.json"):
+        save(kins(), tmp_path / name)
+    save_image(tmp_path / there / "image_2" / "a.png")
+    with pytest.raises(UserError, match="1 of 1 images are not found"):
+        run("kins", tmp_path)
+    assert not list(tmp_path.glob("kins_*.json"))
+
+
 def test_a_category_is_dropped_only_while_it_is_empty(tmp_path: Path):
     content = kins()
     content["annotations"][0]["category_id"] = 3

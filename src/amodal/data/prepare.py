@@ -1,19 +1,14 @@
 """Public data sets made ready: what to download, unpacking, joining, checking against the known numbers."""
 
-import lzma
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 
-from tqdm import tqdm
-
 from amodal import outputs
 from amodal.annotations import AnnotationSet, Category
 from amodal.data.merging import merge
+from amodal.data.unpacking import unpack
 from amodal.errors import UserError
 from amodal.files import is_file
 from amodal.formats import annotation_files, coco, image_folder
@@ -124,10 +119,12 @@ def prepare(name: str, folder: Path) -> Iterator[str]:
         UserError: Something is missing or damaged.
     """
     data_set, prefix = DATA_SETS[name], name.replace("-", "_")
-    outputs.claim(folder / f"{prefix}_{split_name}.json" for split_name in data_set.splits)
+    outs = {split_name: folder / f"{prefix}_{split_name}.json" for split_name in data_set.splits}
+    outputs.claim(outs.values())
     wanted = [names for split in data_set.splits.values() for names in split.files]
+    unpacked = None
     if not folder.is_dir() or any(_find(folder, names) is None for names in wanted):
-        unpacked = _unpack(folder) if folder.is_dir() else 0
+        unpacked = unpack(folder) if folder.is_dir() else 0
         missing = [names for names in wanted if not folder.is_dir() or _find(folder, names) is None]
         if missing:
             yield f"{name} needs, in {folder} (as downloaded, or unpacked):"
@@ -136,23 +133,39 @@ def prepare(name: str, folder: Path) -> Iterator[str]:
             raise UserError(
                 f"not there: {listed}", file=folder, remedy="Download what is listed above and run this again"
             )
+    joined = {split_name: _joined(split, outs[split_name]) for split_name, split in data_set.splits.items()}
+    if unpacked is None and any(map(_missing_images, joined.values())):  # KINS and COCOA pack their images alone
+        unpacked = unpack(folder)
+        joined = {split_name: _with_images(one, outs[split_name]) for split_name, one in joined.items()}
+    if unpacked:
         yield f"unpacked {unpacked} archives"
+    for annotations in joined.values():
+        _require_images(annotations, data_set)
     for split_name, split in data_set.splits.items():
-        yield from _prepare_split(data_set, split, folder / f"{prefix}_{split_name}.json")
-    checked = folder / f"{prefix}_train.json"
+        yield from _write(data_set, split, joined.pop(split_name), outs[split_name])
+    checked = outs["train"]
     yield f"`amodal data check {checked}` opens every image; recipes find both files with `--data {folder}`"
 
 
-def _prepare_split(data_set: DataSet, split: Split, out: Path) -> Iterator[str]:
-    files = [_find(out.parent, names) for names in split.files]
-    parts = [_read(file, out) for file in files if file is not None]
+def _joined(split: Split, out: Path) -> AnnotationSet:
+    """The annotations of a split's files, whose images are all in one folder."""
+    found = (_find(out.parent, names) for names in split.files)
+    parts = [annotation_files.read(file) for file in found if file is not None]
     folder = next((part.image_folder for part in parts if part.image_folder), None)
-    annotations = reduce(merge, (replace(part, image_folder=folder) for part in parts))
+    return _with_images(reduce(merge, (replace(part, image_folder=folder) for part in parts)), out)
+
+
+def _with_images(annotations: AnnotationSet, out: Path) -> AnnotationSet:
+    """The annotations, with the image folder that will be found from `out`."""
+    raw = [{"file_name": image.file_name} for image in annotations.images]
+    return replace(annotations, image_folder=image_folder.find(out, raw) or annotations.image_folder)
+
+
+def _write(data_set: DataSet, split: Split, annotations: AnnotationSet, out: Path) -> Iterator[str]:
     if data_set.one_class:
         annotations = _as_one_class(annotations)
     used = {annotation.category_id for annotation in annotations.annotations}
     kept = [c for c in annotations.categories if c.name not in data_set.drop or c.id in used]
-    _require_images(annotations, data_set)
     coco.write(replace(annotations, categories=kept), out)
     known_images = _compared(len(annotations.images), split.num_images)
     known_annotations = _compared(len(annotations.annotations), split.num_annotations)
@@ -160,23 +173,19 @@ def _prepare_split(data_set: DataSet, split: Split, out: Path) -> Iterator[str]:
     yield from (f"  mended: {kind}, {count:,}" for kind, count in annotations.repairs.items())
 
 
-def _read(file: Path, out: Path) -> AnnotationSet:
-    """The annotations, with the image folder that will be found from `out`."""
-    annotations = annotation_files.read(file)
-    raw = [{"file_name": image.file_name} for image in annotations.images]
-    return replace(annotations, image_folder=image_folder.find(out, raw) or annotations.image_folder)
-
-
 def _as_one_class(annotations: AnnotationSet) -> AnnotationSet:
     things = [replace(a, category_id=1) for a in annotations.annotations if not a.is_stuff]
     return replace(annotations, annotations=things, categories=[Category(1, "object")])
 
 
-def _require_images(annotations: AnnotationSet, data_set: DataSet) -> None:
+def _missing_images(annotations: AnnotationSet) -> list[str]:
     folder = annotations.image_folder
-    missing = [i.file_name for i in annotations.images if folder is None or not is_file(folder / i.file_name)]
-    if missing:
-        where = f"in {folder}" if folder else "found"
+    return [i.file_name for i in annotations.images if folder is None or not is_file(folder / i.file_name)]
+
+
+def _require_images(annotations: AnnotationSet, data_set: DataSet) -> None:
+    if missing := _missing_images(annotations):
+        where = f"in {annotations.image_folder}" if annotations.image_folder else "found"
         problem = f"{len(missing):,} of {len(annotations.images):,} images are not {where}, the first {missing[0]}"
         raise UserError(problem, file=annotations.source, remedy=f"Get {data_set.downloads[0]}")
 
@@ -191,29 +200,3 @@ def _compared(count: int, known: tuple[int, ...]) -> str:
 def _find(folder: Path, names: tuple[str, ...]) -> Path | None:
     """The first file in the folder, however deep, of one of these names."""
     return next((path for name in names for path in sorted(folder.rglob(name))), None)
-
-
-def _unpack(folder: Path) -> int:
-    """Unpacks the archives in the folder, leaving what is there; returns how many.
-
-    Raises:
-        UserError: One is damaged.
-    """
-    archives = [p for p in sorted(folder.iterdir()) if p.name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz"))]
-    for archive in tqdm(archives, "unpacking", unit=" archives", disable=None):
-        try:
-            if archive.suffix == ".zip":
-                with zipfile.ZipFile(archive) as packed:
-                    wanted = [name for name in packed.namelist() if not (folder / name).is_file()]
-                    packed.extractall(folder, wanted)  # keeps names inside the folder
-            else:
-                with tarfile.open(archive) as packed:
-                    packed.extractall(folder, filter=_new_data)
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as error:
-            raise UserError(f"the archive is damaged ({error})", file=archive, remedy="Download it again") from error
-    return len(archives)
-
-
-def _new_data(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """The member, if it is safe to unpack and not there yet."""
-    return None if (Path(folder) / member.name).is_file() else tarfile.data_filter(member, folder)

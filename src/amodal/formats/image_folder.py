@@ -13,8 +13,9 @@ from amodal.formats.records import inside
 from amodal.pictures import IMAGE_SUFFIXES
 
 # As the archives of D2SA, KITTI (KINS) and COCO (COCOA) unpack, beside the annotations or one folder up.
-_TRAINING = ("training/image_2", "train2014", "train2017")
-_TESTING = ("testing/image_2", "val2014", "val2017", "test2014")
+_TRAINING = ("train2014", "train2017")
+_TESTING = ("val2014", "val2017", "test2014")
+_KITTI_TRAINING, _KITTI_TESTING = "training/image_2", "testing/image_2"
 _ANY = ("images", "", "d2s_amodal_images_v1/images")
 
 
@@ -32,12 +33,20 @@ def find(path: Path, images: list[Any], given: Path | None = None) -> Path | Non
     if given is not None:
         return given
     names = [i["file_name"] for i in images[:20] if isinstance(i, dict) and isinstance(i.get("file_name"), str)]
-    # KITTI numbers its training and its testing images alike: the file's name tells which are meant.
     splits = _TRAINING + _TESTING if "train" in path.name else _TESTING + _TRAINING
+    splits = (*_of_kitti(path.name), *splits)
     for folder in (parent / below for parent in (path.parent, path.parent.parent) for below in (*_ANY, *splits)):
         if any(is_file(place_of(folder, name)) for name in names):
             return folder
     return None
+
+
+def _of_kitti(name: str) -> tuple[str, ...]:
+    """KITTI's folders that a file may mean. Both number their images alike, so that only its name tells them apart."""
+    if "train" in name:
+        return (_KITTI_TRAINING,)
+    stated = "val" in name or "test" in name
+    return (_KITTI_TESTING,) if stated else (_KITTI_TESTING, _KITTI_TRAINING)
 
 
 def by_stem(folder: Path | None) -> Callable[[PurePath], str | None]:
