@@ -45,7 +45,11 @@ class Settings:
 def main() -> None:
     settings = tyro.cli(Settings, description=__doc__)
     config = variants.base("eth80_small", settings.data)
-    jobs = [job for job in runs.jobs("table1", config, settings.runs, [settings.seed]) if job.models[0][0] in METHODS]
+    jobs = [
+        job
+        for job in runs.jobs(variants.table("table1"), config, settings.runs, [settings.seed])
+        if job.models[0][0] in METHODS
+    ]
     runs.share_priors(jobs, settings.runs)
     rows = []
     for job in jobs:

@@ -14,6 +14,7 @@ from amodal.models.methods.vrsp import VRSP
 from amodal.paper import runs, tables, variants
 from amodal.prior.shape_prior import ShapePrior
 from amodal.training import loop, run_folder
+from amodal.training.config import with_iterations
 from tests.bench_models import tiny_recipe
 from tests.training_processes import PROCESSES
 
@@ -107,15 +108,26 @@ def test_a_stopped_table_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("short")
-def test_a_finished_run_of_other_settings_is_refused(tmp_path: Path) -> None:
-    config = tiny_recipe()
+def test_a_run_of_other_settings_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    settings = TableSettings(recipe="tiny", out=tmp_path / "out", runs=tmp_path, iterations=1, device="cpu")
+    config = with_iterations(tiny_recipe(), 1)
     job = runs.jobs(variants.table("table1"), config, tmp_path, (0,))[0]
     runs.finish(job, "cpu")
-    moved = replace(job.config.data.train, cutouts="elsewhere")
-    runs.check_same(replace(job, config=replace(job.config, data=replace(job.config.data, train=moved), workers=3)))
-    with pytest.raises(UserError, match=r"other settings \(batch_size: 2, not 4\)"):
-        runs.check_same(replace(job, config=replace(job.config, batch_size=4)))
     assert tables.rows(variants.table("table1"), config, tmp_path, (0,)) == [], "the visible model is not there yet"
+    (before,) = [path for path in tables.paths(settings.out / "table1_tiny") if path.suffix == ".md"]
+    before.parent.mkdir()
+    before.write_text("of one step")
+    (settings.out / "table1_tiny.about.json").write_text('{"command": "amodal bench table1 ..."}')
+    moved = replace(job.config.data.train, cutouts="elsewhere")
+    runs.check_same(replace(job.config, data=replace(job.config.data, train=moved), workers=3), job.folder)
+    for _ in range(2):
+        with pytest.raises(
+            UserError, match=r"other settings \(schedule\.iterations: 1, not 2.*another folder with --runs"
+        ):
+            bench_table1(settings=replace(settings, iterations=2))
+        (job.folder / run_folder.METRICS).unlink(missing_ok=True)  # as if it had been stopped
+    assert before.read_text() == "of one step"
+    assert not (tmp_path / "vrsp-seed0").exists()
 
 
 @pytest.mark.usefixtures("short")

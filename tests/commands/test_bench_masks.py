@@ -1,6 +1,7 @@
 """The bench of mask branches: the detector's features are kept as they are, branches measured by hand-made masks."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,25 @@ def test_rows_are_trained_once_and_compared_in_pairs(
         bench_masks(variants=("nonesuch",), settings=settings)
     with pytest.raises(UserError, match="no variants"):
         bench_masks(seeds=(), settings=settings)
+
+
+def test_tables_that_share_a_folder_of_runs_share_no_more_than_they_may(
+    tmp_path: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.detector()
+    monkeypatch.setattr(variants, "base", lambda name, data: tiny_recipe())
+    row = {"variant": "vrsp", "boxes": "true", "steps": 1, "seed": 0}
+    amounts = (Amount(), Amount(test_scenes=3), bench.amount)
+    places = {Bench(bench.config, bench.runs, Plan(width), one).ious_path(row) for width in (32, 8) for one in amounts}
+    assert len(places) == 6
+    assert bench.runs / "ious" / "vrsp-true-1-0.npz" in places
+    other = replace(tiny_recipe(), batch_size=3)
+    monkeypatch.setattr(variants, "base", lambda name, data: other)
+    with pytest.raises(
+        UserError, match=r"detector.config\.json: the run that is there has other settings \(batch_size"
+    ):
+        bench_masks(settings=MaskSettings(recipe="other", out=tmp_path, runs=bench.runs))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_base_is_named_by_variant_steps_and_rate() -> None:

@@ -102,6 +102,7 @@ def _table(table: Literal["table1", "table2", "table3"], settings: TableSettings
         return tables.write(stem, chosen, variants.data_set(settings.recipe), found, origin)
 
     todo = runs.jobs(chosen, config, folder, settings.seeds)
+    runs.check_all(todo)
     own(job.folder for job in todo if (job.folder / CONFIG).is_file())  # they are used, or resumed
     runs.share_priors(todo, folder)
     failures = []

@@ -85,6 +85,7 @@ def bench_masks(
     path = settings.out / f"masks_{known.data_set(settings.recipe)}.json"
     table = path.with_suffix(".md")
     claim_own([path, table], path)
+    bench.check()
     own([bench.runs])
     shared = branch_rows.settings(bench)
     content: dict[str, Any] = {"rows": [], "differences": [], "about": {"settings": shared}}

@@ -1,7 +1,8 @@
 """The bench of mask branches: which variants, for how many steps, with which seeds; its rows and their differences.
 
 RUNS holds what is made once: `detector/` (a run of `amodal train`), `prior.safetensors`, the detector's view of the
-scenes, and every object's IoUs in `ious/`, from which the intervals come.
+scenes, and every object's IoUs, from which the intervals come, in `ious/` (`ious-width8/`: of other than the usual
+settings).
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from amodal.paper.about import commit
 from amodal.paper.branches import Plan
 from amodal.paper.kept import KeptRegions
 from amodal.paper.pyramids import Scenes
+from amodal.paper.runs import check_same, is_finished
 from amodal.paper.variants import variant
 from amodal.prior.shape_prior import ShapePrior
 from amodal.training import loop, run_folder
@@ -111,11 +113,17 @@ class Bench:
     def detector(self) -> Path:
         """The frozen detector's checkpoint; trained first where there is none."""
         folder = self.runs / "detector"
-        if not (folder / run_folder.METRICS).exists():
+        if not is_finished(folder):
             config = replace(variant(self.config, DETECTOR), validation=replace(self.config.validation, at_end=False))
             resume = (folder / run_folder.CONFIG).exists()
             loop.train(config, folder, resume=resume, device_name=self.device_name)
         return folder / run_folder.CHECKPOINT
+
+    def check(self) -> None:
+        """Raises UserError if the folder's detector, and so all that is in it, is of another recipe."""
+        folder = self.runs / "detector"
+        if (folder / run_folder.CONFIG).exists():
+            check_same(variant(self.config, DETECTOR), folder)
 
     def scenes(self) -> tuple[Scenes, Scenes]:
         """Training and test scenes as the detector sees them; looked at first where there is no file."""
@@ -143,9 +151,11 @@ class Bench:
         return ShapePrior.load(path)
 
     def ious_path(self, row: Row) -> Path:
-        """Where the IoUs of a row's objects lie."""
+        """Where the IoUs of a row's objects lie. Tables of several settings may share the folder of the runs."""
         rate = "" if row.get("lr") is None else f"-{row['lr']:g}"
-        return self.runs / "ious" / f"{row['variant']}-{row['boxes']}-{row['steps']}{rate}-{row['seed']}.npz"
+        own, usual = settings(self), settings(Bench(self.config, self.runs))
+        other = "".join(f"-{name}{value}" for name, value in own.items() if value != usual[name])
+        return self.runs / f"ious{other}" / f"{row['variant']}-{row['boxes']}-{row['steps']}{rate}-{row['seed']}.npz"
 
 
 def settings(bench: Bench) -> dict[str, Any]:

@@ -87,6 +87,17 @@ def run_path(runs: Path, name: str, seed: int) -> Path:
     return runs / f"{TRAINED_AS.get(name, name)}-seed{seed}"
 
 
+def check_all(todo: Sequence[Job]) -> None:
+    """Looks, before any work and any new table, whether the runs that are there are those that are wanted.
+
+    Raises:
+        UserError: One has other settings, as of another recipe that was given the same folder.
+    """
+    for job in todo:
+        if (job.folder / run_folder.CONFIG).exists():
+            check_same(job.config, job.folder)
+
+
 def finish(job: Job, device: str = "auto") -> None:
     """Trains what is left to train of a run, and evaluates what was not yet evaluated.
 
@@ -94,7 +105,7 @@ def finish(job: Job, device: str = "auto") -> None:
         UserError: As training does; or a finished run in the folder has other settings.
     """
     if is_finished(job.folder):
-        check_same(job)
+        check_same(job.config, job.folder)
     else:
         resume = (job.folder / run_folder.CONFIG).exists()
         loop.train(job.config, job.folder, resume=resume, device_name=device)
@@ -108,13 +119,13 @@ def is_finished(folder: Path) -> bool:
     return (folder / run_folder.METRICS).exists() and (folder / run_folder.CHECKPOINT).exists()
 
 
-def check_same(job: Job) -> None:
-    """Raises UserError unless the finished run was trained as the job says, wherever its data were."""
-    found = differences(_portable(run_folder.settings(job.folder)), _portable(to_json(job.config)))
+def check_same(config: TrainConfig, folder: Path) -> None:
+    """Raises UserError unless the run in the folder was begun with these settings, wherever its data were."""
+    found = differences(_portable(run_folder.settings(folder)), _portable(to_json(config)))
     if found:
         raise UserError(
-            f"a finished run has other settings ({'; '.join(found[:3])})",
-            file=job.folder / run_folder.CONFIG,
+            f"the run that is there has other settings ({'; '.join(found[:3])})",
+            file=folder / run_folder.CONFIG,
             remedy="Ask for the same recipe, seed and --iterations, or name another folder with --runs",
         )
 

@@ -33,7 +33,10 @@ def prepare_prior(config: TrainConfig, samples: Samples, folder: Path) -> ShapeP
     if processes.is_lead() and not path.exists():
         fit_prior(config, samples).save(path)
     processes.wait()
-    return ShapePrior.load(path)
+    prior = ShapePrior.load(path)
+    if problem := prior.problem_with(samples.categories):  # as of another recipe's runs
+        raise UserError(problem, file=path, remedy="Remove it, or choose another folder for the run")
+    return prior
 
 
 def fit_prior(config: TrainConfig, samples: Samples) -> ShapePrior:
