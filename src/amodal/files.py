@@ -119,14 +119,16 @@ def is_file(path: Path) -> bool:
 
 
 def place_of(folder: Path, name: str) -> Path:
-    """A file by its name in a folder, also where its accents are written otherwise there.
+    """A file by its name in a folder, also where its accents, or the folders in it, are written otherwise there.
 
     Unicode has `ä` as one letter and as two signs; macOS and its archives write the second, most annotations the first.
+    Annotations made on Windows part them by backslashes.
     """
     path = folder / name
-    if name.isascii() or is_file(path):
+    if (name.isascii() and "\\" not in name) or is_file(path):
         return path
-    others = (folder / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    posix = name.replace("\\", "/")
+    others = (folder / unicodedata.normalize(form, posix) for form in ("NFC", "NFD"))
     return next((other for other in others if is_file(other)), path)
 
 
@@ -162,8 +164,14 @@ def read_text(path: str | Path) -> str:
         raise UserError(f"cannot be read ({error.strerror})", file=path, remedy="Check who may read it") from error
 
 
+_COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ", b"BZh", b"7z\xbc\xaf", b"\x28\xb5\x2f\xfd")
+"""How files of gzip, zip, xz, bzip2, 7-Zip and Zstandard begin."""
+
+
 def decoded(content: bytes, *, file: str | Path) -> str:
     """The text that a file holds, as `read_text`. Raises UserError."""
+    if content.startswith(_COMPRESSED):
+        raise UserError("is compressed", file=file, remedy="Unpack it first")
     try:
         marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         return content.decode("utf-16" if marked else "utf-8-sig")

@@ -202,6 +202,8 @@ def test_figure_3_is_written(settings: FigureSettings) -> None:
 
 
 def test_figure_3_without_a_turned_pair_has_no_picture(settings: FigureSettings) -> None:
+    settings.out.mkdir(parents=True, exist_ok=True)
+    (settings.out / "figure3_tiny.png").write_bytes(b"of other pairs")
     bench_figure3(images=1, score_threshold=1.0, settings=settings)
     assert read(settings, "figure3")["pairs"] == []
     assert not (settings.out / "figure3_tiny.png").exists()

@@ -67,6 +67,20 @@ def test_accents_may_be_written_either_way(forms: tuple[str, str], tmp_path: Pat
     assert not check(tmp_path / "in.json", tmp_path / "images").counts
 
 
+def test_folders_may_be_parted_as_on_windows(tmp_path: Path) -> None:
+    save_image(tmp_path / "images" / "day" / "a.png")
+    content = d2sa()
+    content["images"] = [{"id": 10, "file_name": "day\\a.png"}]
+    path = save(content, tmp_path / "in.json")
+    assert not check(path).counts
+    for to in ("d2sa", "labelme", "yolo-amodal"):
+        out = tmp_path / to / ("out.json" if to == "d2sa" else "out")
+        annotation_files.WRITERS[to](annotation_files.read(path), out)
+        again = annotation_files.read(out, tmp_path / "images" if to == "d2sa" else None)
+        assert isinstance(place := again.images[0].place_in(again.image_folder or tmp_path), Path)
+        assert place.resolve() == tmp_path / "images" / "day" / "a.png"
+
+
 def test_of_several_pictures_the_usual_one_is_taken(tmp_path: Path) -> None:
     for ending in (".tif", ".png", ".JPG"):
         (tmp_path / f"a{ending}").touch()

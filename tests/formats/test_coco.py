@@ -176,6 +176,7 @@ def broken(key: str, value: Any, place: str = "annotations") -> dict[str, Any]:
         (broken("visible_mask", {"size": [6, 8], "counts": "zz"}), r"annotation 7: run lengths"),
         (broken("id", "seven"), r"annotation at place 0: 'id' is 'seven'"),
         (broken("id", True), r"'id' is True, not a whole number"),
+        (broken("id", 2**63), r"'id' is 9223372036854775808, more than 64 bits hold"),
         (broken("height", 0, "images"), r"image 10: height 0 and width 8"),
         (broken("width", 10**9, "images"), r"image 10: height 6 and width 1000000000"),
         (broken("file_name", None, "images"), r"image 10: no 'file_name'"),

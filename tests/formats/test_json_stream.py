@@ -1,5 +1,6 @@
 """Annotation files read and written record by record."""
 
+import gzip
 import json
 import tracemalloc
 from pathlib import Path
@@ -94,6 +95,7 @@ def test_annotations_that_are_no_list_are_a_member_like_others(tmp_path: Path):
         ('{"annotations": [1 2]}', "expected ','"),
         ('{"a": ' + "9" * 5000 + "}", "not valid JSON"),
         ('{"a": ' + "[" * 100_000, "nested too deeply"),
+        ('{"a": 1}\n{"a": 2}', "line 2, column 1 .something follows the object"),
     ],
 )
 def test_damage_is_placed(text: str, message: str, tmp_path: Path):
@@ -118,6 +120,9 @@ def test_damage_after_annotations_shows_when_they_are_walked(tmp_path: Path):
     path.write_text('{"images": [], "categories": [], "annotations": [1],\n"info": tru}')
     with pytest.raises(UserError, match="line 2, column 9"):
         list(JsonDocument(path).annotations())
+    path.write_text('{"images": [], "categories": [], "annotations": [1]}\n{"annotations": [2]}')
+    with pytest.raises(UserError, match=r"line 2, column 1 .something follows"):
+        list(JsonDocument(path).annotations())
 
 
 def test_missing_and_binary_files(tmp_path: Path):
@@ -125,6 +130,9 @@ def test_missing_and_binary_files(tmp_path: Path):
         JsonDocument(tmp_path / "none.json")
     (tmp_path / "x.json").write_bytes(b"\xff\x00\x01")
     with pytest.raises(UserError, match="not a text file"):
+        JsonDocument(tmp_path / "x.json")
+    (tmp_path / "x.json").write_bytes(gzip.compress(b"{}"))
+    with pytest.raises(UserError, match=r"is compressed\. Unpack it first"):
         JsonDocument(tmp_path / "x.json")
 
 

@@ -113,6 +113,8 @@ def bench_figure3(
     if found:
         pairs = [(samples[by_id[turn.image_id]], turn) for turn in found[:shown]]
         picture = _array(figure3.picture(pairs, photographs=settings.photographs))
+    if picture is None:
+        _paths("figure3", settings)[1].unlink(missing_ok=True)  # an earlier one is of other pairs
     _write("figure3", settings, picture, numbers, model=trained.label, score_threshold=score_threshold)
     print(f"{summary['turned_pairs']} pairs turned round in {summary['images']} images")
     if found:

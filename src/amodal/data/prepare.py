@@ -10,7 +10,7 @@ from amodal.annotations import AnnotationSet, Category
 from amodal.data.merging import merge
 from amodal.data.unpacking import unpack
 from amodal.errors import UserError
-from amodal.files import is_file
+from amodal.files import is_file, place_of
 from amodal.formats import annotation_files, coco, image_folder
 
 
@@ -180,7 +180,7 @@ def _as_one_class(annotations: AnnotationSet) -> AnnotationSet:
 
 def _missing_images(annotations: AnnotationSet) -> list[str]:
     folder = annotations.image_folder
-    return [i.file_name for i in annotations.images if folder is None or not is_file(folder / i.file_name)]
+    return [i.file_name for i in annotations.images if folder is None or not is_file(place_of(folder, i.file_name))]
 
 
 def _require_images(annotations: AnnotationSet, data_set: DataSet) -> None:

@@ -135,6 +135,8 @@ class JsonDocument:
             else:
                 self.members[key], at = self._decode(at)
             at = self._next(at)
+        if (after := self._skip(at + 1)) < len(self._text):
+            raise self._broken(after, "something follows the object, as where two files were joined")
 
     def _next(self, at: int) -> int:
         """From the end of a value to the next key, or to the object's end."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from amodal import outputs, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Extra, ImageRecord
-from amodal.files import is_file, write_json
+from amodal.files import is_file, place_of, write_json
 from amodal.formats import drawn_twice, image_folder, labelme_shapes, outlines
 from amodal.formats.contents import Contents, Record
 from amodal.formats.drawn_twice import Shape, Thing
@@ -108,7 +108,7 @@ def write(annotation_set: AnnotationSet, folder: Path) -> None:
     for image, path in zip(annotation_set.images, written, strict=True):
         image_path = inside(image.file_name).name  # beside it, where nobody knows better
         if annotation_set.image_folder is not None:
-            image_path = os.path.relpath(annotation_set.image_folder / image.file_name, path.parent)
+            image_path = os.path.relpath(place_of(annotation_set.image_folder, image.file_name), path.parent)
         shapes = shapes_of(annotation_set.by_image[image.id], categories)
         write_json(path, page(image, Path(image_path).as_posix(), shapes), indent=1)
 

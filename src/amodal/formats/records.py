@@ -283,6 +283,8 @@ def whole(value: Any, key: str) -> int:
             number = int(value) if isinstance(value, str) or int(value) == value else None
         except (TypeError, ValueError, OverflowError):
             number = None
-    if number is None or abs(number) >= 2**63:
+    if number is not None and abs(number) >= 2**63:
+        raise RejectedRecord("bad_record", f"'{key}' is {shortened(value)}, more than 64 bits hold")
+    if number is None:
         raise RejectedRecord("bad_record", f"'{key}' is {shortened(value)}, not a whole number")
     return number
