@@ -15,7 +15,8 @@ from amodal.formats import annotation_files
 from amodal.inference.detected import Detected
 from amodal.inference.predictor import Occluders, Predictor
 from amodal.pictures import find_images, image_size, read_annotated_image
-from amodal.results import result_files
+from amodal.results import own_numbers, result_files
+from amodal.results.own_numbers import OwnNumbers
 
 
 def images_of(source: Path, predictions: Path, images: Path | None) -> AnnotationSet:
@@ -36,11 +37,22 @@ def images_of(source: Path, predictions: Path, images: Path | None) -> Annotatio
     if not isinstance(content, list) or not all(isinstance(raw, dict) for raw in content):
         raise UserError("not COCO results (a list of detections)", file=predictions, remedy=result_files.REMEDY)
     files = find_images([source])
-    ids = _ids(files, {raw.get("image_id") for raw in content if isinstance(raw.get("image_id"), int | str)})
-    numbers = sorted({raw["category_id"] for raw in content if isinstance(raw.get("category_id"), int)})
-    categories = [Category(number, f"category {number}") for number in numbers]
+    own = own_numbers.beside(predictions)
+    if own is None:
+        ids = _ids(files, {raw.get("image_id") for raw in content if isinstance(raw.get("image_id"), int | str)})
+        numbers = {raw["category_id"] for raw in content if isinstance(raw.get("category_id"), int)}
+        categories = [Category(number, f"category {number}") for number in sorted(numbers)]
+    else:
+        ids, categories = _own_ids(files, own), [Category(*one) for one in own.categories.items()]
     records = [_record(number, file, source) for number, file in zip(ids, files, strict=True)]
     return AnnotationSet(records, [], categories, source, predictions)
+
+
+def _own_ids(files: Sequence[Path], own: OwnNumbers) -> list[int]:
+    """The files' numbers in results of `amodal predict`; others, from the highest on, for those that it did not see."""
+    find = own.images_in([ImageRecord(place, file.as_posix(), 1, 1) for place, file in enumerate(files)])
+    places = {} if find is None else {find(number): number for number in own.images}
+    return [places.get(place, max(own.images) + 1 + place) for place in range(len(files))]
 
 
 def _ids(files: Sequence[Path], stated: set[int | str]) -> list[int]:

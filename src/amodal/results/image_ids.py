@@ -38,6 +38,19 @@ def finders(images: Iterable[ImageRecord]) -> tuple[Find, Find]:
     return by_id, by_name
 
 
+def by_path(images: Iterable[ImageRecord]) -> Callable[[str], int | None]:
+    """From a picture's path to the image's id, by as much of its end as one image alone has; the ending may differ."""
+    known = _texts(list(images))
+
+    def find(path: str) -> int | None:
+        parts = path.replace("\\", "/").split("/")
+        ends = ["/".join(parts[start:]) for start in range(len(parts))]
+        shorter = [PurePosixPath(end).with_suffix("").as_posix() for end in ends if PurePosixPath(end).name]
+        return next((known[text] for text in (*ends, *shorter) if text in known), None)
+
+    return find
+
+
 def _texts(images: list[ImageRecord]) -> dict[str, int]:
     """Every text that tells one image: what is listed first wins."""
     ways: tuple[Callable[[ImageRecord], str], ...] = (

@@ -25,6 +25,7 @@ from amodal.formats.json_stream import BYTES_AT_ONCE, CHARACTERS_AT_ONCE, cut, g
 from amodal.formats.problems import RejectedRecord, shortened
 from amodal.formats.records import whole
 from amodal.formats.stated_masks import StatedMask, encoded
+from amodal.results import own_numbers
 from amodal.results.detections import Detections, Masks
 from amodal.results.image_ids import Find, finders
 
@@ -37,7 +38,8 @@ def read(
 ) -> Detections:
     """The detections of a COCO results file, checked against the truth that they are about.
 
-    Images are matched by their ids, else by the names or stems of their files (see `image_ids`).
+    Images are matched by their ids, else by the names or stems of their files (see `image_ids`). Of results that
+    `amodal predict` wrote, images and categories are matched by their names (see `own_numbers`).
 
     Raises:
         UserError: The file is missing or no results file, or a detection names an unknown image or category, or has
@@ -45,21 +47,25 @@ def read(
     """
     require_word("segmentation", segmentation, ("amodal", "visible"))
     images = {image.id: image for image in truth.images}
-    ways = finders(truth.images)
     path = require_file(path)
-    found = _usual_file(path, images, ways[0]) or _usual_file(path, images, ways[1])
+    own = own_numbers.beside(path)
+    by_name = own.images_in(truth.images) if own is not None else None
+    ways = finders(truth.images) if by_name is None else (by_name,)
+    found = next((part for way in ways if (part := _usual_file(path, images, way))), None)
     if found is None:
         content = read_json(path)
         if not isinstance(content, list):
             raise UserError("not COCO results (a list of detections)", file=path, remedy=REMEDY)
         found = Detections.of(_one_by_one(content, images, _way(content, ways), path))
+    if own is not None:
+        found = replace(found, category_ids=own.categories_in(truth.categories, found.category_ids, path))
     if segmentation == "visible":
         found = replace(found, amodal=[None] * len(found), visible=found.amodal)
     check(truth, found, file=path)
     return found
 
 
-def _way(content: list[Any], ways: tuple[Find, Find]) -> Find:
+def _way(content: list[Any], ways: tuple[Find, ...]) -> Find:
     """By names if that finds every image, and ids do not; else by ids, which messages are then about."""
     stated = [raw.get("image_id") for raw in content if isinstance(raw, dict)]
     return next((way for way in ways if all(way(one) is not None for one in stated)), ways[0])
