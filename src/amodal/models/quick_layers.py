@@ -1,7 +1,12 @@
-"""Convolutions and matrix products that only answer: oneDNN's on a CPU, with what follows them made part of them.
+"""Convolutions and matrix products that only answer, with what follows them made part of them.
 
-Here weights lie as oneDNN's code wants them, and stay so. PyTorch's own layers lay them out anew in every call, which
-takes longer than the product itself where there are many weights and few rows: five times as long for 16 regions.
+Matrix products are oneDNN's on a CPU, with weights that lie as its code wants them, and stay so. PyTorch's own layers
+lay them out anew in every call, which takes longer than the product itself where there are many weights and few rows:
+five times as long for 16 regions.
+
+Weights of convolutions have no such order: which one oneDNN wants depends on the maps' size, and to turn one order
+into another takes it 50 times as long as a convolution of small maps (on processors without AVX-512). Where the
+channels of a kernel lie together, as those of the maps do, any size is quick.
 """
 
 from functools import cache
@@ -37,12 +42,6 @@ class QuickLayer(nn.Module):
         super().__init__()
         self.weight, self.bias = _kept(weight), None if bias is None else _kept(bias)
         self.activation: Activation = activation
-        self.packed: Tensor | None = None
-        self.register_load_state_dict_post_hook(_forget)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the weights in oneDNN's order, which cannot be copied or written: they are made again."""
-        return {**self.__dict__, "packed": None}
 
     def activated(self, values: Tensor) -> Tensor:
         """A result that nothing was done to yet, and that nobody else holds."""
@@ -73,20 +72,15 @@ class QuickConvolution(QuickLayer):
         self.in_channels, self.out_channels = given.in_channels, given.out_channels
         self.around = given.around if isinstance(given, lite0.Convolution) else None
         assert not isinstance(given.padding, str)  # no network here pads by a word
-        self.settings = given.padding, given.stride, given.dilation, given.groups
+        self.settings = given.stride, given.padding, given.dilation, given.groups
 
     def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
         """As the convolution, the norm and the activation."""
-        padding, stride, dilation, groups = self.settings
         if self.around is not None:
             maps = F.pad(maps, self.around)
-        if not is_for_onednn(maps):
-            return self.activated(F.conv2d(maps, self.weight, self.bias, stride, padding, dilation, groups))
-        if self.packed is None:
-            with torch.inference_mode(False):
-                self.packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight.detach(), *self.settings, None)
-        maps, (name, numbers) = maps.contiguous(memory_format=torch.channels_last), ONEDNN[self.activation]
-        return torch.ops.mkldnn._convolution_pointwise(maps, self.packed, self.bias, *self.settings, name, numbers, "")
+        if maps.device.type == "cpu":
+            maps = maps.contiguous(memory_format=torch.channels_last)
+        return self.activated(F.conv2d(maps, self.weight, self.bias, *self.settings))
 
 
 class QuickLinear(QuickLayer):
@@ -100,6 +94,12 @@ class QuickLinear(QuickLayer):
     def __init__(self, given: nn.Linear, activation: Activation = "none") -> None:
         super().__init__(given.weight, given.bias, activation)
         self.in_features, self.out_features = given.in_features, given.out_features
+        self.packed: Tensor | None = None
+        self.register_load_state_dict_post_hook(_forget)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the weights in oneDNN's order, which cannot be copied or written: they are made again."""
+        return {**self.__dict__, "packed": None}
 
     def forward(self, rows: Float[Tensor, "R C"]) -> Float[Tensor, "R D"]:
         """As the linear layer and the activation."""
@@ -150,19 +150,16 @@ def onednn_answers() -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     operators, rows, weight, bias = torch.ops.mkldnn, torch.ones(2, 3), torch.ones(4, 3), torch.zeros(4)
-    maps, kernel, settings = rows[:, :, None, None], weight[:, :, None, None], ([0, 0], [1, 1], [1, 1], 1)
     try:
         packed = operators._reorder_linear_weight(weight, None)
-        product = operators._linear_pointwise(rows, packed, bias, "relu", [], "")
-        packed = operators._reorder_convolution_weight(kernel, *settings, None)
-        convolved = operators._convolution_pointwise(maps, packed, bias, *settings, "hardtanh", [0.0, 6.0], "")
+        product = operators._linear_pointwise(rows, packed, bias, "hardtanh", [0.0, 6.0], "")
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return product.tolist() == convolved.flatten(1).tolist() == [[3.0] * 4] * 2
+    return product.tolist() == [[3.0] * 4] * 2
 
 
 def is_for_onednn(values: Tensor) -> bool:
-    """Whether oneDNN can take it; gradients, graphs and mixed precision are left to PyTorch's own operators."""
+    """Whether oneDNN can take the rows; gradients, graphs and mixed precision are left to PyTorch's own operators."""
     return (
         values.device.type == "cpu"
         and values.dtype == torch.float32
@@ -179,6 +176,6 @@ def _kept(values: Tensor) -> nn.Parameter:
     return nn.Parameter(values.detach(), requires_grad=False)
 
 
-def _forget(layer: QuickLayer, _incompatible: object) -> None:
+def _forget(layer: QuickLinear, _incompatible: object) -> None:
     """Drops the weights in oneDNN's order after others were loaded."""
     layer.packed = None
