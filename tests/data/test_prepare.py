@@ -97,6 +97,18 @@ def test_no_split_of_kins_takes_the_others_images_of_the_same_names(there: str, 
     assert not list(tmp_path.glob("kins_*.json"))
 
 
+def test_ordinary_annotations_called_as_kins_are_no_kins(tmp_path: Path):
+    """The recipes of photographs have files of these names."""
+    content = kins()
+    for record in content["annotations"]:
+        del record["inmodal_seg"]
+    for name in ("instances_train.json", "instances_val.json"):
+        save(content, tmp_path / name)
+    save_image(tmp_path / "images" / "a.png")
+    with pytest.raises(UserError, match=r"instances_train.json: has no object that is partly hidden"):
+        run("kins", tmp_path)
+
+
 def test_a_category_is_dropped_only_while_it_is_empty(tmp_path: Path):
     content = kins()
     content["annotations"][0]["category_id"] = 3

@@ -148,11 +148,19 @@ def prepare(name: str, folder: Path) -> Iterator[str]:
 
 
 def _joined(split: Split, out: Path) -> AnnotationSet:
-    """The annotations of a split's files, whose images are all in one folder."""
+    """The annotations of a split's files, whose images are all in one folder.
+
+    Raises:
+        UserError: They are ordinary ones: KINS's files have a name that others have, too.
+    """
     found = (_find(out.parent, names) for names in split.files)
     parts = [annotation_files.read(file) for file in found if file is not None]
     folder = next((part.image_folder for part in parts if part.image_folder), None)
-    return _with_images(reduce(merge, (replace(part, image_folder=folder) for part in parts)), out)
+    joined = reduce(merge, (replace(part, image_folder=folder) for part in parts))
+    if joined.annotations and all(one.visible == one.amodal for one in joined.annotations):
+        problem = "has no object that is partly hidden: it is of another data set"
+        raise UserError(problem, file=joined.source, remedy="Give each data set a folder of its own")
+    return _with_images(joined, out)
 
 
 def _with_images(annotations: AnnotationSet, out: Path) -> AnnotationSet:
