@@ -107,14 +107,14 @@ def compare(
     rival: Callable[[], Any],
     *,
     repetitions: int = 7,
-    warm_up: int = 1,
     clock: Callable[[], float] = perf_counter,
 ) -> Timing:
     """Times two callables in turn, so that whatever else the machine does falls on both; each goes first in turn.
 
-    Where both compute all the time, `clock` may be the processor's, which knows nothing of what else runs.
+    Where both compute all the time, `clock` may be the processor's, which knows nothing of what else runs. A single
+    repetition only tries whether all runs, and is not warmed up.
     """
-    for _ in range(warm_up):
+    if repetitions > 1:
         ours(), rival()
     gc.collect()
     seconds: tuple[list[float], list[float]] = ([], [])

@@ -29,19 +29,18 @@ def run(command: list[str]) -> str:
 
 
 def measure(quick: bool) -> Measured:
-    repetitions, warm_up, rival = (1, 0, NOTHING) if quick else (7, 1, TORCH)
+    repetitions, rival = (1, NOTHING) if quick else (7, TORCH)
     help_seconds = [timed(lambda: run(HELP)) for _ in range(repetitions)]
     imports = compare(
         lambda: run([sys.executable, "-c", "import amodal"]),
         lambda: run(rival),
         repetitions=max(repetitions // 2, 1),
-        warm_up=warm_up,
     )
     with tempfile.TemporaryDirectory() as folder:
         answer = [sys.executable, "-m", "amodal.cli", "predict", str(sample()), "--model", "demo"]
         answer += ["--device", "cpu", "--overwrite", "--out", folder]
         first, whole = (
-            compare(lambda ours=ours: run(ours), lambda: run(rival), repetitions=repetitions, warm_up=warm_up)
+            compare(lambda ours=ours: run(ours), lambda: run(rival), repetitions=repetitions)
             for ours in (MODEL, answer)
         )
     rows = [
