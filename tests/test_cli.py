@@ -250,7 +250,7 @@ def test_scores_that_are_no_probabilities_are_named(place, capsys):
     (place / "scores.json").write_text(json.dumps(found))
     cli.main(["evaluate", "--predictions", str(place / "scores.json"), str(place / "good.json")])
     said = capsys.readouterr().err
-    assert "scores.json: 2 of 3 scores lie outside 0 to 1, the first 2.5 (detection 2)" in said
+    assert "scores.json: 2 of 3 scores lie outside 0 to 1, the first 2.5 (detection 1)" in said
 
 
 def test_one_name_is_meant_or_all_are_listed():

@@ -155,7 +155,7 @@ def _warn_of_scores(detections: "Detections", file: Path) -> None:
     """Says which scores are no probabilities: AP asks only for their order, but a mistake shows in them first."""
     outside = [place for place, score in enumerate(detections.scores.tolist()) if not 0 <= score <= 1]
     if outside:
-        first = f"the first {detections.scores[outside[0]]:g} (detection {outside[0] + 1})"
+        first = f"the first {detections.scores[outside[0]]:g} (detection {outside[0]})"
         counted = f"{len(outside):,} of {len(detections.scores):,} scores lie outside 0 to 1, {first}"
         print(f"amodal: warning: {file}: {counted}; they are taken as an order", file=sys.stderr)
 
