@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from amodal import files, temporaries
+import amodal
+from amodal import files, temporaries, tensor_files
 from amodal.annotations import Category
 from amodal.errors import UserError
 from amodal.files import found_in, is_hidden, naming_failures, replacing, write_json
@@ -169,3 +171,36 @@ def test_what_systems_hide_is_no_file_of_a_user_s(name: str, tmp_path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
     assert found_in(tmp_path / ".home", (".jpg",)) == [tmp_path / ".home" / one for one in ("a/b.JPG", "b..jpg")]
+
+
+def test_a_folder_that_may_not_be_read_is_not_passed_over(tmp_path: Path, monkeypatch) -> None:
+    for name in ("a.txt", "secret/b.txt", ".hidden/c.txt", "lost+found/d.txt", "folder.txt/d.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.name for path in files.found_in(tmp_path, (".txt",))] == ["a.txt", "b.txt"]
+    assert files.found_in(tmp_path / "none", (".txt",)) == []
+    look = os.scandir
+
+    def refusing(path: str) -> Any:
+        if Path(path).name in ("secret", ".hidden", "lost+found"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(UserError, match=r"secret: may not be read\. Check who"):
+        files.found_in(tmp_path, (".txt",))
+
+
+def test_a_file_that_may_not_be_read_is_not_called_missing(tmp_path: Path, monkeypatch) -> None:
+    """As safetensors and ONNX Runtime do."""
+    for name in ("x.safetensors", "x.onnx", "x.json"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
+    for read in (
+        lambda: tensor_files.read(tmp_path / "x.safetensors", "amodal model", "Train one"),
+        lambda: amodal.load(tmp_path / "x.safetensors"),
+        lambda: amodal.load(tmp_path / "x.onnx"),
+        lambda: files.read_json(tmp_path / "x.json"),
+    ):
+        with pytest.raises(UserError, match=r"x\.\w+: may not be read\. Check who"):
+            read()

@@ -141,17 +141,38 @@ def is_hidden(name: str | Path) -> bool:
 
 
 def found_in(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    """The files in a folder and in those within it whose names end so, in upper or lower case; hidden ones left out."""
-    below = (path for path in folder.rglob("*") if path.suffix.lower() in endings)
-    return sorted(path for path in below if not is_hidden(path.relative_to(folder)))
+    """The files in a folder and in those within it whose names end so, in upper or lower case; hidden ones left out.
+
+    Raises:
+        UserError: One of the folders may not be read: what is in it would be passed over.
+    """
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=_refuse_unreadable):
+        folders[:] = [name for name in folders if not is_hidden(name) and name not in _OF_DISKS]
+        found += [Path(place, name) for name in names if Path(name).suffix.lower() in endings and not is_hidden(name)]
+    return sorted(found)
+
+
+_OF_DISKS = ("lost+found", "System Volume Information", "$RECYCLE.BIN")
+"""Folders that systems put at the top of a disk, where mostly nobody may look."""
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        raise UserError("may not be read", file=error.filename, remedy=_WHO) from error
+
+
+_WHO = "Check who may read it"
 
 
 def require_file(path: str | Path, *, remedy: str = "Check the path") -> Path:
-    """`path` as a Path, if it is a file that is there. Raises UserError otherwise."""
+    """`path` as a Path, if it is a file that is there and may be read. Raises UserError otherwise."""
     path = Path(path)
     if not is_file(path):
         problem = "is a folder, not a file" if os.path.isdir(path) else "no such file"  # noqa: PTH112
         raise UserError(problem, file=path, remedy=remedy)
+    if not os.access(path, os.R_OK):  # readers in C++ and Rust call it missing
+        raise UserError("may not be read", file=path, remedy=_WHO)
     return path
 
 
@@ -161,7 +182,7 @@ def read_text(path: str | Path) -> str:
     try:
         return decoded(path.read_bytes(), file=path)
     except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror})", file=path, remedy="Check who may read it") from error
+        raise UserError(f"cannot be read ({error.strerror})", file=path, remedy=_WHO) from error
 
 
 _COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ", b"BZh", b"7z\xbc\xaf", b"\x28\xb5\x2f\xfd")
