@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -49,6 +50,13 @@ def test_images_and_categories_are_matched_by_their_names(form: str, tmp_path: P
     assert numbers(path, truth({2: "a.png", 1: "b.jpg"}, {3: "jug", 4: "CUP"})) == [(2, 4), (1, 4)]
     other = path.rename(tmp_path / "theirs.json")  # which `images.json` is not about
     assert numbers(other, truth({2: "a.png", 1: "b.png"}, {3: "jug", 4: "cup"})) == [(1, 3), (2, 3)]
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_written_either_way(forms: tuple[str, str], tmp_path: Path) -> None:
+    there, stated = (normalize(form, "grün.png") for form in forms)
+    path = predicted(tmp_path, (there, "b.png"))
+    assert numbers(path, truth({2: stated, 1: "b.png"}, {3: "cup"})) == [(2, 3), (1, 3)]
 
 
 def test_scores_do_not_depend_on_how_the_data_number_things(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
+from unicodedata import normalize
 
 from amodal.annotations import TEXT_ID, ImageRecord
 
@@ -39,11 +40,14 @@ def finders(images: Iterable[ImageRecord]) -> tuple[Find, Find]:
 
 
 def by_path(images: Iterable[ImageRecord]) -> Callable[[str], int | None]:
-    """From a picture's path to the image's id, by as much of its end as one image alone has; the ending may differ."""
-    known = _texts(list(images))
+    """From a picture's path to the image's id, by as much of its end as one image alone has.
+
+    The ending may differ, and so may how accents are written (`amodal.files.place_of`).
+    """
+    known = {normalize("NFC", text): identity for text, identity in _texts(list(images)).items()}
 
     def find(path: str) -> int | None:
-        parts = path.replace("\\", "/").split("/")
+        parts = normalize("NFC", path).replace("\\", "/").split("/")
         ends = ["/".join(parts[start:]) for start in range(len(parts))]
         shorter = [PurePosixPath(end).with_suffix("").as_posix() for end in ends if PurePosixPath(end).name]
         return next((known[text] for text in (*ends, *shorter) if text in known), None)
