@@ -53,10 +53,10 @@ def test_images_and_categories_are_matched_by_their_names(form: str, tmp_path: P
 
 
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
-def test_accents_may_be_written_either_way(forms: tuple[str, str], tmp_path: Path) -> None:
+def test_accents_and_folders_may_be_written_either_way(forms: tuple[str, str], tmp_path: Path) -> None:
     there, stated = (normalize(form, "grün.png") for form in forms)
-    path = predicted(tmp_path, (there, "b.png"))
-    assert numbers(path, truth({2: stated, 1: "b.png"}, {3: "cup"})) == [(2, 3), (1, 3)]
+    path = predicted(tmp_path, (there, "day/b.png"))
+    assert numbers(path, truth({2: stated, 1: "day\\b.png"}, {3: "cup"})) == [(2, 3), (1, 3)]
 
 
 def test_scores_do_not_depend_on_how_the_data_number_things(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Which image of the truth a detection means: by id, else by its file's name or stem, as detectors' tools write it."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -42,17 +43,21 @@ def finders(images: Iterable[ImageRecord]) -> tuple[Find, Find]:
 def by_path(images: Iterable[ImageRecord]) -> Callable[[str], int | None]:
     """From a picture's path to the image's id, by as much of its end as one image alone has.
 
-    The ending may differ, and so may how accents are written (`amodal.files.place_of`).
+    The ending may differ, and so may how accents and folders are written (`amodal.files.place_of`).
     """
-    known = {normalize("NFC", text): identity for text, identity in _texts(list(images)).items()}
+    known = _texts([replace(image, file_name=_usual(image.file_name)) for image in images])
 
     def find(path: str) -> int | None:
-        parts = normalize("NFC", path).replace("\\", "/").split("/")
+        parts = _usual(path).split("/")
         ends = ["/".join(parts[start:]) for start in range(len(parts))]
         shorter = [PurePosixPath(end).with_suffix("").as_posix() for end in ends if PurePosixPath(end).name]
         return next((known[text] for text in (*ends, *shorter) if text in known), None)
 
     return find
+
+
+def _usual(path: str) -> str:
+    return normalize("NFC", path).replace("\\", "/")
 
 
 def _texts(images: list[ImageRecord]) -> dict[str, int]:
