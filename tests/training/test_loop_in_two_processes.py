@@ -1,9 +1,6 @@
-"""Two gloo processes under torchrun take the steps that one process takes, and evaluate what one evaluates."""
+"""Two gloo processes take the steps that one process takes, and evaluate what one evaluates."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +16,8 @@ from amodal.models.amodal_rcnn import as_prediction
 from amodal.prior.config import PriorConfig
 from amodal.training import loop
 from amodal.training.config import OptimiserConfig, PriorSource
-from tests.places import ROOT
 from tests.training.test_loop import TINY, tiny_run
+from tests.training_processes import in_two_processes
 
 WEIGHTS = "weights.pt"
 BOX = torch.tensor([[0.0, 0.0, 64.0, 64.0]])
@@ -58,9 +55,8 @@ def train_per_image(folder: Path) -> None:
         loop.train(replace(tiny_run(3), batch_size=4, optimiser=optimiser), folder, device_name="cpu")
 
 
-def main(folder: Path) -> None:
+def one_of_two(folder: Path) -> None:
     """What each of the two processes does."""
-    torch.set_num_threads(1)
     with processes.joined("cpu"):
         assert processes.gather(processes.rank()) == [0, 1]
         train_per_image(folder / "two")
@@ -74,12 +70,7 @@ def main(folder: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_are_one(tmp_path: Path) -> None:
     train_per_image(tmp_path / "one")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", __name__]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    answer = subprocess.run(
-        [*command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, env=environment, check=False, timeout=300
-    )
-    assert answer.returncode == 0, answer.stderr[-3000:]
+    in_two_processes(one_of_two, tmp_path)
     first, second = (torch.load(tmp_path / name / WEIGHTS, weights_only=True) for name in ("one", "two"))
     for name in first:
         torch.testing.assert_close(first[name], second[name], rtol=1e-4, atol=1e-6)
@@ -87,7 +78,3 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
     assert scores[0] == scores[1]
     assert json.loads((tmp_path / "two" / "metrics.json").read_text())["processes"] == 2
     assert all((tmp_path / method / "model.safetensors").is_file() for method in ("sln", "vrsp"))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

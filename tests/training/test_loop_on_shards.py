@@ -1,9 +1,8 @@
 """Two gloo processes of two workers learn from shards what they learn from the folder, and so they do after a stop."""
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
+from multiprocessing import set_start_method
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,9 @@ from amodal import cli, processes
 from amodal.data.config import AugmentConfig, DataConfig, FileSource
 from amodal.formats import webdataset
 from amodal.training import loop
-from tests.places import ROOT
 from tests.training.test_loop import stop_after, tiny_run
 from tests.training.test_loop_in_two_processes import WEIGHTS, PerImage
+from tests.training_processes import in_two_processes
 
 RUNS = ("of-folder", "of-shards", "stopped")
 SHARDS = FileSource(("shards/shard-{000000..000003}.tar",))
@@ -35,9 +34,10 @@ def train(folder: str, source: FileSource, *, stop: int | None = None, resume: b
         loop.train(config, Path(folder), resume=resume, device_name="cpu")
 
 
-def main() -> None:
+def one_of_two(folder: Path) -> None:
     """What each of the two processes does."""
-    torch.set_num_threads(1)
+    set_start_method("fork", force=True)  # its data workers are its own children, not the fork server's
+    os.chdir(folder)
     with processes.joined("cpu"):
         train("of-folder", FileSource(("scenes",)))
         train("of-shards", SHARDS)
@@ -54,16 +54,9 @@ def test_two_processes_learn_from_shards_what_they_learn_from_the_folder(
     cli.main(["synth", "--out", "scenes", "--count", "10", "--size", "64", "64", "--workers", "1"])
     monkeypatch.setattr(webdataset, "SAMPLES", 3)
     cli.main(["convert", "scenes", "shards", "--to", "webdataset"])
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", __name__]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    answer = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=600)
-    assert answer.returncode == 0, answer.stderr[-3000:]
+    in_two_processes(one_of_two, tmp_path)
     folder, *others = (torch.load(Path(name) / WEIGHTS, weights_only=True) for name in RUNS)
     assert all(torch.equal(folder[name], other[name]) for other in others for name in folder)
     first, *others = ((Path(name) / "losses.jsonl").read_text() for name in RUNS)
     assert len(first.splitlines()) == 4
     assert others == [first] * 2
-
-
-if __name__ == "__main__":
-    main()
