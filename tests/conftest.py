@@ -19,6 +19,11 @@ settings.register_profile(
 settings.load_profile("amodal")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long ones first: the last of them, begun at the end, would run alone while the other processes have nothing."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def no_files_left_in_memory() -> Iterator[None]:
     """`memory://` is one file system for the whole process: what a test puts there is no other test's."""

@@ -242,6 +242,27 @@ def test_a_table_of_some_methods_has_their_rows_alone(tmp_path: Path) -> None:
         bench_table1(settings=TableSettings(out=tmp_path, methods=("vrps",)))
 
 
+@pytest.mark.parametrize(
+    ("asked", "lost"),
+    [
+        ({"methods": ("vrsp",)}, r"mask_rcnn with seed 0, mask_rcnn with seed 1, of tiny"),
+        ({"seeds": (1,)}, r"mask_rcnn with seed 0, vrsp with seed 0, of tiny"),
+        ({"recipe": "small"}, r"mask_rcnn with seed 0, mask_rcnn with seed 1 and 2 more, of tiny"),
+    ],
+)
+def test_a_table_with_more_rows_is_not_replaced_unasked(asked, lost, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(variants, "data_set", lambda recipe: "tiny")
+    table, rows = variants.table("table1"), [row(name, seed) for name in ("mask_rcnn", "vrsp") for seed in (0, 1)]
+    written = tables.write(tmp_path / "table1_tiny", table, "tiny", rows, ABOUT)
+    before = [path.read_bytes() for path in written]
+    settings = replace(TableSettings(recipe="tiny", out=tmp_path, seeds=(0, 1), device="cpu"), **asked)
+    with pytest.raises(UserError, match=rf"table1_tiny\.json: would lose rows \({lost}\)"):
+        bench_table1(settings=settings)
+    assert [path.read_bytes() for path in written] == before
+    assert not (tmp_path / "runs").exists()
+    tables.refuse_loss(tmp_path / "table1_tiny", table, "tiny", (0, 1, 2))
+
+
 def test_a_table_needs_a_seed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no seeds given"):
         bench_table1(settings=TableSettings(out=tmp_path, seeds=()))

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from amodal.arguments import COUNT, FROM_ZERO
 from amodal.commands.declared import READS, WRITES_IN
+
+if TYPE_CHECKING:
+    from amodal.paper.variants import Table
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class TableSettings:
     device: str = "auto"
     """auto, cpu, cuda or cuda:1."""
     overwrite: bool = False
-    """Replace files of the tables' names that no earlier `amodal bench` wrote."""
+    """Replace files of the tables' names that no earlier `amodal bench` wrote, and tables with more rows."""
 
 
 Tables = Annotated[TableSettings, tyro.conf.arg(name="")]
@@ -80,7 +83,7 @@ def _table(table: Literal["table1", "table2", "table3"], settings: TableSettings
     from amodal.errors import UserError
     from amodal.outputs import own
     from amodal.paper import runs, tables, variants
-    from amodal.paper.about import about, claim_own
+    from amodal.paper.about import about
     from amodal.training.config import with_iterations
     from amodal.training.run_folder import CONFIG
 
@@ -95,7 +98,7 @@ def _table(table: Literal["table1", "table2", "table3"], settings: TableSettings
     folder = settings.runs or settings.out / "runs"
     stem = settings.out / f"{table}_{variants.data_set(settings.recipe)}"
     origin = about(_command(table, settings), recipe=settings.recipe, seeds=settings.seeds)
-    claim_own(tables.paths(stem), tables.paths(stem)[-1])
+    _claim(stem, chosen, settings)
 
     def write() -> list[Path]:
         found = tables.rows(chosen, config, folder, settings.seeds)
@@ -117,6 +120,15 @@ def _table(table: Literal["table1", "table2", "table3"], settings: TableSettings
     print("\n".join(str(path) for path in paths))
     if failures:
         raise UserError(f"{len(failures)} of {len(todo)} runs failed: {'; '.join(failures)}")
+
+
+def _claim(stem: Path, table: "Table", settings: TableSettings) -> None:
+    from amodal.paper import tables
+    from amodal.paper.about import claim_own
+
+    if not settings.overwrite:
+        tables.refuse_loss(stem, table, settings.recipe, settings.seeds)
+    claim_own(tables.paths(stem), tables.paths(stem)[-1])
 
 
 def _command(table: str, settings: TableSettings) -> str:

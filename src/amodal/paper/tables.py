@@ -6,8 +6,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from amodal.errors import UserError
 from amodal.evaluation.report import Number, Scores
-from amodal.files import replacing, write_json
+from amodal.files import is_file, read_json, replacing, write_json
 from amodal.paper.published import published
 from amodal.paper.runs import read_evaluation, run_path
 from amodal.paper.variants import Row, Table, predicts_both, variant
@@ -95,6 +96,29 @@ def summarise(table: Table, found: Sequence[TableRow]) -> dict[str, dict[str, tu
 def paths(stem: Path) -> list[Path]:
     """The files of a table, the one last that says where it comes from."""
     return [stem.with_name(stem.name + suffix) for suffix in (".json", ".csv", ".md", ".about.json")]
+
+
+def refuse_loss(stem: Path, table: Table, recipe: str, seeds: Sequence[int]) -> None:
+    """Looks, before any work, whether a table that is there has rows that the new one could not have.
+
+    Raises:
+        UserError: It has: of another recipe, or of methods or seeds that were not asked for.
+    """
+    file, *_, origin = paths(stem)
+    if not (is_file(file) and is_file(origin)):
+        return
+    there, before = read_json(file), read_json(origin)
+    if not isinstance(there, list) or not isinstance(before, dict):
+        return  # no table: nothing here may replace it
+    asked = {(row.method, seed) for row in table.rows for seed in seeds} if before.get("recipe") == recipe else set()
+    rows = [(row.get("method"), row.get("seed")) for row in there if isinstance(row, dict)]
+    if lost := [f"{method} with seed {seed}" for method, seed in rows if (method, seed) not in asked]:
+        more = f" and {len(lost) - 2} more" if len(lost) > 2 else ""
+        raise UserError(
+            f"would lose rows ({', '.join(lost[:2])}{more}, of {before.get('recipe')})",
+            file=file,
+            remedy="Ask for these rows too, name another folder with --out, or add --overwrite",
+        )
 
 
 def write(stem: Path, table: Table, data_set: str, found: Sequence[TableRow], about: dict[str, Any]) -> list[Path]:
