@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-TIMINGS = ("formats", "evaluation", "speed", "speed.page", "onnx", "prompts")
+TIMINGS = ("formats", "evaluation", "convolutions", "speed", "speed.page", "onnx", "prompts")
 
 for name in TIMINGS:
     print(f"== {name}", flush=True)

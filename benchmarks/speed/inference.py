@@ -10,6 +10,7 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.ops import roi_align
 from torchvision.ops.poolers import LevelMapper
 
+from amodal.files import read_json
 from amodal.inference.eager import TorchModel
 from amodal.inference.predictor import Predictor
 from amodal.models.amodal_rcnn import AmodalRCNN
@@ -19,6 +20,7 @@ from amodal.models.quick import quicken
 from amodal.models.regions import STRIDES
 from amodal.models.rescoring import Candidates, SuppressionLimits, suppress, suppress_rescored
 from amodal.models.zoo import MASK_SIDE
+from benchmarks import convolutions
 from benchmarks.speed import full_size
 from benchmarks.speed.harness import Curve, Measured, best, compare
 from benchmarks.speed.rival import torchvision_mask_rcnn
@@ -210,7 +212,9 @@ scores at least {SURE} is wanted, as by `amodal predict`, it is {sure["looked_at
   {large_shown.details["detections"]:.1f} that are shown {large_shown.ratio:.2f} x.
 * {every.ratio:.1f} x faster than all four passes for every candidate, of which {bound.ratio:.1f} x is the bound; the
   rest is code that holds 32 regions at a time in the processor's caches, channels last, computes the mask of the own
-  class alone, and has weights laid out for oneDNN once. RoIAlign is one weighted sum of rows, {"`embedding_bag`"}.
+  class alone, and has the weights of large matrix products laid out for oneDNN once. RoIAlign is one weighted sum of
+  rows, {"`embedding_bag`"}.
+* {convolutions.told(read_json(convolutions.RESULT))}
 * The order of looking leaves little to save. Who is looked at scores more, as far as is known of it, than all undecided
   ones that overlap it: nothing else could settle it. Only what fills a step up to 16 could be spared. What is left is
   arithmetic: a pass of a mask head is near the processor's floor (below)."""

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmarks import onnx, prompts
+import torch
+from benchmarks import convolutions, onnx, prompts
+from torch import nn
 
 from amodal.models.prompting import GROWTH
 from tests.documentation import DOCS, save_model
@@ -61,3 +63,21 @@ def test_prompts_can_be_measured(model, tmp_path):
     rows = json.loads((tmp_path / "p.json").read_text())["rows"]
     assert len(rows) == 4
     assert all(0 <= row["iou"] <= 100 for row in rows)
+
+
+def test_the_page_says_how_convolutions_hold_their_weights():
+    assert convolutions.told(read("convolutions.json")) in (DOCS / "performance.md").read_text(encoding="utf-8")
+
+
+def test_both_ways_of_a_convolution_can_be_measured_and_answer_alike(tmp_path):
+    torch.manual_seed(0)
+    layer, maps = (
+        convolutions.QuickConvolution(nn.Conv2d(8, 6, 3, padding=1), activation="relu6"),
+        torch.randn(1, 8, 5, 4),
+    )
+    with torch.inference_mode():
+        torch.testing.assert_close(convolutions.by_packed_weights(layer, maps), layer(maps))
+    few = convolutions.Settings(((4, 3),), (("demo", 64, 64, 0.5),), repetitions=1, out=tmp_path / "c.json")
+    convolutions.main(few)
+    report = json.loads((tmp_path / "c.json").read_text())
+    assert all(each[way] >= 0 for each in (*report["layers"], *report["pictures"]) for way in convolutions.ways())
