@@ -1,6 +1,6 @@
 """How a convolution that only answers should hold its weights: channels last, or once for all in oneDNN's own order?
 
-    python -m benchmarks.convolutions    # about 2 minutes on one CPU core
+    python -m benchmarks.convolutions    # half a minute on one CPU core
 
 oneDNN's order depends on the maps' size. Weights that were put into the order for one size are put into another in
 every call with maps of another, which on processors without AVX-512 takes many times as long as the convolution.
@@ -8,8 +8,8 @@ Writes `results/convolutions.json`: milliseconds of processor time, both ways in
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -25,9 +25,11 @@ from torch.nn import functional as F
 
 import amodal
 from amodal.files import write_json
+from amodal.models.layout import quick_layout
 from amodal.models.quick_layers import ONEDNN, QuickConvolution
 from amodal.paper.about import about
 from amodal.pixels import as_pixels
+from benchmarks.speed.harness import compare
 
 RESULT = Path(__file__).parent / "results" / "convolutions.json"
 
@@ -45,62 +47,51 @@ class Settings:
     )
     """Packaged models, width and height of the sample picture, and score thresholds."""
     repetitions: int = 7
-    """Of each way, after one that is not counted."""
+    """Of each way."""
     out: Path = RESULT
     """The result."""
 
 
-packed: dict[QuickConvolution, Tensor] = {}
+@cache
+def packed(layer: QuickConvolution) -> Tensor:
+    """The weights in oneDNN's order for maps whose size it is not told."""
+    stride, padding, dilation, groups = layer.settings
+    with torch.inference_mode(False):
+        weight = layer.weight.detach()
+        return torch.ops.mkldnn._reorder_convolution_weight(weight, padding, stride, dilation, groups, None)
 
 
 def by_packed_weights(layer: QuickConvolution, maps: Tensor) -> Tensor:
-    """`QuickConvolution.forward` with weights in oneDNN's order for maps whose size it is not told."""
+    """`QuickConvolution.forward` with those."""
     stride, padding, dilation, groups = layer.settings
-    if layer.around is not None:
-        maps = F.pad(maps, layer.around)
-    if layer not in packed:
-        with torch.inference_mode(False):
-            weight = layer.weight.detach()
-            packed[layer] = torch.ops.mkldnn._reorder_convolution_weight(
-                weight, padding, stride, dilation, groups, None
-            )
-    maps, (name, numbers) = maps.contiguous(memory_format=torch.channels_last), ONEDNN[layer.activation]
-    settings = padding, stride, dilation, groups
-    return torch.ops.mkldnn._convolution_pointwise(maps, packed[layer], layer.bias, *settings, name, numbers, "")
-
-
-def ways() -> dict[str, AbstractContextManager[object]]:
-    """How convolutions are made while a context is entered, by name."""
-    return {"channels_last": nullcontext(), "packed": patch.object(QuickConvolution, "forward", by_packed_weights)}
+    maps = quick_layout(maps if layer.around is None else F.pad(maps, layer.around))
+    given = packed(layer), layer.bias, padding, stride, dilation, groups
+    return torch.ops.mkldnn._convolution_pointwise(maps, *given, *ONEDNN[layer.activation], "")
 
 
 def timed(run: Callable[[], object], repetitions: int) -> dict[str, float]:
-    """Milliseconds of the processor's time, the median, by way."""
-    seconds: dict[str, list[float]] = {}
-    for _ in range(1 + repetitions):
-        for name, way in ways().items():
-            with way:
-                start = process_time()
-                run()
-                seconds.setdefault(name, []).append(process_time() - start)
-    return {name: round(1e3 * median(each[1:]), 2) for name, each in seconds.items()}
+    """Milliseconds of the processor's time, medians, by how convolutions hold their weights."""
+
+    def with_packed_weights() -> None:
+        with patch.object(QuickConvolution, "forward", by_packed_weights):
+            run()
+
+    timing = compare(run, with_packed_weights, repetitions=repetitions, clock=process_time)
+    return {"channels_last": round(1e3 * median(timing.ours), 2), "packed": round(1e3 * median(timing.rivals), 2)}
 
 
 def told(report: dict[str, Any]) -> str:
     """What the page of speed says of it."""
-    origin, (photos, shown, every) = report["about"], report["pictures"]
+    origin = report["about"]
     times = max(layer["packed"] / layer["channels_last"] for layer in report["layers"])
-    where = f"{origin['instructions']}, {origin['machine']}, one thread"
-    (now, before), *of_demo = (
-        (f"{each['channels_last']:.0f}", f"{each['packed']:.0f}") for each in (photos, shown, every)
+    photos, few, every = (
+        f"{each['channels_last']:.0f} ms ({each['packed']:.0f} with them)" for each in report["pictures"]
     )
-    (few, few_before), (all_found, all_before) = of_demo
-    return f"""Convolutions, too, were given weights in oneDNN's own order until commit 57cad05. Without AVX-512 it puts
-  those of many into another order in every call: the convolution then takes up to {times:.0f} times as long.
-  An image of 640 x 480 takes `photos` {now} ms of processor time and took {before}; one of 160 x 160 the demo's model
-  {few} and {few_before} ms for what scores {shown["score_threshold"]}, {all_found} and {all_before} for every detection
-  (`{origin["command"]}`, {where}, commit {origin["commit"]}).
-  The figures above were measured before that."""
+    return f"""Convolutions, too, had weights in oneDNN's own order until commit 57cad05, and with them all figures that are
+  older. Without AVX-512 oneDNN puts many into another order in every call: a convolution takes up to {times:.0f} times as
+  long. Processor time of `photos` for 640 x 480 pixels: {photos}; of the demo's
+  model for 160 x 160, what scores 0.5: {few}, every detection: {every}
+  (`{origin["command"]}`, {origin["instructions"]}, {origin["machine"]}, one thread, commit {origin["commit"]})."""
 
 
 @torch.inference_mode()

@@ -80,4 +80,5 @@ def test_both_ways_of_a_convolution_can_be_measured_and_answer_alike(tmp_path):
     few = convolutions.Settings(((4, 3),), (("demo", 64, 64, 0.5),), repetitions=1, out=tmp_path / "c.json")
     convolutions.main(few)
     report = json.loads((tmp_path / "c.json").read_text())
-    assert all(each[way] >= 0 for each in (*report["layers"], *report["pictures"]) for way in convolutions.ways())
+    ways = ("channels_last", "packed")
+    assert all(each[way] >= 0 for each in (*report["layers"], *report["pictures"]) for way in ways)

@@ -14,6 +14,7 @@ import amodal
 from amodal.annotations import Category
 from amodal.commands.export import export
 from amodal.errors import UserError
+from amodal.export import detector
 from amodal.export.detector import export_onnx
 from amodal.export.int8 import to_int8
 from amodal.inference.eager import TorchModel
@@ -113,11 +114,9 @@ def best_candidate(model: AmodalRCNN, picture: np.ndarray) -> float:
 def with_threshold(path: Path, threshold: float, to: Path) -> Path:
     """The same graph, exported of a model that drops candidates below another score: of that, it holds the number."""
     import onnx
-    from onnx.numpy_helper import from_array
 
     graph = onnx.load(path)
-    (kept,) = (each for each in graph.graph.initializer if each.name == "model.boxes.threshold")
-    kept.CopyFrom(from_array(np.array(threshold, np.float32), kept.name))
+    detector._set_constants(graph, {"model.boxes.threshold": threshold})
     onnx.save(graph, to)
     return to
 

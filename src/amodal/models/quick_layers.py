@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from amodal.models import lite0
+from amodal.models.layout import quick_layout
 
 Activation = Literal["none", "relu", "relu6"]
 """What is done to each number of the result."""
@@ -66,9 +67,7 @@ class QuickConvolution(QuickLayer):
         if norm is not None:
             scale, shift = norm
             weight, bias = weight * scale[:, None, None, None], shift if bias is None else bias * scale + shift
-        if weight.device.type == "cpu":
-            weight = weight.contiguous(memory_format=torch.channels_last)
-        super().__init__(weight, bias, activation)
+        super().__init__(quick_layout(weight), bias, activation)
         self.in_channels, self.out_channels = given.in_channels, given.out_channels
         self.around = given.around if isinstance(given, lite0.Convolution) else None
         assert not isinstance(given.padding, str)  # no network here pads by a word
@@ -78,9 +77,7 @@ class QuickConvolution(QuickLayer):
         """As the convolution, the norm and the activation."""
         if self.around is not None:
             maps = F.pad(maps, self.around)
-        if maps.device.type == "cpu":
-            maps = maps.contiguous(memory_format=torch.channels_last)
-        return self.activated(F.conv2d(maps, self.weight, self.bias, *self.settings))
+        return self.activated(F.conv2d(quick_layout(maps), self.weight, self.bias, *self.settings))
 
 
 class QuickLinear(QuickLayer):
