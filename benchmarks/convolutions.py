@@ -87,9 +87,9 @@ def told(report: dict[str, Any]) -> str:
     photos, few, every = (
         f"{each['channels_last']:.0f} ms ({each['packed']:.0f} with them)" for each in report["pictures"]
     )
-    return f"""Convolutions, too, had weights in oneDNN's own order until commit 57cad05, and with them all figures that are
-  older. Without AVX-512 oneDNN puts many into another order in every call: a convolution takes up to {times:.0f} times as
-  long. Processor time of `photos` for 640 x 480 pixels: {photos}; of the demo's
+    return f"""Convolutions, too, had weights in oneDNN's own order until commit 57cad05, and with them all figures that
+  are older. Without AVX-512 oneDNN puts many into another order in every call: a convolution takes up to {times:.0f}
+  times as long. Processor time of `photos` for 640 x 480 pixels: {photos}; of the demo's
   model for 160 x 160, what scores 0.5: {few}, every detection: {every}
   (`{origin["command"]}`, {origin["instructions"]}, {origin["machine"]}, one thread, commit {origin["commit"]})."""
 
