@@ -105,3 +105,15 @@ def test_completing_in_a_folder_keeps_the_numbers_of_the_results(tmp_path: Path)
     }
     assert [(category.id, category.name) for category in data.categories] == [(3, "cup"), (4, "Jug")]
     assert numbers(path, data) == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_another_name_is_matched_if_images_json_says_so(tmp_path: Path) -> None:
+    path = predicted(tmp_path, ("a.png", "b.png")).rename(tmp_path / "joined.json")
+    data = truth({2: "a.png", 1: "b.png"}, {3: "jug", 4: "cup"})
+    names = tmp_path / "images.json"
+    names.write_text(json.dumps(json.loads(names.read_text()) | {"results": "joined.json"}))
+    assert numbers(path, data) == [(2, 4), (1, 4)]
+    names.write_text("{ somebody else's")
+    assert numbers(path, data) == [(1, 3), (2, 3)]
+    with pytest.raises(UserError, match=r"images\.json.*not valid JSON"):
+        numbers(path.rename(tmp_path / "predictions.json"), data)

@@ -18,6 +18,7 @@ from PIL import Image
 from amodal import cli, outputs, rle
 from amodal.annotations import Annotation, AnnotationSet, Category, Detection, ImageRecord
 from amodal.errors import UserError
+from amodal.results import result_files
 from amodal.scale import cluster, prediction, sources
 from amodal.scale.packed import packed, unpacked
 from amodal.scale.parts import of_images
@@ -253,6 +254,9 @@ def test_shards_are_joined_to_results(tmp_path, capsys):
     cli.main(["join", str(folder.folder), *flags])
     said = capsys.readouterr()
     assert "amodal: d.png: no such file\namodal: 1 pictures failed" in said.err
+    assert (
+        "will match pictures by these results' numbers; with --images " in said.err
+    )  # beside them, it is `images.json`
     assert "3 objects in 3 images" in said.out
     found = json.loads((tmp_path / "r.json").read_text())
     assert [(one["image_id"], one["category_id"], one["score"]) for one in found] == [
@@ -261,6 +265,19 @@ def test_shards_are_joined_to_results(tmp_path, capsys):
     content = json.loads((tmp_path / "i.json").read_text())
     assert [image["id"] for image in content["images"]] == [2**40, 2, 3]
     assert content["categories"] == categories
+
+
+def test_joined_results_are_matched_by_names(tmp_path, capsys):
+    folder = ShardFolder(tmp_path / "shards")
+    folder.start(About(1, {"categories": [{"id": 7, "name": "cup"}, {"id": 1, "name": "jug"}]}), "refuse")
+    folder.write(0, to_table([ROWS[0], Row(2, "b.png", (4, 6), [Detection(2, 1, 0.2, None, MASK, MASK)]), ROWS[2]]))
+    out = tmp_path / "results.json"
+    cli.main(["join", str(folder.folder), "--out", str(out), "--images", str(tmp_path / "images.json")])
+    assert "numbers" not in capsys.readouterr().err
+    images = [ImageRecord(number, f"{name}.png", 4, 6) for number, name in ((2, "a"), (3, "b"), (1, "c"))]
+    found = result_files.read(out, AnnotationSet(images, [], [Category(7, "jug"), Category(1, "cup")]))
+    assert found.image_ids.tolist() == [2, 3]
+    assert found.category_ids.tolist() == [1, 7]
 
 
 @pytest.mark.parametrize(

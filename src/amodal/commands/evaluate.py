@@ -166,12 +166,12 @@ def _predicted(
     """A model's detections, and its invisible pixels; None for all processes but the lead."""
     from amodal import processes
     from amodal.evaluation.evaluator import LoaderSettings
-    from amodal.inference.predictor import load
+    from amodal.inference.predictor import load_detector
     from amodal.inference.scoring import Asked, detections_of
 
     asked = Asked(running.masks, scored.keep_stuff, LoaderSettings(running.batch_size, running.workers))
     with processes.joined(running.device) as device:
-        found = detections_of(load(model, str(device)), truth, asked, name=model)
+        found = detections_of(load_detector(model, str(device)), truth, asked, name=model)
         return found if processes.is_lead() else None
 
 

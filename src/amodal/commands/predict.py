@@ -69,7 +69,7 @@ def predict(
     """
     from amodal.errors import Stopped, UserError, signal_of
     from amodal.inference.folder import ResultFolder
-    from amodal.inference.predictor import load
+    from amodal.inference.predictor import load_detector
 
     if resume and overwrite:
         raise UserError("--resume keeps what --overwrite replaces", remedy="Give one of them")
@@ -82,7 +82,7 @@ def predict(
         _watch(cameras[0], out / "camera.mp4", model, how)
         return
     found = _sorted_out(files, out)
-    predictor = load(model, how.device)
+    predictor = load_detector(model, how.device)
     folder = ResultFolder(out, predictor.categories, {"model": model, "score": how.score, "show": how.show})
     planned = folder.plan(found, resume=resume, anew=overwrite)
     try:
@@ -114,7 +114,8 @@ def _predict_shards(model: str, sources: tuple[str, ...], out: Path, how: How, e
         found = tally(shards)
     except KeyboardInterrupt as interruption:
         raise Stopped(signal_of(interruption), f"what is done is in {out}", resumable=True) from None
-    print(f"{out}: all shards are there; `amodal join {out} --out results.json` makes COCO results of them")
+    joining = f"amodal join {out} --out results.json --images images.json"
+    print(f"{out}: all shards are there; `{joining}` makes COCO results of them")
     if found.failed == 1 and not found.images:
         raise UserError(found.named[0])
     for line in found.lines():
@@ -146,9 +147,12 @@ def _model_and_sources(model: str | None, given: tuple[str, ...]) -> tuple[str, 
 
 def _cameras_and_files(sources: tuple[str, ...]) -> tuple[list[str], list[Path]]:
     from amodal.errors import UserError
-    from amodal.video.camera import is_live
+    from amodal.video.camera import has_picture_suffix, is_live
 
     cameras = [source for source in sources if is_live(source) and not Path(source).is_file()]
+    if pictures := [camera for camera in cameras if has_picture_suffix(camera)]:
+        remedy = "Download it; or give a text file of addresses, one a line, and --ray"
+        raise UserError(f"{pictures[0]} is a picture and no stream", remedy=remedy)
     if cameras and len(sources) > 1:
         raise UserError(f"{cameras[0]} goes on until it is stopped", remedy="Give it alone")
     return cameras, [Path(source) for source in sources if source not in cameras]
@@ -182,13 +186,13 @@ def _sorted_out(paths: list[Path], out: Path) -> list[tuple[Path, str]]:
 def _watch(camera: str, target: Path, model: str, how: How) -> None:
     """Writes the video of a camera."""
     from amodal.drawing.render import Style
-    from amodal.inference.predictor import load
+    from amodal.inference.predictor import load_detector
     from amodal.outputs import claim
     from amodal.video.camera import predict_camera
     from amodal.video.predict import Painter
 
     claim([target])
-    painter = Painter(load(model, how.device), how.score, Style(show=how.show))
+    painter = Painter(load_detector(model, how.device), how.score, Style(show=how.show))
     print(f"{predict_camera(painter, camera, target, max_frames=how.max_frames):,} frames: {target}")
 
 

@@ -1,4 +1,4 @@
-"""What `amodal predict` writes into its folder, read as annotations: to be corrected by hand."""
+"""What `amodal predict` writes into its folder: the names of its images, and all of it read as annotations."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,14 @@ from amodal.formats.contents import Contents, Record, called, extra_of
 from amodal.formats.problems import Problem
 
 RESULTS, IMAGES = "predictions.json", "images.json"
+ABOUT = "results"
+"""In `IMAGES`, the name of the results file beside it that it is about; `RESULTS` where it does not say."""
 KEYS = frozenset({"id", "image_id", "category_id", "segmentation", "visible_mask", "bbox", "depth_order"})
+
+
+def images_file(images: list[dict[str, Any]], categories: list[dict[str, Any]], results: str) -> dict[str, Any]:
+    """What names the images and categories of a results file, which is called `results` and lies in the same folder."""
+    return {ABOUT: results, "images": images, "categories": categories}
 
 
 def contents(folder: Path, images: Path | None) -> Contents:

@@ -14,13 +14,14 @@ from amodal.annotations import Category
 from amodal.drawing.sheet import Tile, contact_sheet
 from amodal.errors import UserError
 from amodal.files import write_json
+from amodal.formats.predicted import IMAGES, RESULTS, images_file
 from amodal.inference import ledger
 from amodal.inference.ledger import Ledger, Planned
 from amodal.pictures import read_image, write_image
 from amodal.results import result_files
 from amodal.results.result import Result
 
-PREDICTIONS, IMAGES, SHEET = "predictions.json", "images.json", "sheet.jpg"
+SHEET = "sheet.jpg"
 SHEET_PICTURES = 24
 """Pictures on the contact sheet, the first ones."""
 SHEET_SIDE = 420
@@ -64,7 +65,7 @@ class ResultFolder:
             remedy = "--resume does what is missing, --overwrite starts anew; or choose another --out"
             raise UserError("holds results already", file=self.folder, remedy=remedy)
         if before.exists:
-            fixed = (ledger.NAME, PREDICTIONS, IMAGES, SHEET)
+            fixed = (ledger.NAME, RESULTS, IMAGES, SHEET)
             outputs.own(self.folder / name for name in (*fixed, *(one.target for one in before.planned.values())))
         if before.exists and resume:
             self._check_same()
@@ -73,7 +74,7 @@ class ResultFolder:
             old = {one.target for one in before.planned.values()}
             before.forget()
         new = list(self._named(sources))
-        outputs.claim(self.folder / name for name in (ledger.NAME, PREDICTIONS, IMAGES, SHEET))
+        outputs.claim(self.folder / name for name in (ledger.NAME, RESULTS, IMAGES, SHEET))
         outputs.claim(self.folder / one.target for one in new)
         for name in old - {one.target for one in new}:  # what nothing new replaces, and nothing would list any more
             (self.folder / name).unlink(missing_ok=True)
@@ -105,8 +106,8 @@ class ResultFolder:
         if not images:
             return
         found = (detection for entry in self._ledger.read() for detection in entry.get("detections", ()))
-        self.num_images, self.num_objects = len(images), result_files.write_records(found, self.folder / PREDICTIONS)
-        write_json(self.folder / IMAGES, {"images": images, "categories": self._settings["categories"]}, indent=1)
+        self.num_images, self.num_objects = len(images), result_files.write_records(found, self.folder / RESULTS)
+        write_json(self.folder / IMAGES, images_file(images, self._settings["categories"], RESULTS), indent=1)
         shown = [path for image in images if (path := self.folder / image["picture"]).is_file()][:SHEET_PICTURES]
         tiles = [Tile(_thumbnail(path), path.name) for path in shown]
         if tiles:

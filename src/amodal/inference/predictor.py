@@ -13,6 +13,7 @@ from amodal.arguments import COUNT, SHARE, require_word
 from amodal.boxed_masks import BoxedMasks, BoxKind, Prompts
 from amodal.categories import key, labels_by_name
 from amodal.errors import UserError, unknown
+from amodal.inference.completer import Completer
 from amodal.inference.detected import Boxes, Detected, checked_boxes, checked_masks, detected
 from amodal.inference.fragments import main_boxes
 from amodal.inference.model import Model, Pixels
@@ -195,3 +196,11 @@ def load(path: str | Path, device: str | None = None) -> Predictor:
     from amodal.inference import torch_models
 
     return Predictor(torch_models.load(path, device))
+
+
+def load_detector(path: str | Path, device: str | None = None) -> Predictor:
+    """As `load`. Raises UserError at once, too, for a completer, which finds no objects in any picture."""
+    predictor = load(path, device)
+    if isinstance(predictor.model, Completer):
+        predictor.model.detect([])
+    return predictor

@@ -1,7 +1,7 @@
-"""What the numbers in results of `amodal predict` stand for: `images.json` beside them names images and categories.
+"""What the numbers in results of this package stand for: `images.json` beside them names images and categories.
 
-It counts the pictures that it was given, and numbers categories as its model does. A data set of the same pictures may
-have other numbers for both.
+`amodal predict` counts the pictures that it was given, and numbers categories as its model does. A data set of the same
+pictures may have other numbers for both.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from amodal.annotations import Category, ImageRecord
 from amodal.categories import key
 from amodal.errors import UserError
 from amodal.files import is_file, read_json
-from amodal.formats.predicted import IMAGES, RESULTS
+from amodal.formats.predicted import ABOUT, IMAGES, RESULTS
 from amodal.results.image_ids import Find, by_path
 
 
@@ -59,18 +59,25 @@ class OwnNumbers:
 
 
 def beside(results: Path) -> OwnNumbers | None:
-    """The names, if these are results that `amodal predict` wrote, where it wrote them."""
+    """The names, if these are results that `amodal predict` or `amodal join` wrote, where it wrote them."""
     place = results.with_name(IMAGES)
-    if results.name != RESULTS or not is_file(place):
+    if results == place or not is_file(place):
         return None
-    content = read_json(place)
+    try:
+        content = read_json(place)
+    except UserError:
+        if results.name == RESULTS:
+            raise
+        return None  # somebody else's file that happens to have this name
+    if not isinstance(content, dict) or content.get(ABOUT, RESULTS) != results.name:
+        return None
     images, categories = (
         _names(content, which, name) for which, name in (("images", "file_name"), ("categories", "name"))
     )
     return OwnNumbers(images, categories) if images and categories else None
 
 
-def _names(content: Any, which: str, name: str) -> dict[int, str]:
-    listed = content.get(which) if isinstance(content, dict) else None
+def _names(content: dict[str, Any], which: str, name: str) -> dict[int, str]:
+    listed = content.get(which)
     stated = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     return {one["id"]: one[name] for one in stated if type(one.get("id")) is int and isinstance(one.get(name), str)}

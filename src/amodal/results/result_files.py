@@ -39,7 +39,7 @@ def read(
     """The detections of a COCO results file, checked against the truth that they are about.
 
     Images are matched by their ids, else by the names or stems of their files (see `image_ids`). Of results that
-    `amodal predict` wrote, images and categories are matched by their names (see `own_numbers`).
+    `amodal predict` or `amodal join` wrote, images and categories are matched by their names (see `own_numbers`).
 
     Raises:
         UserError: The file is missing or no results file, or a detection names an unknown image or category, or has
@@ -247,7 +247,7 @@ def check(truth: AnnotationSet, detections: Detections, *, file: str | Path | No
                 f"no {kind} mask, while other detections have one",
                 file=file,
                 record=f"detection {masks.index(None)}",
-                remedy=f"Give every detection a {kind} mask, or none",
+                remedy=f"Give all detections their {kind} masks, or none",
             )
 
 

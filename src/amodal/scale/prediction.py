@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from amodal.annotations import categories_from_json
 from amodal.errors import UserError
 from amodal.files import write_json
-from amodal.inference.predictor import Predictor, load
+from amodal.formats.predicted import images_file
+from amodal.inference.predictor import Predictor, load_detector
 from amodal.pictures import read_image
 from amodal.results import result_files
 from amodal.scale.parts import everywhere
@@ -40,7 +41,7 @@ class Prediction:
 
     def open(self, device: str | None) -> "Callable[[Part], pa.Table]":
         """As `Task`."""
-        predictor = load(self.model, device)
+        predictor = load_detector(self.model, device)
         return lambda part: to_table(_predicted(predictor, self.score, picture) for picture in part.pictures())
 
 
@@ -59,7 +60,7 @@ def predict(
     Raises:
         UserError: No such model or source, the folder holds other results, or the cluster failed.
     """
-    categories = [asdict(category) for category in load(task.model, "cpu").categories]
+    categories = [asdict(category) for category in load_detector(task.model, "cpu").categories]
     parts = open_source(sources)
     settings = {"model": task.model, "score": task.score, "pictures": fingerprint(parts), "categories": categories}
     about = About(len(parts), settings)
@@ -111,10 +112,12 @@ def tally(shards: ShardFolder) -> Tally:
 def join(shards: ShardFolder, out: Path, images: Path | None) -> Tally:
     """Writes shards of predictions as COCO results, and the pictures and categories that these are about.
 
+    Beside the results, and called `images.json`, those tell what is meant where a data set has other numbers.
+
     Raises:
         UserError: The folder holds no shards, or not all, or those of another command.
     """
-    categories = shards.about().settings.get("categories")
+    categories: Any = shards.about().settings.get("categories")
     categories_from_json(categories)
     joined = Tally()
     records: list[dict[str, Any]] = []
@@ -131,7 +134,7 @@ def join(shards: ShardFolder, out: Path, images: Path | None) -> Tally:
 
     joined.objects = result_files.write_records(found(), out)
     if images:
-        write_json(images, {"images": records, "categories": categories}, indent=1)
+        write_json(images, images_file(records, categories, out.name), indent=1)
     return joined
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from amodal.annotations import AnnotationSet, Detection
 from amodal.data.dataset import AnnotatedImages
-from amodal.inference.predictor import load
+from amodal.inference.predictor import load_detector
 from amodal.inference.scoring import Asked, PartOfReport, Whole, detections_of, part_of_report
 from amodal.results.detections import Detections
 from amodal.scale.packed import mapped, packed, unpacked
@@ -39,7 +39,7 @@ class Scoring:
 
     def open(self, device: str | None) -> "Callable[[tuple[AnnotationSet, Whole]], pa.Table]":
         """As `Task`."""
-        predictor = load(self.model, device)
+        predictor = load_detector(self.model, device)
 
         def work(given: tuple[AnnotationSet, Whole]) -> "pa.Table":
             part, whole = given

@@ -9,12 +9,14 @@ from pathlib import Path
 from threading import Condition, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
 from amodal.errors import UserError
+from amodal.pictures import IMAGE_SUFFIXES
 from amodal.video.predict import Painter, upright
 from amodal.video.writer import pyav, writing_video
 
@@ -39,6 +41,12 @@ class Device:
 def is_live(address: str) -> bool:
     """Whether this is a camera (`camera`, `camera:1`, `/dev/video0`) or a stream (`rtsp://...`), and not a file."""
     return _LIVE.fullmatch(address) is not None
+
+
+def has_picture_suffix(address: str) -> bool:
+    """Whether an address of the web is a picture's, which FFmpeg would take for a stream of one frame."""
+    place = urlsplit(address)
+    return place.scheme in ("http", "https") and place.path.lower().endswith(IMAGE_SUFFIXES)
 
 
 def device(address: str, platform: str = sys.platform) -> Device:
