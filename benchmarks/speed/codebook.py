@@ -35,7 +35,8 @@ def silhouettes(label: int, count: int) -> Tensor:
     """Different masks of a class, bool (count, 28, 28): drawn objects turned, sheared and stretched, in their boxes."""
     rng = np.random.default_rng(label)
     names = list(shapes.DRAWINGS)
-    drawings = [Image.fromarray(shapes.draw(names[label % len(names)], label + 100 * i, 96).alpha) for i in range(4)]
+    name, kinds = names[label % len(names)], range(min(count, 4))
+    drawings = [Image.fromarray(shapes.draw(name, label + 100 * i, 96).alpha) for i in kinds]
     found = np.zeros((count, MASK_SIDE, MASK_SIDE), dtype=bool)
     for i in range(count):
         angle, shear, stretch = rng.uniform(-np.pi, np.pi), rng.uniform(-0.4, 0.4), np.exp(rng.uniform(-0.4, 0.4))

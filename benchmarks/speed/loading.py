@@ -14,7 +14,7 @@ RECIPE = "demo recipe: 8 scenes of 160 pixels a step"
 
 def measure(quick: bool) -> Measured:
     """Steps with scenes composed on the way, in the process itself and by workers. The first step is not counted."""
-    num_steps, choices = (2, (0, 1)) if quick else (10, (0, 1, 2))
+    num_steps, choices = (1, (0, 1)) if quick else (10, (0, 1, 2))
     profile, rows = [], []
     with tempfile.TemporaryDirectory() as folder:
         run = small.opened(Path(folder), quick=quick)

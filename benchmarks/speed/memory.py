@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -56,8 +57,8 @@ def measure(quick: bool) -> Measured:
 
 
 def peak(case: str, kind: str, *, quick: bool) -> dict[str, Any]:
-    """Bytes and seconds of one case, in a new process; quick: of one image, and evaluated in this process."""
-    if quick and kind == "evaluate":
+    """Bytes and seconds of one case, in a new process; quick: of one image, and trained in this process."""
+    if quick and kind == "train":
         return alone(case, kind, "1")
     command = [sys.executable, "-m", "benchmarks.speed.memory", case, kind, *["1"] * quick]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
@@ -84,10 +85,11 @@ def evaluate(model: AmodalRCNN, images: list[torch.Tensor], _targets: list[Targe
         model([image])
 
 
-def demo() -> tuple[AmodalRCNN, list[torch.Tensor], list[Target]]:
-    """The packaged model and drawn scenes."""
-    samples = drawn_scenes(8)
-    found = [samples[index] for index in range(8)]
+def demo(number: int | None = None) -> tuple[AmodalRCNN, list[torch.Tensor], list[Target]]:
+    """The packaged model and drawn scenes: eight, or so many."""
+    count = number or 8
+    samples = drawn_scenes(count)
+    found = [samples[index] for index in range(count)]
     images = [sample["image"].float() / 255 for sample in found]
     return checkpoint.load(PACKAGED / "demo.safetensors").model, images, [sample["target"] for sample in found]
 
@@ -125,12 +127,11 @@ SETUPS: dict[str, Callable[[], tuple[AmodalRCNN, list[torch.Tensor], list[Target
 
 
 def alone(case: str, kind: str, number: str | None = None) -> dict[str, Any]:
-    """Bytes and seconds of this process: of all images of the case, or of the first so many."""
+    """Bytes and seconds of this process: of the case's images, or of so many of the demo's."""
     torch.set_num_threads(1)
     began = perf_counter()
-    model, images, targets = SETUPS[case]()
-    first = slice(None if number is None else int(number))
-    {"train": train, "evaluate": evaluate}[kind](model, images[first], targets[first])
+    setup = SETUPS[case] if number is None else partial(demo, int(number))
+    {"train": train, "evaluate": evaluate}[kind](*setup())
     kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"bytes": kibibytes * 1024, "seconds": round(perf_counter() - began, 1)}
 
