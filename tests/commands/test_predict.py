@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from amodal import folder_lock
 from amodal.annotations import AnnotationSet, Category, ImageRecord
 from amodal.cli import main
 from amodal.commands.predict import How, predict
@@ -139,7 +140,8 @@ def test_what_a_killed_run_has_done_is_kept_and_the_rest_is_resumed(model, tmp_p
     line = ["predict", str(tmp_path / "in"), *flags, "--out", str(tmp_path / "out")]
     assert subprocess.run([sys.executable, "-c", code, *line], capture_output=True, check=False).returncode == -9
     first = (tmp_path / "out" / "0.jpg").stat().st_mtime_ns
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.jpg", "1.jpg", "ledger.jsonl"]
+    there = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert there == [folder_lock.NAME, "0.jpg", "1.jpg", "ledger.jsonl"]
     main([*line, "--resume"])
     main(["predict", str(tmp_path / "in"), *flags, "--out", str(tmp_path / "at_once")])
     assert contents(tmp_path / "out") == contents(tmp_path / "at_once")

@@ -56,6 +56,7 @@ def cutouts(
     from tqdm import tqdm
 
     from amodal.errors import UserError
+    from amodal.folder_lock import locked
     from amodal.pictures import write_image
     from amodal.synthesis.cutout_folder import CutOutFolder
     from amodal.synthesis.cutout_sheet import TILES, sheet, sheet_names
@@ -64,7 +65,7 @@ def cutouts(
     cutter, shots = _opened(sources, out, given, how)
     names, what = sheet_names(len(shots)), "photograph" if shots[0].annotation is None else "object"
     processes = min(workers or os.cpu_count() or 1, -(-len(shots) // PHOTOGRAPHS_A_PROCESS))
-    with CutOutFolder(out, shots, overwrite=overwrite, further=names) as folder:
+    with locked(out), CutOutFolder(out, shots, overwrite=overwrite, further=names) as folder:
         cuts, found = [], answers(cutter, shots, processes, doing="cuts out objects")
         for number, cut in enumerate(tqdm(found, "Cutting out", len(shots), unit=what), start=1):
             folder.add(cut)

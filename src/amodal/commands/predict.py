@@ -68,6 +68,7 @@ def predict(
         overwrite: Replace the results that are there.
     """
     from amodal.errors import Stopped, UserError, signal_of
+    from amodal.folder_lock import locked
     from amodal.inference.folder import ResultFolder
     from amodal.inference.predictor import load_detector
 
@@ -83,13 +84,14 @@ def predict(
         return
     found = _sorted_out(files, out)
     predictor = load_detector(model, how.device)
-    folder = ResultFolder(out, predictor.categories, {"model": model, "score": how.score, "show": how.show})
-    planned = folder.plan(found, resume=resume, anew=overwrite)
-    try:
-        with folder:
-            failures = _predict_all(predictor, planned, folder, how)
-    except KeyboardInterrupt as interruption:
-        raise Stopped(signal_of(interruption), f"what is done is in {out}", resumable=True) from None
+    with locked(out):
+        folder = ResultFolder(out, predictor.categories, {"model": model, "score": how.score, "show": how.show})
+        planned = folder.plan(found, resume=resume, anew=overwrite)
+        try:
+            with folder:
+                failures = _predict_all(predictor, planned, folder, how)
+        except KeyboardInterrupt as interruption:
+            raise Stopped(signal_of(interruption), f"what is done is in {out}", resumable=True) from None
     _tell(folder, predictor, how.score)
     if len(planned) == 1 and failures:
         raise failures[0]

@@ -77,31 +77,33 @@ def synth(
         ray: Work on a Ray cluster, to the same outcome: local (this machine), auto (the one it belongs to) or
             HOST:PORT. All its machines have the folder under the same path; what is done is kept until all is.
     """
+    from amodal.folder_lock import locked
     from amodal.formats import coco
     from amodal.outputs import claim
     from amodal.synthesis.scene_files import ANNOTATIONS, IMAGES, SceneFolder, scene_names, write_scenes
 
     annotations, images = output.out / ANNOTATIONS, output.out / IMAGES
-    there = images.iterdir() if images.is_dir() else ()
-    claim([annotations, *(images / name for name in scene_names(output.count, output.image_format)), *there])
-    if parts.photographs is not None:
-        series, categories = _open_photographs(parts.photographs, parts, occlusion, output.seed)
-    else:
-        series, categories = _open_scenes(parts, scenes, output.seed)
-    with SceneFolder(output.out) as drafts:
-        if ray is not None:
-            settings = {"parts": repr((parts, scenes, occlusion)), "output": repr(output)}
-            written = _in_shards(series, drafts, categories, settings, output, ray)
+    with locked(output.out):
+        there = images.iterdir() if images.is_dir() else ()
+        claim([annotations, *(images / name for name in scene_names(output.count, output.image_format)), *there])
+        if parts.photographs is not None:
+            series, categories = _open_photographs(parts.photographs, parts, occlusion, output.seed)
         else:
-            written = write_scenes(
-                series,
-                drafts / IMAGES,
-                output.count,
-                categories,
-                image_format=output.image_format,
-                workers=workers or os.cpu_count() or 1,
-            )
-        coco.write(replace(written, image_folder=images), drafts / ANNOTATIONS)
+            series, categories = _open_scenes(parts, scenes, output.seed)
+        with SceneFolder(output.out) as drafts:
+            if ray is not None:
+                settings = {"parts": repr((parts, scenes, occlusion)), "output": repr(output)}
+                written = _in_shards(series, drafts, categories, settings, output, ray)
+            else:
+                written = write_scenes(
+                    series,
+                    drafts / IMAGES,
+                    output.count,
+                    categories,
+                    image_format=output.image_format,
+                    workers=workers or os.cpu_count() or 1,
+                )
+            coco.write(replace(written, image_folder=images), drafts / ANNOTATIONS)
     print(f"{annotations}: {len(written.images)} images, {len(written.annotations)} objects")
 
 

@@ -18,6 +18,7 @@ from amodal.data.loading import batches
 from amodal.data.workers import deaths_named
 from amodal.errors import Stopped, UserError
 from amodal.files import naming_failures, read_json, replacing, write_json
+from amodal.folder_lock import locked
 from amodal.models.weight_groups import weight_groups
 from amodal.settings import from_json, require_same, to_json
 from amodal.stopping import Listener, listening
@@ -45,11 +46,12 @@ def train_completer(
         device_name: `auto`, `cpu`, `cuda` or `cuda:1`. A run may go on with another.
 
     Raises:
-        UserError: Data is missing or damaged, the folder does not fit, the device is not there, or the disk is full.
+        UserError: Data is missing or damaged, the folder does not fit or another run is writing there, the device is
+            not there, or the disk is full.
         Stopped: A signal came. The step in progress was finished and saved.
     """
     try:
-        with listening() as listener, naming_failures(folder), deaths_named():
+        with listening() as listener, naming_failures(folder), deaths_named(), locked(folder):
             device = processes.choose_device(device_name)
             return _train(config, folder, listener, device, resume=resume, stop_after=stop_after)
     except Stopped as stopped:

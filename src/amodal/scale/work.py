@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tqdm import tqdm
 
 from amodal.errors import UserError
+from amodal.folder_lock import locked
 from amodal.scale.cluster import connected
 from amodal.scale.shards import About, Existing, ShardFolder
 
@@ -60,8 +61,17 @@ def run(
         existing: What becomes of shards that are there.
 
     Raises:
-        UserError: The folder is another run's, there is no such cluster, or a part could not be done.
+        UserError: The folder is another run's, or another process is writing there; there is no such cluster, or a part
+            could not be done.
     """
+    with locked(shards.folder):
+        _run(task, parts, shards, about, cluster, existing)
+
+
+def _run(
+    task: Task, parts: Sequence[Any], shards: ShardFolder, about: About, cluster: Cluster, existing: Existing
+) -> None:
+    """As `run`, with nobody else in the folder."""
     missing = shards.plan(about, existing)
     if not missing:
         return

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -126,7 +125,6 @@ class SceneFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._drafts = folder, folder / ".unfinished"
-        self._made = [place for place in (folder, *folder.parents) if not place.exists()]
 
     def __enter__(self) -> Path:
         """An empty folder, with one for the images in it."""
@@ -135,15 +133,12 @@ class SceneFolder:
         return self._drafts
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        """Moves all, or removes it, and the folders that had to be made for it."""
+        """Moves all, or removes it."""
         try:
             if kind is None:
                 self._move()
         finally:
             shutil.rmtree(self._drafts, ignore_errors=True)
-            for place in self._made:
-                with suppress(OSError):  # not empty: the block has succeeded
-                    place.rmdir()
 
     def _move(self) -> None:
         old = earlier(self.folder)

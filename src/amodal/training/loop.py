@@ -26,6 +26,7 @@ from amodal.data.sources import num_samples, open_source
 from amodal.data.workers import deaths_named
 from amodal.errors import Stopped, UserError
 from amodal.files import naming_failures
+from amodal.folder_lock import locked
 from amodal.instances import Target, move
 from amodal.models import checkpoint, zoo
 from amodal.models.amodal_rcnn import AmodalRCNN
@@ -69,8 +70,8 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False, device_nam
         What metrics.json holds.
 
     Raises:
-        UserError: Data is missing or damaged, the folder does not fit, the losses are no longer finite, the disk is
-            full, or another process was lost.
+        UserError: Data is missing or damaged, the folder does not fit or another run is writing there, the losses are
+            no longer finite, the disk is full, or another process was lost.
         Stopped: A signal came. The step in progress was finished and saved.
     """
     lead, resume = True, resume or run_folder.is_started_again(folder)
@@ -83,10 +84,11 @@ def train(config: TrainConfig, folder: Path, *, resume: bool = False, device_nam
             processes.keeping_memory(device),
         ):
             lead = processes.is_lead()
-            run = open_run(config, folder, device, resume=resume)
-            with Journal(folder, run.step, config.schedule.iterations) if lead else nullcontext() as journal:
-                optimise(run, journal, listener)
-            return run_folder.summarise(folder, config, run.seconds, str(device)) if lead else {}
+            with locked(folder) if lead else nullcontext():
+                run = open_run(config, folder, device, resume=resume)
+                with Journal(folder, run.step, config.schedule.iterations) if lead else nullcontext() as journal:
+                    optimise(run, journal, listener)
+                return run_folder.summarise(folder, config, run.seconds, str(device)) if lead else {}
     except Stopped as stopped:
         stopped.resumable = (folder / run_folder.CONFIG).exists()
         raise stopped if lead else SystemExit(stopped.code) from None
