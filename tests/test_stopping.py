@@ -57,7 +57,7 @@ def test_every_signal_saves_and_the_line_it_says_goes_on_to_the_same_weights(tmp
     for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP"):
         number = getattr(signal, name)
         before = len(run_folder.notes(tmp_path / "run", run_folder.LOSSES))
-        training = start(tmp_path / "run", *flags)
+        training = start(tmp_path / "run", *flags, change=training_processes.unhurried)
         training.wait_for_step(before + 2)
         for _ in range(2):  # to the workers too, and twice: as `timeout` and terminals do
             os.killpg(training.pid, number)
@@ -158,7 +158,7 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_dies_is_one_line(tmp_path: Path) -> None:
-    training = start(tmp_path / "run", "--checkpoint-every", "1")
+    training = start(tmp_path / "run", "--checkpoint-every", "1", change=training_processes.unhurried)
     training.wait_for_step(3)
     os.kill(training.children()[0], signal.SIGKILL)
     began = monotonic()
@@ -246,15 +246,16 @@ class Pair:
     other: Training
 
     @classmethod
-    def start(cls, folder: Path, *flags: str) -> "Pair":
-        return cls(*(start(folder, *flags, environment=place) for place in training_processes.places(2)))
+    def start(cls, folder: Path, *flags: str, change: training_processes.Change | None = None) -> "Pair":
+        both = training_processes.places(2)
+        return cls(*(start(folder, *flags, environment=place, change=change) for place in both))
 
 
 def test_two_processes_stop_after_the_same_step_and_outlive_each_other_in_one_line(tmp_path: Path) -> None:
     whole = Pair.start(tmp_path / "whole")
     assert whole.lead.end() == whole.other.end() == (0, "")
 
-    pair = Pair.start(tmp_path / "run")
+    pair = Pair.start(tmp_path / "run", change=training_processes.unhurried)
     pair.lead.wait_for_step(2)
     pair.other.send(signal.SIGUSR1)
     status, said = pair.lead.end()
@@ -268,7 +269,7 @@ def test_two_processes_stop_after_the_same_step_and_outlive_each_other_in_one_li
         f"Go on with: {torchrun} {tmp_path}/run --device cpu --resume"
     )
 
-    pair = Pair.start(tmp_path / "run", "--resume")
+    pair = Pair.start(tmp_path / "run", "--resume", change=training_processes.unhurried)
     pair.lead.wait_for_step(done + 2)
     pair.other.send(signal.SIGKILL)
     status, said = pair.lead.end(within=30)

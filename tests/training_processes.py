@@ -24,9 +24,25 @@ from amodal.training import loop, recipes, run_folder, validation
 from amodal.training.config import PriorSource, TrainConfig
 from tests.training.test_loop import TINY, tiny_run
 
-STEPS = 30
+STEPS = 24
+SCENES = 8
+"""So few that a worker soon has drawn all of their objects."""
 PROCESSES = get_context("forkserver")
-PROCESSES.set_forkserver_preload(["amodal.cli", "amodal.training.loop", "pytest", "torchvision.models.detection"])
+PROCESSES.set_forkserver_preload(
+    ["amodal.cli", "amodal.training.loop", "pytest", "torchvision.models.detection", "timm"]
+)
+
+
+def unhurried(config: TrainConfig) -> TrainConfig:
+    """The run, with pauses: a test that waits for one of its steps comes in time for what it does there."""
+    advance = loop.advance
+
+    def advancing(run: loop.Run, *rest: Any) -> Any:
+        time.sleep(0.3)
+        return advance(run, *rest)
+
+    loop.advance = advancing
+    return config
 
 
 def endless_prior(config: TrainConfig) -> TrainConfig:
@@ -137,6 +153,7 @@ def _train(arguments: list[str], errors: Path, environment: dict[str, str], chan
     sys.stderr = os.fdopen(2, "w", buffering=1)
     torch.set_num_threads(1)
     config = replace(tiny_run(STEPS), checkpoint_every=1000, workers=2)
+    config = replace(config, data=replace(config.data, train=replace(config.data.train, count=SCENES)))
     recipes.recipe = lambda *_: change(config) if change else config  # type: ignore[assignment]
     main(arguments)
 

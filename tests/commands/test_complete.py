@@ -13,7 +13,7 @@ from amodal.commands.complete import How, complete
 from amodal.errors import UserError
 from amodal.formats import annotation_files
 from amodal.models import checkpoint, prompting
-from tests.small_models import SMALL, small_model
+from tests.small_models import SMALL, small_model, with_resnet
 
 CATEGORIES = [Category(4, "Cup"), Category(5, "pear"), Category(9, "cow")]
 
@@ -21,7 +21,8 @@ CATEGORIES = [Category(4, "Cup"), Category(5, "pear"), Category(9, "cow")]
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    checkpoint.save(path, checkpoint.Checkpoint(small_model(SMALL).eval(), SMALL, CATEGORIES))
+    config = with_resnet(SMALL)
+    checkpoint.save(path, checkpoint.Checkpoint(small_model(config).eval(), config, CATEGORIES))
     return str(path)
 
 

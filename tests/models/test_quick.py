@@ -24,7 +24,7 @@ from amodal.models.quick_heads import QuickMaskHead, quick_reclassifier
 from amodal.models.quick_layers import QuickConvolution, QuickFlattened, QuickLinear
 from amodal.models.reclassification import Reclassifier
 from amodal.pixels import as_pixels
-from tests.small_models import scene, small_model, with_method
+from tests.small_models import scene, small_model, with_method, with_resnet
 
 
 def same_objects(found, expected) -> bool:
@@ -40,7 +40,7 @@ def same_objects(found, expected) -> bool:
 
 @pytest.mark.parametrize("method", ["orcnn", "vrsp"])
 def test_a_quickened_model_answers_as_before(method):
-    model = small_model(with_method(method)).eval()
+    model = small_model(with_resnet(with_method(method))).eval()
     for buffer in (b for name, b in model.named_buffers() if name.endswith(("running_mean", "running_var"))):
         buffer.uniform_(0.5, 1.5)
     image, _ = scene()

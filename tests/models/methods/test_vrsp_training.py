@@ -64,6 +64,7 @@ def test_the_guided_visible_pass_learns_the_visible_truth():
     """The authors' call leaves out which mask is meant, so that theirs learns the amodal one: not copied."""
     model = branch(guided_pass=True)
     features, labels, fine, small = example()
+    features = 100 * features  # so that what masks are learned differs by more than rounding
     found = model.region_losses(features, labels, fine, small)["loss_guided_visible"]
     logits = model.visible_head(features * small.amodal[:, None]).own_class(labels)
     torch.testing.assert_close(found, mask_loss(logits, fine.visible))
