@@ -1,4 +1,7 @@
-"""Video: an image through the packaged detector of photographs, and frames from file to file, drawn."""
+"""Video: an image through the packaged detector of photographs, and frames from file to file, drawn.
+
+Where `openvino` is installed (it is in none of the extras), the exported model is run by it, too.
+"""
 
 import tempfile
 from fractions import Fraction
@@ -17,6 +20,7 @@ from amodal.inference.model_files import PACKAGED
 from amodal.inference.predictor import Predictor
 from amodal.models import checkpoint
 from amodal.pixels import as_pixels
+from benchmarks.speed import openvino_rival
 from benchmarks.speed.harness import Measured, compare
 from benchmarks.speed.rival import torchvision_mask_rcnn
 from benchmarks.speed.small import SURE
@@ -46,6 +50,7 @@ def measure(quick: bool) -> Measured:
         exported = Path(name) / "photos.onnx"
         export_onnx(loaded.model, loaded.categories, exported)
         other = Predictor(onnx.load(exported, "cpu", threads=1))
+        by_openvino = openvino_rival.rows(exported, images, other, repetitions)
         by_onnx = compare(
             lambda: [other.predict(image) for image in images],
             lambda: [predictor.predict(image) for image in images],
@@ -67,6 +72,7 @@ def measure(quick: bool) -> Measured:
     is_same = all(map(alike, found, same))
     told = f"An image of {size}, `photos` exported, ONNX Runtime"
     rows.append(by_onnx.row(told, "PyTorch, by this package", 2, same_detections=is_same))
+    rows += by_openvino
     return Measured(rows, facts={"frames": len(images), "objects": sum(map(len, found)) / len(found)})
 
 
@@ -100,14 +106,14 @@ def draw(predictor: amodal.Predictor, source: Path, target: Path) -> None:
 
 
 def describe(measured: Measured) -> str:
-    one, video, exported = measured.rows
+    one, video, exported, *others = measured.rows
     frames, objects = measured.facts["frames"], measured.facts["objects"]
     alone, drawn = one.details["seconds"] / frames, video.details["seconds"] / frames
     return f"""An image with {objects:.1f} objects takes {1e3 * alone:.0f} ms on one thread. A frame from file to file,
 drawn, takes {1e3 * drawn:.0f} ms on {THREADS}: {1 / drawn:.1f} frames a second (aim: {1 / SECONDS_OF_FRAME:.0f}).
 
 The exported model takes {1e3 * exported.details["seconds"] / frames:.0f} ms on one thread; its detections are
-{"those of" if exported.details["same_detections"] else "NOT those of"} PyTorch.
+{"those of" if exported.details["same_detections"] else "NOT those of"} PyTorch.{openvino_rival.told(others)}
 
 ONNX Runtime's own profile of an image, of the former `photos`, a VRSP, and beside other work: convolutions
 43 %, RoIAlign 18 %, matrix products 12 %, changes of layout and padding 6 %, suppression and sorting 2 %, and 18 % in
