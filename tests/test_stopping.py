@@ -111,55 +111,36 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     assert said.endswith("SIGINT: stopped at once; the last checkpoint is whole")
 
 
-STUCK = """
-import ctypes, os, sys
-from amodal.stopping import listening
-lock = ctypes.create_string_buffer(64)
-mutex = ctypes.CDLL(None).pthread_mutex_lock
-with listening() as listener, listener.being(busy=True):
-    print(".", flush=True)
-    mutex(lock)
-    mutex(lock)  # for ever, and outside Python
-"""
-
-
-def test_a_process_that_is_stuck_outside_python_can_be_stopped() -> None:
-    with subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout
-        process.stdout.read(1)
-        process.send_signal(signal.SIGTERM)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(1.2)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(3) == 143
+def test_a_process_that_is_stuck_outside_python_can_be_stopped(tmp_path: Path) -> None:
+    process = training_processes.PROCESSES.Process(target=training_processes.stuck, args=(tmp_path / "stuck",))
+    process.start()
+    wait_until((tmp_path / "stuck").exists)
+    assert process.pid
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(1.2)
+    assert process.exitcode is None
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(3)
+    assert process.exitcode == 143
 
 
 def test_a_worker_that_lives_on_keeps_nobody_waiting() -> None:
-    script = """if True:
-        import os, time
-        from amodal.stopping import listening
-        with listening():
-            worker = os.fork()
-            if not worker:
-                time.sleep(60)
-        os.kill(worker, 9)
-        print("on")
-    """
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
-    assert answer.stdout == "on\n"
+    process = training_processes.PROCESSES.Process(target=training_processes.outlived)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
 
 
-def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
-    script = STUCK.partition("lock =")[0] + "\nwith listening():\n    os.kill(os.getpid(), 1)\n    print('on')"
-    answer = subprocess.run(
-        ["nohup", sys.executable, "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
-    )
-    assert answer.stdout == "on\n"
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    process = training_processes.PROCESSES.Process(target=training_processes.under_nohup)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
 
 
 def test_a_worker_that_dies_is_one_line(tmp_path: Path) -> None:
-    training = start(tmp_path / "run", "--checkpoint-every", "1", change=training_processes.unhurried)
-    training.wait_for_step(3)
+    training = start(tmp_path / "run", "--checkpoint-every", "2", change=training_processes.unhurried)
+    training.wait_for_step(3)  # after which nothing is saved
     os.kill(training.children()[0], signal.SIGKILL)
     began = monotonic()
     status, said = training.end(within=30)

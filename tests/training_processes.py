@@ -1,5 +1,6 @@
 """Trainings in processes of their own, to be stopped, killed and starved: forked from one that has imported all."""
 
+import ctypes
 import os
 import resource
 import signal
@@ -20,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from amodal.cli import main
 from amodal.data.workers import settle
 from amodal.prior.config import PriorConfig
+from amodal.stopping import listening
 from amodal.training import loop, recipes, run_folder, validation
 from amodal.training.config import PriorSource, TrainConfig
 from tests.training.test_loop import TINY, tiny_run
@@ -216,6 +218,31 @@ def read(method: str, told: Path) -> None:
     items = iter(DataLoader(WhoReads(), batch_size=None, num_workers=1, worker_init_fn=settle))
     told.write_text(str(next(items)))
     time.sleep(600)
+
+
+def stuck(told: Path) -> None:
+    """Says so, and waits for ever, and outside Python."""
+    lock, mutex = ctypes.create_string_buffer(64), ctypes.CDLL(None).pthread_mutex_lock
+    with listening() as listener, listener.being(busy=True):
+        mutex(lock)
+        told.touch()
+        mutex(lock)
+
+
+def outlived() -> None:
+    """Has a worker that outlives the listening."""
+    with listening():
+        worker = os.fork()
+        if not worker:
+            time.sleep(60)
+    os.kill(worker, signal.SIGKILL)
+
+
+def under_nohup() -> None:
+    """Is told of a terminal that closes, as whoever is started by `nohup` is."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with listening():
+        os.kill(os.getpid(), signal.SIGHUP)
 
 
 def start(

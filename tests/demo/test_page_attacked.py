@@ -282,7 +282,7 @@ class Watched(TwoBars):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 @pytest.mark.filterwarnings("ignore")  # Gradio's and its parts' own
-def test_twenty_people_of_whom_five_are_hostile(tmp_path):
+def test_twelve_people_of_whom_three_are_hostile(tmp_path):
     from amodal.demo.page import serving
 
     picture = write_picture(tmp_path / "a.png", (480, 640))
@@ -290,7 +290,7 @@ def test_twenty_people_of_whom_five_are_hostile(tmp_path):
     async def everybody(address: str) -> list:
         first = await good(address, 99, picture)  # so that what is loaded once is loaded before memory is read
         before = resident()
-        people = [good(address, n, picture) if n % 4 else hostile(address, n, tmp_path) for n in range(20)]
+        people = [good(address, n, picture) if n % 4 else hostile(address, n, tmp_path) for n in range(12)]
         outcomes = await asyncio.gather(*people)
         return [first, before, resident(), outcomes]
 
