@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -111,31 +113,35 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     assert said.endswith("SIGINT: stopped at once; the last checkpoint is whole")
 
 
+@contextmanager
+def forked(work: Callable[..., None], *given: object) -> Iterator[BaseProcess]:
+    """A process that does this, and is ended at the end, whatever became of it."""
+    process = training_processes.PROCESSES.Process(target=work, args=given)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
 def test_a_process_that_is_stuck_outside_python_can_be_stopped(tmp_path: Path) -> None:
-    process = training_processes.PROCESSES.Process(target=training_processes.stuck, args=(tmp_path / "stuck",))
-    process.start()
-    wait_until((tmp_path / "stuck").exists)
-    assert process.pid
-    os.kill(process.pid, signal.SIGTERM)
-    process.join(1.2)
-    assert process.exitcode is None
-    os.kill(process.pid, signal.SIGTERM)
-    process.join(3)
-    assert process.exitcode == 143
+    with forked(training_processes.stuck, tmp_path / "stuck") as process:
+        wait_until((tmp_path / "stuck").exists)
+        assert process.pid
+        os.kill(process.pid, signal.SIGTERM)
+        process.join(1.2)
+        assert process.exitcode is None
+        os.kill(process.pid, signal.SIGTERM)
+        process.join(3)
+        assert process.exitcode == 143
 
 
-def test_a_worker_that_lives_on_keeps_nobody_waiting() -> None:
-    process = training_processes.PROCESSES.Process(target=training_processes.outlived)
-    process.start()
-    process.join(30)
-    assert process.exitcode == 0
-
-
-def test_a_signal_that_is_ignored_stays_so() -> None:
-    process = training_processes.PROCESSES.Process(target=training_processes.under_nohup)
-    process.start()
-    process.join(30)
-    assert process.exitcode == 0
+@pytest.mark.parametrize("work", [training_processes.outlived, training_processes.under_nohup])
+def test_workers_that_live_on_and_signals_that_are_ignored_change_nothing(work: Callable[[], None]) -> None:
+    with forked(work) as process:
+        process.join(30)
+        assert process.exitcode == 0
 
 
 def test_a_worker_that_dies_is_one_line(tmp_path: Path) -> None:
