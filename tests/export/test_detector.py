@@ -9,18 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 import amodal
 from amodal.annotations import Category
 from amodal.commands.export import export
 from amodal.errors import UserError
 from amodal.export import detector
-from amodal.export.detector import export_onnx
+from amodal.export.detector import OPSET, TraceablePrior, export_onnx
 from amodal.export.int8 import to_int8
 from amodal.inference.eager import TorchModel
 from amodal.inference.predictor import Predictor
 from amodal.models.amodal_rcnn import AmodalRCNN
-from tests.small_models import SMALL, small_model, with_method, with_resnet
+from amodal.prior.shape_prior import ShapePrior
+from tests.small_models import SMALL, small_model, small_prior, with_method, with_resnet
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -52,7 +54,7 @@ CONFIGS = {
 
 SHAPES = {"vrsp reference": (1, 2, 1), "vrsp_r": (0, 1, 0)}
 """Of each category, where they are few or none: as those have that training had no whole object of. The prior's part of
-a graph has more cases, in `test_shape_prior.py`."""
+a graph has more cases, at the end."""
 
 
 @dataclass(frozen=True)
@@ -207,3 +209,49 @@ def test_what_an_exported_model_cannot_do_is_named(tmp_path, export_of):
         export(str(path), tmp_path / "n.onnx")
     with pytest.raises(UserError, match="device 'abacus' cannot be used"):
         amodal.load(path, device="abacus")
+
+
+NEAREST = 4
+REGIONS = ["masks", "classes"]
+
+
+class Asked(nn.Module):
+    """Both that mask branches ask a prior for: shapes near to masks, and how far these are from the nearest."""
+
+    def __init__(self, prior: ShapePrior | TraceablePrior) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def forward(self, masks: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        return self.prior.averages(masks, classes, NEAREST), self.prior.distance(masks > 0.5, classes)
+
+
+def regions(number: int) -> tuple[Tensor, Tensor]:
+    """Masks as probabilities, of all categories in turn."""
+    return torch.rand(number, 28, 28), torch.arange(number) % 3
+
+
+@pytest.mark.filterwarnings("ignore")  # the tracer's, of numbers that it freezes
+@pytest.mark.parametrize("shapes", [(6, 6, 6), (1, 2, 1), (0, 1, 0), (1, 0, 0), (0, 6, 3)], ids=str)
+def test_a_prior_of_many_shapes_and_of_none_answers_as_pytorch_s(shapes: tuple[int, ...], tmp_path: Path) -> None:
+    import onnxruntime
+
+    torch.manual_seed(0)
+    prior, path = small_prior(shapes).eval(), tmp_path / "prior.onnx"
+    torch.onnx.export(
+        Asked(TraceablePrior(prior)).eval(),
+        regions(5),
+        str(path),
+        input_names=REGIONS,
+        dynamic_axes={name: {0: "regions"} for name in REGIONS},
+        opset_version=OPSET,
+        dynamo=False,
+    )
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for number in (9, 1):
+        given = regions(number)
+        answer = session.run(None, {name: part.numpy() for name, part in zip(REGIONS, given, strict=True)})
+        with torch.inference_mode():
+            expected = Asked(prior)(*given)
+        for ours, theirs in zip(expected, answer, strict=True):
+            np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-5)
