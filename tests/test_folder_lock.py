@@ -65,6 +65,22 @@ def test_who_ends_within_some_seconds_is_waited_for(place: Path, monkeypatch: py
         holder.stdout.readline()
         with locked(place / "out"):
             assert (place / "out" / NAME).read_text().startswith(f"process {os.getpid()} on ")
+    assert not (place / "out" / NAME).exists()
+
+
+def test_a_folder_that_goes_while_it_is_waited_for_is_made_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where its only file was the lock of a process that ends."""
+    monkeypatch.setattr(folder_lock, "PATIENCE", 30.0)
+    acquire, gone = FileLock.acquire, iter((True, False))
+
+    def late(self: FileLock, **given: object) -> object:
+        if next(gone):
+            (place / "out").rmdir()
+        return acquire(self, **given)
+
+    monkeypatch.setattr(FileLock, "acquire", late)
+    with locked(place / "out"):
+        assert (place / "out" / NAME).is_file()
     assert not (place / "out").exists()
 
 

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 
 from filelock import FileLock, Timeout
 
@@ -28,7 +29,6 @@ def locked(folder: Path) -> Iterator[None]:
     """
     require_folder(folder)
     made = [place for place in (folder, *folder.parents) if not place.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / NAME)
     try:
         if _acquire(lock, folder):
@@ -46,15 +46,29 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _acquire(lock: FileLock, folder: Path) -> bool:
-    """Whether there is a lock now. Raises UserError where another process has it."""
+    """Whether there is a lock now. Raises UserError where another process has it, and keeps it."""
+    late = monotonic() + PATIENCE
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)  # each time: who ends removes the folder that it made, if it is empty
+        try:
+            lock.acquire(blocking=False)
+        except (Timeout, FileNotFoundError):
+            if monotonic() >= late:
+                raise UserError(
+                    f"another process is writing there{_holder(folder)}",
+                    file=folder,
+                    remedy=f"Wait until it ends, or stop it. {ELSEWHERE} for this one",
+                ) from None
+            sleep(0.1)
+        except (OSError, NotImplementedError):
+            return False
+        else:
+            return True
+
+
+def _holder(folder: Path) -> str:
+    """What the lock's file says of the process that has it."""
     try:
-        lock.acquire(timeout=PATIENCE, poll_interval=0.1)
-    except Timeout:
-        who = ""
-        with suppress(OSError):
-            who = f" ({(folder / NAME).read_text(encoding='utf-8', errors='replace').strip()})"
-        remedy = f"Wait until it ends, or stop it. {ELSEWHERE} for this one"
-        raise UserError(f"another process is writing there{who}", file=folder, remedy=remedy) from None
-    except (OSError, NotImplementedError):
-        return False
-    return True
+        return f" ({(folder / NAME).read_text(encoding='utf-8', errors='replace').strip()})"
+    except OSError:
+        return ""
