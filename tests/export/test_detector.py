@@ -154,6 +154,18 @@ def test_some_objects_or_none_are_sure_enough_for_a_second_look(export_of):
         np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
 
 
+def test_a_second_look_that_nothing_reaches_while_it_is_exported_or_run(tmp_path):
+    """As of a model that is sure of nothing in noise; with categories that the prior has no shapes of."""
+    config = with_method("vrsp_r")
+    model = small_model(replace(config, vrsp_r=replace(config.vrsp_r, look_threshold=1.0)), shapes=(0, 1, 0)).eval()
+    export_onnx(model, CATEGORIES, tmp_path / "model.onnx")
+    ours = Predictor(TorchModel(model, CATEGORIES)).predict(noise(50, 70), score_threshold=0)
+    theirs = amodal.load(tmp_path / "model.onnx", device="cpu").predict(noise(50, 70), score_threshold=0)
+    assert len(ours) == len(theirs) > 0
+    np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
+    assert (ours.masks != theirs.masks).mean() < 1e-4
+
+
 def test_it_leaves_out_what_scores_too_little_and_other_programs_need_not_ask(export_of):
     """`score_threshold` is an input with a default."""
     predictor, picture = export_of("vrsp").predictor, noise(50, 70)

@@ -119,7 +119,8 @@ class Traceable(nn.Module):
         else:
             chosen = chosen.at(suppressed(chosen, encoded.size, config.nms_threshold)[: config.detections_per_image])
         regions, scores = all_regions([chosen.boxes], [chosen.labels]), chosen.scores
-        masks = branch.predict(features, one_more(regions, scores)).at(torch.where(scores >= 0)[0])  # all but that one
+        padded = one_more(regions, scores, branch.looks_from)
+        masks = branch.predict(features, padded).at(torch.where(scores >= 0)[0])  # all but that one
         masks = masks.within(encoded.size)
         if branch.rescores:
             scores = branch.rescored(scores, masks.factors)
@@ -250,17 +251,19 @@ REPLACED: dict[type[nn.Module], Callable[..., nn.Module]] = {
 """Parts that rely on what tracing forgets, wherever in a model they stand, and what computes the same."""
 
 
-def one_more(regions: Regions, scores: Float[Tensor, " R"]) -> Regions:
-    """The regions, scored, and one of a pixel at their end that scores 0.
+def one_more(regions: Regions, scores: Float[Tensor, " R"], looks_from: float) -> Regions:
+    """The regions, scored, and one of a pixel at their end. It scores 0, or 1 where no other reaches `looks_from`.
 
-    With it a branch never sees no region, of which ONNX Runtime cannot tell what shape its maps have: a model would
-    fail on pictures in which nothing is found.
+    With it no part of a branch ever sees no region, of which ONNX Runtime cannot tell what shape its maps have: a model
+    would fail on pictures in which nothing is found, or nothing looked at twice.
     """
+    best = torch.cat([scores, scores.new_zeros(1)]).amax(0, keepdim=True)
+    own = (best < looks_from).to(scores.dtype)
     extra = all_regions([scores.new_tensor([[0.0, 0.0, 1.0, 1.0]])], [regions.labels.new_ones(1)])
     images, boxes, labels = (
         torch.cat([getattr(regions, name), getattr(extra, name)]) for name in ("images", "boxes", "labels")
     )
-    return replace(regions, images=images, boxes=boxes, labels=labels, scores=torch.cat([scores, scores.new_zeros(1)]))
+    return replace(regions, images=images, boxes=boxes, labels=labels, scores=torch.cat([scores, own]))
 
 
 def suppressed(candidates: Candidates, size: tuple[int, int], iou: float) -> Int64[Tensor, " M"]:

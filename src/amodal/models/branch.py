@@ -111,6 +111,9 @@ class MaskBranch(nn.Module):
     learns_visible_alone: bool = False
     """Whether its losses take objects of which only the visible mask is known (`RegionTruth.exact`), too."""
 
+    looks_from: float = 0.0
+    """Regions that score less are left out of a part of its work; 0 where all take part in all."""
+
     @property
     def rescores(self) -> bool:
         """Whether class scores are corrected before suppression."""

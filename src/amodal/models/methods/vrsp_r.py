@@ -61,6 +61,7 @@ class VRSPR(MaskBranch):
         self.pool, self.look, self.prior = pool, look, prior
         self.amodal_head, self.visible_head = heads
         self.num_shapes, self.own = config[0].num_shapes, config[1]
+        self.looks_from = 0.0 if look is None else self.own.look_threshold
         self.as_query = SEMANTICS[config[0].semantics].look_up
 
     def losses(self, features: dict[str, Tensor], regions: Regions, truth: BatchTruth) -> dict[str, Tensor]:
@@ -145,7 +146,7 @@ class VRSPR(MaskBranch):
             return *coarse, ()
         if regions.scores is None:
             return self._named(self.look, features, regions, coarse)
-        is_looked_at = regions.scores >= self.own.look_threshold
+        is_looked_at = regions.scores >= self.looks_from
         which, rest = torch.where(is_looked_at)[0], torch.where(~is_looked_at)[0]
         amodal, visible, factors = self._named(
             self.look, features, regions[which], (coarse[0][which], coarse[1][which])
