@@ -3,10 +3,12 @@
 Processes may be forked or spawned, by Python's version and the system: what can be pickled can be sent either way.
 """
 
+import io
 import pickle
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,8 @@ from amodal.cli import main
 from amodal.data.config import AugmentConfig, DataConfig, FileSource, SceneSource
 from amodal.data.loading import BatchPlan, StepBatches, batches
 from amodal.data.sources import open_source
-from amodal.data.workers import settle
+from amodal.data.workers import deaths_named, settle
+from amodal.errors import UserError
 from amodal.evaluation.evaluator import LoaderSettings, predict
 from amodal.formats import annotation_files
 from amodal.synthesis.backgrounds import open_backgrounds
@@ -194,3 +197,32 @@ def test_a_worker_does_not_tell_that_the_training_left_while_it_took_a_batch(cap
         items = DataLoader(Failures(error), batch_size=None, num_workers=1, worker_init_fn=settle)
         assert [int(item) for item in items] == [0]
         assert (type(error).__name__ in capfd.readouterr().err) == is_told
+
+
+DEATH = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. Details are lost")
+
+
+class Interrupted(io.BytesIO):
+    """A file in whose third piece a worker's death is reported, as it may be anywhere."""
+
+    pieces = 0
+
+    def write(self, content: Any) -> int:
+        self.pieces += 1
+        if self.pieces == 3:
+            raise DEATH
+        return super().write(content)
+
+
+def test_a_death_is_named_wherever_it_is_reported() -> None:
+    with (
+        pytest.raises(UserError, match=r"was killed by signal: Killed\. .* fewer --workers"),
+        deaths_named(),
+    ):
+        raise DEATH
+    with pytest.raises(RuntimeError, match="unexpected pos"):  # what torch makes of it
+        torch.save({"step": 1}, Interrupted())
+    with pytest.raises(UserError, match="reads images was killed by signal: Killed"), deaths_named():
+        torch.save({"step": 1}, Interrupted())
+    with pytest.raises(RuntimeError, match="another"), deaths_named():
+        raise RuntimeError("another")

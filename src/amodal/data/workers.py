@@ -59,11 +59,14 @@ def _obey_the_parent() -> None:
 
 @contextmanager
 def deaths_named() -> Iterator[None]:
-    """Turns torch's report of a dead worker, which may come at any time, into a UserError."""
+    """Turns torch's report of a dead worker, which may come at any time, into a UserError.
+
+    It may come while a file is written, say, whose writer then makes another error of it.
+    """
     try:
         yield
-    except RuntimeError as error:
-        found = _REPORT.match(str(error))
+    except Exception as error:
+        found = next(filter(None, (_REPORT.match(str(one)) for one in _with_causes(error))), None)
         if found is None:
             raise
         remedy = (
@@ -74,3 +77,10 @@ def deaths_named() -> Iterator[None]:
         raise UserError(
             f"a process that reads images {found[1].replace('is killed', 'was killed')}", remedy=remedy
         ) from error
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what it was raised from or in the course of, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
