@@ -7,7 +7,11 @@ import io
 import pickle
 import sys
 from dataclasses import replace
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import DupFd
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -224,5 +228,24 @@ def test_a_death_is_named_wherever_it_is_reported() -> None:
         torch.save({"step": 1}, Interrupted())
     with pytest.raises(UserError, match="reads images was killed by signal: Killed"), deaths_named():
         torch.save({"step": 1}, Interrupted())
-    with pytest.raises(RuntimeError, match="another"), deaths_named():
-        raise RuntimeError("another")
+    for other in (RuntimeError("another"), EOFError("another"), ConnectionRefusedError("another")):
+        with pytest.raises(type(other), match="another"), deaths_named():
+            raise other
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="batches are not fetched from workers there")
+def test_a_batch_of_a_worker_that_has_died_since_is_named() -> None:
+    shared, other = Pipe()
+    worker = get_context("spawn").Process(target=share_and_die, args=(other,))
+    worker.start()
+    lost = shared.recv()
+    worker.kill()
+    worker.join()
+    with pytest.raises(UserError, match="a process that reads images exited unexpectedly"), deaths_named():
+        lost.detach()
+
+
+def share_and_die(pipe: Connection) -> None:
+    """A worker's way to hand a batch over: the other process fetches it when it wants it."""
+    pipe.send(DupFd(pipe.fileno()))
+    sleep(60)

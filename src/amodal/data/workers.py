@@ -7,7 +7,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_sharer
+from pathlib import Path
 from threading import Thread
+from traceback import walk_tb
 from types import TracebackType
 
 import torch
@@ -61,22 +64,30 @@ def _obey_the_parent() -> None:
 def deaths_named() -> Iterator[None]:
     """Turns torch's report of a dead worker, which may come at any time, into a UserError.
 
-    It may come while a file is written, say, whose writer then makes another error of it.
+    It may come while a file is written, say, whose writer then makes another error of it. It does not come where a
+    batch is fetched from a worker that has died since.
     """
     try:
         yield
     except Exception as error:
-        found = next(filter(None, (_REPORT.match(str(one)) for one in _with_causes(error))), None)
+        found = next(filter(None, map(_death, _with_causes(error))), None)
         if found is None:
             raise
         remedy = (
             "Shared memory ran out: give the container more (docker run --shm-size=8g), or pass --workers 0"
-            if "Bus error" in found[1]
+            if "Bus error" in found
             else "Most often memory ran out: pass fewer --workers"
         )
-        raise UserError(
-            f"a process that reads images {found[1].replace('is killed', 'was killed')}", remedy=remedy
-        ) from error
+        raise UserError(f"a process that reads images {found}", remedy=remedy) from error
+
+
+def _death(error: BaseException) -> str:
+    """What an error says that a worker has done; nothing where it is about something else."""
+    if isinstance(error, EOFError | ConnectionError):
+        places = {Path(frame.f_code.co_filename).stem for frame, _ in walk_tb(error.__traceback__)}
+        return "exited unexpectedly" if resource_sharer.__name__.rpartition(".")[2] in places else ""
+    found = _REPORT.match(str(error)) if isinstance(error, RuntimeError) else None
+    return found[1].replace("is killed", "was killed") if found else ""
 
 
 def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
