@@ -31,9 +31,7 @@ def rows(exported: Path, images: Sequence[np.ndarray], onnx_runtime: Predictor, 
     graph = openvino.Core().compile_model(exported, "CPU", {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"})
 
     def boxes(image: np.ndarray) -> np.ndarray:
-        return graph({onnx.INPUT: np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / np.float32(255)})[
-            "boxes"
-        ]
+        return graph({onnx.INPUT: onnx.as_input(image)})["boxes"]
 
     def expected(image: np.ndarray) -> np.ndarray:
         return onnx_runtime.detect([image])[0].boxes

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float32
 
 from amodal.annotations import categories_from_json
 from amodal.boxed_masks import BoxedMasks, Prompts
@@ -59,8 +60,7 @@ class OnnxModel:
         raise UserError("an exported model finds its own objects", remedy="Complete given ones with the checkpoint")
 
     def _detect(self, image: Pixels, score_threshold: float) -> BoxedMasks:
-        pixels = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
-        given = {INPUT: pixels, self._threshold: np.array(score_threshold, np.float32)}
+        given = {INPUT: as_input(image), self._threshold: np.array(score_threshold, np.float32)}
         try:
             values = [np.asarray(value) for value in self.session.run(None, given)]
         except Exception as error:  # ONNX Runtime's own errors have no common public base
@@ -72,6 +72,11 @@ class OnnxModel:
             outputs["boxes"], outputs["labels"], outputs["scores"], outputs.get("amodal"), outputs.get("visible")
         )
         return lower_duplicates(found, (image.shape[0], image.shape[1]), self._duplicates, score_threshold)
+
+
+def as_input(image: Pixels) -> Float32[np.ndarray, "3 H W"]:
+    """An image as the graph takes it: RGB in [0, 1]."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
 
 
 def load(path: str | Path, device: str | None = None, *, threads: int | None = None) -> Model:
